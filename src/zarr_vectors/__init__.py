@@ -1,0 +1,40 @@
+"""Cloud-native storage for vector geometry on Zarr v3."""
+
+from __future__ import annotations
+
+from zarr_vectors import exceptions
+from zarr_vectors.api.level import AttributeInfo, ObjectTable, ZVLevel
+from zarr_vectors.api.store import ZVStore
+from zarr_vectors.api.store import open_zv_store as open  # noqa: A004  (the verb of the API)
+from zarr_vectors.api.write import create, write
+from zarr_vectors.axes import Axis
+from zarr_vectors.constants import FORMAT_VERSION
+from zarr_vectors.exceptions import ZVError
+from zarr_vectors.geometry import Categorical, Points
+from zarr_vectors.spatial.layout import Layout
+from zarr_vectors.storage.backend import StorageBackend
+from zarr_vectors.storage.urls import detect_scheme
+from zarr_vectors.types.report import WriteReport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FORMAT_VERSION",
+    "AttributeInfo",
+    "Axis",
+    "Categorical",
+    "Layout",
+    "ObjectTable",
+    "Points",
+    "StorageBackend",
+    "WriteReport",
+    "ZVError",
+    "ZVLevel",
+    "ZVStore",
+    "__version__",
+    "create",
+    "detect_scheme",
+    "exceptions",
+    "open",
+    "write",
+]

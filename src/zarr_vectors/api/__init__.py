@@ -1,0 +1,1 @@
+"""What users hold: stores, levels, and the verbs open, create and write."""

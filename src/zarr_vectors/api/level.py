@@ -1,0 +1,253 @@
+"""One resolution level of an open store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.geometry import Column, Points
+from zarr_vectors.query.rows import Rows, iter_rows, read_rows
+from zarr_vectors.query.selection import Selection
+from zarr_vectors.query.tables import LevelTables, read_level_tables
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import IntArray, Json
+
+__all__ = ["AttributeInfo", "ObjectTable", "ZVLevel"]
+
+
+@dataclass(frozen=True)
+class AttributeInfo:
+    """The type of an attribute.
+
+    Args:
+        dtype: Of one value; ``object`` for text and categories.
+        channels: Values per row.
+        categories: The values that occur, for text and categories.
+        unit: Physical unit, where known.
+    """
+
+    dtype: np.dtype[Any]
+    channels: int = 1
+    categories: tuple[Json, ...] | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
+class ObjectTable:
+    """The objects of a level, without their geometry.
+
+    Args:
+        ids: ``(O,)`` object ids.
+        attributes: Object attributes, a row for each of ``ids``.
+        groups: Group id to object ids.
+        group_attributes: Group attributes, a row for each group id from 0.
+    """
+
+    ids: IntArray
+    attributes: Mapping[str, Column]
+    groups: Mapping[int, IntArray]
+    group_attributes: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class ZVLevel:
+    """One resolution level; get it from a store: ``store[0]``.
+
+    Example:
+        >>> import zarr_vectors as zv
+        >>> _ = zv.write("memory://level-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]], attributes={"w": [1.5, 2.5]}))
+        >>> level = zv.open("memory://level-doc")[0]
+        >>> level.read(bbox=([0, 0], [1, 1])).attributes["w"].tolist()
+        [1.5]
+    """
+
+    def __init__(self, storage: Storage, root: RootState, state: LevelState) -> None:
+        self._storage = storage
+        self._root = root
+        self._state = state
+
+    @property
+    def number(self) -> int:
+        """Which level; 0 is the full resolution."""
+        return self._state.number
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of vertices, as the level's metadata states it."""
+        return self._state.metadata.vertex_count
+
+    @property
+    def chunk_shape(self) -> tuple[float, ...]:
+        """Edge lengths of a chunk."""
+        return self._state.chunk_shape
+
+    @property
+    def shard_shape(self) -> tuple[int, ...] | None:
+        """Chunks per stored object along each axis; None where every chunk is an object of its own."""
+        vertices = self._state.vertices
+        return vertices.block if vertices.document.is_sharded else None
+
+    @property
+    def bin_shape(self) -> tuple[float, ...]:
+        """Edge lengths of a bin."""
+        return self._root.level_bin_shape(self.number)
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks that hold vertices."""
+        return len(self._state.vertices.present)
+
+    @property
+    def chunk_keys(self) -> list[tuple[int, ...]]:
+        """Coordinates of the chunks that hold vertices, in numeric order."""
+        return [tuple(row) for row in self._state.vertices.present.tolist()]
+
+    @property
+    def position_dtype(self) -> np.dtype[Any]:
+        """Of the stored positions."""
+        return self._state.position_dtype
+
+    @cached_property
+    def attributes(self) -> dict[str, AttributeInfo]:
+        """Vertex attributes by name."""
+        return {
+            name: AttributeInfo(
+                np.dtype(object) if spec.categories is not None else spec.dtype,
+                spec.channels,
+                spec.categories,
+                spec.unit,
+            )
+            for name, spec in self._state.vertex_columns.items()
+            if name != constants.ROW_ID
+        }
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether vertices belong to objects."""
+        return self._state.has_objects
+
+    @property
+    def object_count(self) -> int:
+        """Objects in the index, those without vertices included."""
+        return self._state.object_slots
+
+    @property
+    def group_count(self) -> int:
+        """Group ids from 0."""
+        table = self._state.tables.get(constants.GROUPS)
+        return 0 if table is None else table.rows
+
+    @cached_property
+    def objects(self) -> ObjectTable:
+        """Ids, attributes and groups of all objects; no geometry is read."""
+        return _object_table(read_level_tables(self._storage, self._state))
+
+    def read(
+        self,
+        bbox: Any = None,
+        *,
+        object_ids: Any = None,
+        group_ids: Any = None,
+        attributes: Sequence[str] | str | None = None,
+        strict: bool = True,
+    ) -> Points:
+        """Read the points that meet all conditions.
+
+        Args:
+            bbox: Closed box ``(lo, hi)``, None in it for an open side, or ``{axis name: (lo, hi)}``.
+            object_ids: Points of these objects, in this order.
+            group_ids: Points of the objects of these groups.
+            attributes: Vertex attributes to read; None for all, ``[]`` for none.
+            strict: Raise when a cell is gone or corrupt; otherwise leave its rows out and say so in ``errors``.
+
+        Returns:
+            Points in chunk order, or by object in the order asked for. A read of everything also brings the
+            tables of objects and groups.
+
+        Raises:
+            CorruptionError: A cell is gone or corrupt.
+            ObjectNotFoundError, AttributeNotFoundError: An id or a name does not exist.
+            InputError: A box or ids that cannot be meant.
+        """
+        selection = self._selection(bbox, object_ids, group_ids, attributes)
+        rows = read_rows(self._storage, self._state, selection, strict=strict)
+        tables = self.objects if selection.is_everything and self.has_objects else None
+        return self._as_points(rows, tables)
+
+    def iter(
+        self,
+        bbox: Any = None,
+        *,
+        object_ids: Any = None,
+        group_ids: Any = None,
+        attributes: Sequence[str] | str | None = None,
+        batch_rows: int = 1_000_000,
+        strict: bool = True,
+    ) -> Iterator[Points]:
+        """Read as ``read`` does, in batches of at most ``batch_rows`` rows; there is always at least one batch."""
+        if batch_rows < 1:
+            raise InputError("batch_rows must be at least 1", got=batch_rows)
+        selection = self._selection(bbox, object_ids, group_ids, attributes)
+        for rows in iter_rows(self._storage, self._state, selection, batch_rows=batch_rows, strict=strict):
+            yield self._as_points(rows, None)
+
+    def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None) -> int:
+        """Number of points that meet all conditions."""
+        batches = self.iter(bbox, object_ids=object_ids, group_ids=group_ids, attributes=[])
+        return sum(batch.vertex_count for batch in batches)
+
+    def _selection(self, bbox: Any, object_ids: Any, group_ids: Any, attributes: Any) -> Selection:
+        return Selection.of(
+            [axis.name for axis in self._root.axes],
+            bbox=bbox,
+            object_ids=object_ids,
+            group_ids=group_ids,
+            attributes=attributes if attributes is None else self._with_row_id(attributes),
+        )
+
+    def _with_row_id(self, attributes: Sequence[str] | str) -> list[str]:
+        names = [attributes] if isinstance(attributes, str) else list(attributes)
+        return [*names, constants.ROW_ID] if constants.ROW_ID in self._state.vertex_columns else names
+
+    def _as_points(self, rows: Rows, tables: LevelTables | ObjectTable | None) -> Points:
+        columns = dict(rows.columns)
+        row_ids = columns.pop(constants.ROW_ID, None)
+        points = Points(
+            rows.positions,
+            attributes=columns,
+            object_ids=rows.object_ids,
+            axes=self._root.axes,
+            row_ids=None if row_ids is None else np.asarray(row_ids),
+            errors=tuple(rows.errors),
+        )
+        if not isinstance(tables, ObjectTable):
+            return points
+        return Points(
+            **{
+                **{name: getattr(points, name) for name in ("positions", "attributes", "object_ids", "axes", "row_ids", "errors")},
+                "objects": tables.ids,
+                "object_attributes": tables.attributes,
+                "groups": tables.groups,
+                "group_attributes": tables.group_attributes,
+            }
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"ZVLevel({self.number}: {self.vertex_count:,} vertices in {self.chunk_count:,} chunks, "
+            f"attributes {list(self.attributes)})"
+        )
+
+
+def _object_table(tables: LevelTables) -> ObjectTable:
+    groups = dict(enumerate(tables.groups.members))
+    return ObjectTable(tables.ids, tables.attributes, groups, tables.group_attributes)

@@ -1,0 +1,220 @@
+"""An open store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from html import escape
+from types import TracebackType
+from typing import Any, Self
+
+from zarr_vectors import constants
+from zarr_vectors.api.level import ZVLevel
+from zarr_vectors.axes import Axis
+from zarr_vectors.core.headers import read_headers
+from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.exceptions import InputError, StoreNotFoundError
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.typing import Json, JsonObject
+
+__all__ = ["ZVStore", "open_zv_store"]
+
+MODES = ("r", "r+", "a")
+
+
+class ZVStore:
+    """An open Zarr Vectors store: a sequence of levels, and what holds for all of them.
+
+    Example:
+        >>> import zarr_vectors as zv
+        >>> _ = zv.write("memory://store-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+        >>> with zv.open("memory://store-doc") as store:
+        ...     store.bounds, store.levels, store[0].vertex_count
+        (([0.0, 1.0], [5.0, 2.0]), [0], 2)
+    """
+
+    def __init__(self, storage: Storage, root: RootState, level: LevelState) -> None:
+        self._storage = storage
+        self._root = root
+        self._levels: dict[int, ZVLevel] = {level.number: ZVLevel(storage, root, level)}
+
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+        return self._storage.url
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Names and units of the positions' columns."""
+        return self._root.axes
+
+    @property
+    def bounds(self) -> tuple[list[float], list[float]]:
+        """Closed box that all vertices lie in."""
+        low, high = self._root.metadata.bounds
+        return list(low), list(high)
+
+    @property
+    def crs(self) -> Json:
+        """Coordinate reference system, or None."""
+        return self._root.metadata.crs
+
+    @property
+    def geometry_types(self) -> tuple[str, ...]:
+        """Kinds of geometry in the store."""
+        return self._root.metadata.geometry_types
+
+    @property
+    def zv_version(self) -> str:
+        """Format version that the store states."""
+        return self._root.metadata.zv_version
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._root.metadata.ndim
+
+    @property
+    def chunk_shape(self) -> tuple[float, ...]:
+        """Edge lengths of a chunk at level 0."""
+        return self._root.metadata.chunk_shape
+
+    @cached_property
+    def levels(self) -> list[int]:
+        """Numbers of the resolution levels."""
+        return level_numbers(self._storage, self._root)
+
+    @cached_property
+    def headers(self) -> dict[str, JsonObject]:
+        """What ingested files said about themselves, by format."""
+        return read_headers(self._storage, self._root.attributes)
+
+    def __getitem__(self, number: int) -> ZVLevel:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise InputError("a level is named by its number", got=repr(number))
+        if number not in self._levels:
+            if number not in self.levels:
+                raise StoreNotFoundError(
+                    f"the store has no level {number}", store=self.url, expected=f"one of {self.levels}"
+                )
+            state = open_level(self._storage, self._root, number)
+            self._levels[number] = ZVLevel(self._storage, self._root, state)
+        return self._levels[number]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    def __iter__(self) -> Iterator[ZVLevel]:
+        return (self[number] for number in self.levels)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._storage.backend.close()
+
+    def info(self) -> JsonObject:
+        """What there is to know without reading geometry, as plain values."""
+        low, high = self.bounds
+        return {
+            "url": self.url,
+            "zv_version": self.zv_version,
+            "geometry_types": list(self.geometry_types),
+            "axes": [axis.to_json() for axis in self.axes],
+            "bounds": [low, high],
+            "crs": self.crs,
+            "levels": [self._level_info(level) for level in self],
+            "headers": sorted(self.headers),
+        }
+
+    def _level_info(self, level: ZVLevel) -> JsonObject:
+        state = level._state
+        index, _ = state.vertices.locate(state.vertices.present)
+        return {
+            "level": level.number,
+            "vertex_count": level.vertex_count,
+            "chunk_shape": list(level.chunk_shape),
+            "shard_shape": None if level.shard_shape is None else list(level.shard_shape),
+            "bin_shape": list(level.bin_shape),
+            "chunk_count": level.chunk_count,
+            "shard_count": len({tuple(row) for row in index.tolist()}),
+            "bytes": self._bytes(level.number),
+            "position_dtype": str(level.position_dtype),
+            "object_count": level.object_count,
+            "group_count": level.group_count,
+            "attributes": {
+                name: {
+                    "dtype": "text" if info.categories is not None else str(info.dtype),
+                    "channels": info.channels,
+                    "categories": None if info.categories is None else len(info.categories),
+                    "unit": info.unit,
+                }
+                for name, info in level.attributes.items()
+            },
+            "object_attributes": {name: str(spec.dtype) for name, spec in state.object_columns.items()},
+            "group_attributes": {name: str(spec.dtype) for name, spec in state.group_columns.items()},
+            "codec": [codec.get("name") for codec in _cell_codecs(state)],
+        }
+
+    def _bytes(self, number: int) -> int | None:
+        """Stored bytes of a level, where sizes are cheap to know."""
+        return self._storage.size(str(number))
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(self.geometry_types) or "no geometry"
+        return f"ZVStore({self.url!r}: {kinds}, {self[0].vertex_count:,} vertices, levels {self.levels})"
+
+    def _repr_html_(self) -> str:
+        rows: dict[str, Any] = {
+            "store": self.url,
+            "geometry": ", ".join(self.geometry_types),
+            "axes": ", ".join(f"{axis.name} [{axis.unit}]" if axis.unit else axis.name for axis in self.axes),
+            "bounds": f"{self.bounds[0]} to {self.bounds[1]}",
+        }
+        for level in self:
+            rows[f"level {level.number}"] = (
+                f"{level.vertex_count:,} vertices, {level.chunk_count:,} chunks, attributes: {', '.join(level.attributes)}"
+            )
+        cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>" for key, value in rows.items())
+        return f"<table>{cells}</table>"
+
+
+def _cell_codecs(state: LevelState) -> tuple[Mapping[str, Any], ...]:
+    document = state.vertices.document
+    return document.codecs if document.sharding is None else document.sharding.inner
+
+
+def open_zv_store(
+    target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None
+) -> ZVStore:
+    """Open a store in at most two rounds of requests.
+
+    Args:
+        target: A path, a URL, or an open zarr store.
+        mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
+        storage_options: For object stores, for example ``{"region": "eu-west-1", "skip_signature": True}``.
+
+    Raises:
+        StoreNotFoundError: There is no Zarr Vectors store.
+        FormatError: Its version is not 0.9.x.
+        CorruptionError, MetadataError: Its documents cannot be read.
+
+    Example:
+        >>> import zarr_vectors as zv
+        >>> zv.open("no-such-place.zarrvectors")
+        Traceback (most recent call last):
+        ...
+        zarr_vectors.exceptions.StoreNotFoundError: there is no Zarr Vectors store here ...
+    """
+    if mode not in MODES:
+        raise InputError("mode is not known", got=repr(mode), expected=f"one of {', '.join(MODES)}")
+    storage = Storage(open_backend(target, read_only=mode == "r", storage_options=storage_options))
+    root, documents = open_root(storage, ["0/zarr.json"])
+    return ZVStore(storage, root, open_level(storage, root, 0, documents["0/zarr.json"]))

@@ -1,0 +1,158 @@
+"""The verbs that make stores: write and create."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors.geometry import Points
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.spatial.layout import Layout
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.types.kinds import KINDS
+from zarr_vectors.types.options import Progress, WriteOptions, as_bounds
+from zarr_vectors.types.report import WriteReport
+from zarr_vectors.types.writer import write_value
+from zarr_vectors.typing import Bounds, JsonObject
+
+__all__ = ["create", "write"]
+
+
+def write(
+    target: StoreLike,
+    value: Points | Iterable[Points],
+    *,
+    mode: str = "create",
+    layout: Layout | None = None,
+    bounds: Bounds | None = None,
+    out_of_bounds: str = "raise",
+    axes: Any = None,
+    crs: Any = None,
+    headers: Mapping[str, JsonObject] | None = None,
+    extend: bool = False,
+    fill: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> WriteReport:
+    """Write a geometry value, or a stream of values, as one commit: all of it is there, or nothing.
+
+    Args:
+        target: A path, a URL, or an open zarr store.
+        value: A value, or an iterable of values with the same columns, which is streamed in bounded memory.
+        mode: ``"create"`` refuses to touch what exists, ``"append"`` adds rows, ``"replace"`` starts over.
+        layout: How a new store is cut and compressed; chosen from the data where not given.
+        bounds: Closed box of a new store; by default that of the data.
+        out_of_bounds: Rows outside the bounds: ``"raise"``, ``"expand"`` the bounds, or ``"ignore"`` the rows.
+        axes: Names or ``Axis`` values, one per column.
+        crs: Coordinate reference system, any JSON.
+        headers: ``{format: JSON}`` to keep with the store.
+        extend: When appending, let rows join objects that exist.
+        fill: When appending, ``{attribute: value}`` for attributes that the new rows lack.
+        dtype: Of the stored positions; by default that of the input.
+        storage_options: For object stores.
+        progress: Called with rows done and rows in all (None where not known).
+
+    Raises:
+        InputError: The value or an option cannot be used; nothing was written.
+        StoreExistsError: ``mode="create"`` and something is there.
+        StoreNotFoundError: ``mode="append"`` and nothing is there.
+
+    Example:
+        >>> import numpy as np, zarr_vectors as zv
+        >>> cloud = zv.Points(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), attributes={"label": ["a", "b"]})
+        >>> zv.write("memory://write-doc", cloud).vertex_count
+        2
+        >>> zv.write("memory://write-doc", cloud, mode="append").total_vertices
+        4
+    """
+    options = WriteOptions(
+        mode=mode,
+        layout=Layout() if layout is None else layout,
+        bounds=bounds,
+        out_of_bounds=out_of_bounds,
+        axes=axes,
+        crs=crs,
+        headers=headers or {},
+        extend=extend,
+        fill=fill or {},
+        dtype=dtype,
+        progress=progress,
+    )
+    return write_value(Storage(open_backend(target, storage_options=storage_options)), value, options)
+
+
+def create(
+    target: StoreLike,
+    kind: str = "point_cloud",
+    *,
+    bounds: Bounds,
+    attributes: Mapping[str, Any] | None = None,
+    dtype: Any = "float32",
+    objects: bool = False,
+    layout: Layout | None = None,
+    axes: Any = None,
+    crs: Any = None,
+    mode: str = "create",
+    storage_options: Mapping[str, Any] | None = None,
+) -> WriteReport:
+    """Make an empty store of one kind, with typed attributes, to be appended to.
+
+    Args:
+        target: A path, a URL, or an open zarr store.
+        kind: Geometry kind.
+        bounds: Closed box that rows will lie in.
+        attributes: ``{name: dtype}``, ``{name: (dtype, channels)}``, or ``{name: "text"}``.
+        dtype: Of the positions.
+        objects: Whether rows will belong to objects.
+        layout: How the store is cut; one chunk where not given.
+
+    Raises:
+        InputError: An option cannot be used; nothing was written.
+        StoreExistsError: Something is there.
+
+    Example:
+        >>> import zarr_vectors as zv
+        >>> _ = zv.create("memory://create-doc", bounds=([0, 0, 0], [100, 100, 10]), attributes={"intensity": "float32"})
+        >>> zv.open("memory://create-doc")[0].attributes["intensity"].dtype
+        dtype('float32')
+    """
+    if kind not in KINDS:
+        raise InputError("kind is not known", got=repr(kind), expected=f"one of {', '.join(KINDS)}")
+    ndim = _rank_of(bounds)
+    low, high = as_bounds(bounds, ndim)
+    empty = Points(
+        np.empty((0, ndim), dtype=dtype),
+        attributes={name: _empty_column(name, given) for name, given in (attributes or {}).items()},
+        object_ids=np.zeros(0, dtype=np.int64) if objects else None,
+    )
+    return write(
+        target,
+        empty,
+        mode=mode,
+        layout=layout,
+        bounds=(low.tolist(), high.tolist()),
+        axes=axes,
+        crs=crs,
+        storage_options=storage_options,
+    )
+
+
+def _rank_of(bounds: Any) -> int:
+    try:
+        return len(bounds[0])
+    except (TypeError, IndexError, KeyError) as error:
+        raise InputError("bounds must be (min corner, max corner)", got=repr(bounds)) from error
+
+
+def _empty_column(name: str, given: Any) -> Any:
+    dtype, channels = given if isinstance(given, tuple) else (given, 1)
+    if dtype in ("text", "str", str):
+        return np.empty(0, dtype=object)
+    try:
+        return np.empty((0,) if channels == 1 else (0, channels), dtype=dtype)
+    except TypeError as error:
+        raise InputError(f"dtype of attribute {name!r} is not one of numpy's", got=repr(given)) from error

@@ -1,0 +1,1 @@
+"""The program ``zarr-vectors``."""

@@ -1,0 +1,313 @@
+"""``zarr-vectors convert``."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import zarr_vectors as zv
+from zarr_vectors.axes import as_axes
+from zarr_vectors.cli.console import byte_text, checked, count_text, progress_bar, rate_text, replaced, say
+from zarr_vectors.cli.options import (
+    AttributesOption,
+    BoxOption,
+    GroupIdsOption,
+    LevelOption,
+    ObjectIdsOption,
+    Picked,
+    QuietOption,
+)
+from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
+from zarr_vectors.exceptions import InputError, StoreExistsError
+from zarr_vectors.formats.base import ReadOptions
+from zarr_vectors.formats.registry import FORMATS, export, format_of, ingest
+from zarr_vectors.geometry import Points
+from zarr_vectors.spatial.box import ClosedBox
+from zarr_vectors.types.options import POLICIES
+from zarr_vectors.types.report import WriteReport
+
+__all__ = ["convert"]
+
+
+class _Way(Enum):
+    """What becomes what."""
+
+    FILE_TO_STORE = "a file to a store"
+    STORE_TO_FILE = "a store to a file"
+    STORE_TO_STORE = "a store to a store"
+
+
+_ONLY_FOR_STORES = (
+    "--append",
+    "--extend",
+    "--fill",
+    "--out-of-bounds",
+    "--chunk-shape",
+    "--bin-shape",
+    "--shard-shape",
+    "--compressor",
+    "--keep-order",
+)
+_NOT_FOR = {
+    _Way.FILE_TO_STORE: ("--group-ids", "--level"),
+    _Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column"),
+    _Way.STORE_TO_STORE: ("--positions", "--object-id-column"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One conversion, with all options understood.
+
+    Args:
+        source: Path or URL.
+        target: Path or URL.
+        picked: What of the source goes over.
+        level: Of a store that is the source.
+        options: How to read a file that is the source.
+        write: Keywords of ``zv.write``.
+        quiet: Whether to show nothing but errors.
+    """
+
+    source: str
+    target: str
+    picked: Picked
+    level: int
+    options: ReadOptions
+    write: dict[str, Any]
+    quiet: bool
+
+
+def convert(
+    ctx: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A file, or the path or URL of a store.", show_default=False)
+    ],
+    target: Annotated[str, typer.Argument(metavar="OUT", help="A store, or a file to export to.", show_default=False)],
+    bbox: BoxOption = None,
+    attributes: AttributesOption = None,
+    object_ids: ObjectIdsOption = None,
+    group_ids: GroupIdsOption = None,
+    level: LevelOption = 0,
+    append: Annotated[bool, typer.Option("--append", help="Add to a store that exists.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace what is at OUT.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Let appended rows join objects that exist.")] = False,
+    fill: Annotated[
+        list[str] | None,
+        typer.Option("--fill", metavar="NAME=VALUE", help="Value of an attribute that appended rows lack; repeatable."),
+    ] = None,
+    out_of_bounds: Annotated[
+        str,
+        typer.Option(
+            "--out-of-bounds", metavar="|".join(POLICIES), help="What to do with rows outside the store's bounds."
+        ),
+    ] = "raise",
+    chunk_shape: Annotated[
+        str | None,
+        typer.Option("--chunk-shape", metavar="LENGTHS", help="Chunk edges: 10,10,10, or one number for all."),
+    ] = None,
+    bin_shape: Annotated[
+        str | None, typer.Option("--bin-shape", metavar="LENGTHS", help="Bin edges; they must divide the chunk.")
+    ] = None,
+    shard_shape: Annotated[
+        str, typer.Option("--shard-shape", metavar="COUNTS", help="Chunks per shard: 8,8,8, a number, auto or none.")
+    ] = "auto",
+    compressor: Annotated[
+        str, typer.Option("--compressor", metavar="NAME", help="zstd, zstd:LEVEL, gzip, gzip:LEVEL, blosc or none.")
+    ] = "zstd",
+    keep_order: Annotated[bool, typer.Option("--keep-order", help="Store the input row of every point.")] = False,
+    positions: Annotated[
+        str | None, typer.Option("--positions", metavar="X,Y,Z", help="Columns of the coordinates in a table.")
+    ] = None,
+    object_id_column: Annotated[
+        str | None, typer.Option("--object-id-column", metavar="NAME", help="Column of the object ids in a table.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Convert a file to a store, a store to a file, or a store to a store of another layout."""
+    if append and replace:
+        raise typer.BadParameter("cannot go together with --replace", param_hint="--append")
+    if out_of_bounds not in POLICIES:
+        raise typer.BadParameter(f"{out_of_bounds!r} is none of {', '.join(POLICIES)}", param_hint="--out-of-bounds")
+    way = _way(source, target)
+    _refuse_idle_options(ctx, way)
+    picked = Picked.parse(bbox, object_ids, group_ids, attributes)
+    columns = checked("--positions", parse_names, positions)
+    job = _Job(
+        source=source,
+        target=target,
+        picked=picked,
+        level=level,
+        options=ReadOptions(
+            positions=tuple(columns) if columns is not None else None,
+            object_ids=object_id_column,
+            attributes=tuple(picked.attributes) if picked.attributes is not None else None,
+        ),
+        write={
+            "mode": "append" if append else "replace" if replace else "create",
+            "layout": zv.Layout(
+                chunk_shape=checked("--chunk-shape", parse_shape, chunk_shape),
+                bin_shape=checked("--bin-shape", parse_shape, bin_shape),
+                shard_shape=checked("--shard-shape", parse_shard_shape, shard_shape),
+                compressor=checked("--compressor", parse_compressor, compressor),
+                keep_order=keep_order,
+            ),
+            "out_of_bounds": out_of_bounds,
+            "extend": extend,
+            "fill": checked("--fill", lambda _: parse_fill(fill or ()), "") or None,
+        },
+        quiet=quiet,
+    )
+    steps = {_Way.FILE_TO_STORE: _ingest, _Way.STORE_TO_FILE: _export, _Way.STORE_TO_STORE: _relayout}
+    try:
+        steps[way](job)
+    except StoreExistsError as error:
+        error.hint = "choose --append or --replace" if way is not _Way.STORE_TO_FILE else "choose --replace"
+        raise
+
+
+def _way(source: str, target: str) -> _Way:
+    """Find out what is a file and what a store.
+
+    Raises:
+        FileNotFoundError: There is nothing at ``source``, which by its suffix would be a file.
+        typer.BadParameter: Both are files, or ``source`` is a file of no known format.
+    """
+    from_file = "://" not in source and (Path(source).is_file() or (_has_suffix(source) and not Path(source).exists()))
+    to_file = _has_suffix(target) and not Path(target).is_dir()
+    if not from_file:
+        return _Way.STORE_TO_FILE if to_file else _Way.STORE_TO_STORE
+    if not Path(source).exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
+    if not _has_suffix(source):
+        known = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
+        raise typer.BadParameter(f"{source} has none of the suffixes {known}", param_hint="IN")
+    if to_file:
+        raise typer.BadParameter("one of IN and OUT must be a store; convert to a store first", param_hint="OUT")
+    return _Way.FILE_TO_STORE
+
+
+def _has_suffix(path: str) -> bool:
+    lowered = path.lower()
+    return "://" not in path and any(lowered.endswith(suffix) for known in FORMATS for suffix in known.suffixes)
+
+
+def _refuse_idle_options(ctx: typer.Context, way: _Way) -> None:
+    """An option that could not change anything is a mistake that would go unseen."""
+    for option in _NOT_FOR[way]:
+        name = option.removeprefix("--").replace("-", "_")
+        origin = ctx.get_parameter_source(name)
+        if origin is not None and origin.name not in ("DEFAULT", "DEFAULT_MAP"):
+            raise typer.BadParameter(f"has no effect on converting {way.value}", param_hint=option)
+
+
+def _ingest(job: _Job) -> None:
+    started = perf_counter()
+    path = Path(job.source)
+    with progress_bar("converting", quiet=job.quiet) as report:
+        if job.picked.bbox is None and job.picked.object_ids is None:
+            done = ingest(path, job.target, options=job.options, progress=report, **job.write)
+        else:
+            found = format_of(path).open(path, job.options)
+            done = zv.write(
+                job.target,
+                (_keep(batch, job.picked) for batch in found.batches),
+                axes=found.axes,
+                crs=found.crs,
+                headers=found.headers,
+                progress=report,
+                **job.write,
+            )
+    _tell_store(job, done, perf_counter() - started)
+
+
+def _export(job: _Job) -> None:
+    started = perf_counter()
+    target = Path(job.target)
+    replacing = job.write["mode"] == "replace"
+    if target.exists() and not replacing:
+        raise StoreExistsError("there is a file at OUT", got=job.target)
+    with zv.open(job.source) as store, replaced(target) as path:
+        rows = export(store[job.level], path, **job.picked.all)
+    size = target.stat().st_size
+    seconds = perf_counter() - started
+    say(f"{job.source} -> {job.target}", quiet=job.quiet)
+    say(f"{rows:,} points, {byte_text(size)}, {seconds:.2f} s ({rate_text(rows, seconds)})", quiet=job.quiet)
+
+
+def _relayout(job: _Job) -> None:
+    started = perf_counter()
+    with zv.open(job.source) as store:
+        level = store[job.level]
+        total = level.count(**job.picked.rows)
+        with progress_bar("converting", quiet=job.quiet) as report:
+            done = zv.write(
+                job.target,
+                level.iter(**job.picked.all),
+                axes=store.axes,
+                crs=store.crs,
+                headers=store.headers,
+                progress=None if report is None else lambda rows, _: report(rows, total),
+                **job.write,
+            )
+        left_out = [number for number in store.levels if number != job.level]
+    _tell_store(job, done, perf_counter() - started)
+    if left_out:
+        say(f"level {job.level} was converted; levels {', '.join(map(str, left_out))} were not", quiet=job.quiet)
+
+
+def _keep(batch: Points, picked: Picked) -> Points:
+    """The rows of a batch from a file that the options pick."""
+    keep = np.ones(batch.vertex_count, dtype=bool)
+    if picked.bbox is not None:
+        names = [axis.name for axis in batch.axes or as_axes(None, batch.ndim)]
+        keep &= ClosedBox.from_user(picked.bbox, names).mask(batch.positions)
+    if picked.object_ids is not None:
+        if batch.object_ids is None:
+            raise InputError("--object-ids needs object ids", hint="name their column with --object-id-column")
+        keep &= np.isin(batch.object_ids, picked.object_ids)
+    return batch if keep.all() else batch.take(np.flatnonzero(keep))
+
+
+def _tell_store(job: _Job, done: WriteReport, seconds: float) -> None:
+    """What was written, and what the user might not expect."""
+    if job.quiet:
+        return
+    with zv.open(done.url) as store:
+        level = store.info()["levels"][0]
+    shards = "" if level["shard_shape"] is None else f" in {count_text(level['shard_count'], 'shard')}"
+    say(f"{job.source} -> {job.target}", quiet=False)
+    say(
+        f"{count_text(done.vertex_count, 'point')} {'added ' if done.mode == 'append' else ''}in "
+        f"{count_text(done.chunk_count, 'chunk')}, {seconds:.2f} s ({rate_text(done.vertex_count, seconds)})",
+        quiet=False,
+    )
+    say(
+        f"store: {count_text(level['vertex_count'], 'point')}, {count_text(level['chunk_count'], 'chunk')}{shards}, "
+        f"{byte_text(level['bytes'])}",
+        quiet=False,
+    )
+    for line in _surprises(done):
+        say(line, quiet=False)
+
+
+def _surprises(done: WriteReport) -> list[str]:
+    lines = []
+    if done.dropped:
+        lines.append(f"{count_text(done.dropped, 'point')} outside the bounds left out")
+    if done.grown_from is not None:
+        low, high = done.bounds
+        lines.append(f"bounds grown to {', '.join(f'{a:g}..{b:g}' for a, b in zip(low, high, strict=True))}")
+    if done.assigned_ids is not None:
+        lines.append(f"object ids {done.assigned_ids[0]} to {done.assigned_ids[1]} given to points without one")
+    if done.extended_objects:
+        lines.append(f"{count_text(done.extended_objects, 'object')} extended")
+    return lines

@@ -1,0 +1,50 @@
+"""The program: its commands and global options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from zarr_vectors import __version__
+from zarr_vectors.cli.console import Group
+from zarr_vectors.cli.convert import convert
+from zarr_vectors.cli.info import info
+from zarr_vectors.cli.plot import plot
+from zarr_vectors.cli.query import query
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="zarr-vectors",
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (convert, info, query, plot):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"zarr-vectors {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="ZV_DEBUG", help="Show the traceback of an error, wherever this stands.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Store points of any number in spatial chunks on Zarr, ask for parts of them, and get them out again."""
+
+
+def main() -> None:
+    """Run the program; it ends the process with exit code 0, 1 or 2."""
+    app()

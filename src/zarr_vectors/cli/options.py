@@ -1,0 +1,86 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from zarr_vectors.cli.console import checked
+from zarr_vectors.cli.parse import BoxArgument, parse_box, parse_ids, parse_names
+from zarr_vectors.typing import IntArray
+
+__all__ = [
+    "AttributesOption",
+    "BoxOption",
+    "GroupIdsOption",
+    "LevelOption",
+    "ObjectIdsOption",
+    "Picked",
+    "QuietOption",
+    "StoreArgument",
+]
+
+StoreArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="STORE", help="Path or URL of a store.", show_default=False)
+]
+BoxOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--bbox",
+        metavar="BOX",
+        help="Only what lies in this closed box: x0,y0,z0,x1,y1,z1, or x=0:10,y=:5 for some axes and open sides.",
+    ),
+]
+ObjectIdsOption: TypeAlias = Annotated[
+    str | None, typer.Option("--object-ids", metavar="IDS", help="Only these objects: 1,2,5-9.")
+]
+GroupIdsOption: TypeAlias = Annotated[
+    str | None, typer.Option("--group-ids", metavar="IDS", help="Only the objects of these groups: 0,2-3.")
+]
+AttributesOption: TypeAlias = Annotated[
+    str | None, typer.Option("--attributes", metavar="NAMES", help="Only these attributes: a,b. Empty for none.")
+]
+LevelOption: TypeAlias = Annotated[int, typer.Option("--level", min=0, help="Resolution level; 0 is the finest.")]
+QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picked:
+    """What the selecting options ask for; None where one is not given."""
+
+    bbox: BoxArgument | None = None
+    object_ids: IntArray | None = None
+    group_ids: IntArray | None = None
+    attributes: list[str] | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        bbox: str | None,
+        object_ids: str | None = None,
+        group_ids: str | None = None,
+        attributes: str | None = None,
+    ) -> Picked:
+        """Take the text of the options.
+
+        Raises:
+            typer.BadParameter: One of them cannot be understood.
+        """
+        return cls(
+            bbox=checked("--bbox", parse_box, bbox),
+            object_ids=checked("--object-ids", parse_ids, object_ids),
+            group_ids=checked("--group-ids", parse_ids, group_ids),
+            attributes=checked("--attributes", parse_names, attributes),
+        )
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """The keywords that choose rows, as ``ZVLevel.read`` takes them."""
+        return {"bbox": self.bbox, "object_ids": self.object_ids, "group_ids": self.group_ids}
+
+    @property
+    def all(self) -> dict[str, Any]:
+        """The keywords that choose rows and attributes."""
+        return self.rows | {"attributes": self.attributes}

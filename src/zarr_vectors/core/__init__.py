@@ -1,0 +1,1 @@
+"""The layout of a Zarr Vectors store: names, codecs and cells put together."""

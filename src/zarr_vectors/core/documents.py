@@ -1,0 +1,173 @@
+"""The documents of a level: what each array's ``zarr.json`` says when this library writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.metadata.array import ArrayDocument, fill_value_json, zarr_data_type
+from zarr_vectors.spatial.grid import Grid, format_keys
+from zarr_vectors.storage.tables import STORED_WHOLE
+from zarr_vectors.typing import AnyArray, IntArray, Json, JsonObject
+
+__all__ = [
+    "ColumnSpec",
+    "absent_value",
+    "cell_array_document",
+    "group_document",
+    "manifests_document",
+    "typed_table_document",
+    "vlen_table_document",
+    "with_presence",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSpec:
+    """The type of an attribute column.
+
+    Args:
+        dtype: Of the stored elements; of the codes, for categories.
+        row_shape: Elements of a row; ``()`` for one.
+        categories: The values that codes stand for, or None.
+        ordered: Whether the order of categories means something.
+        unit: Physical unit, or None.
+    """
+
+    dtype: np.dtype[Any]
+    row_shape: tuple[int, ...] = ()
+    categories: tuple[Json, ...] | None = None
+    ordered: bool = False
+    unit: str | None = None
+
+    @property
+    def channels(self) -> int:
+        """Elements of a row."""
+        return int(np.prod(self.row_shape, dtype=np.int64))
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self.dtype.itemsize * self.channels
+
+    def attributes(self) -> JsonObject:
+        """The array attributes that say so."""
+        said: JsonObject = {"dtype": dtype_name(self.dtype), "row_shape": list(self.row_shape)}
+        if len(self.row_shape) == 1:
+            said["channel_names"] = [f"ch{number}" for number in range(self.channels)]
+        if self.categories is not None:
+            said |= {"encoding": "dictionary", "categories": list(self.categories), "ordered": self.ordered}
+            if self.dtype.kind == "i":
+                said["_FillValue"] = -1
+        if self.unit:
+            said["unit"] = self.unit
+        return said
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> ColumnSpec:
+        """Read the array attributes of a column.
+
+        Raises:
+            TypeError, KeyError: ``dtype`` is missing or unknown.
+        """
+        row_shape = attributes.get("row_shape")
+        if row_shape is None:
+            names = attributes.get("channel_names")
+            row_shape = [len(names)] if names else []
+        is_dictionary = attributes.get("encoding") == "dictionary"
+        return cls(
+            dtype=np.dtype(attributes["dtype"]),
+            row_shape=tuple(int(n) for n in row_shape),
+            categories=tuple(attributes.get("categories") or ()) if is_dictionary else None,
+            ordered=bool(attributes.get("ordered", False)),
+            unit=attributes.get("unit"),
+        )
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """The dtype as the ``dtype`` attribute states it: a name, with its byte order where that is not little.
+
+    Example:
+        >>> dtype_name(np.dtype("f4")), dtype_name(np.dtype(">f4")), dtype_name(np.dtype("M8[ns]"))
+        ('float32', '>f4', 'datetime64[ns]')
+    """
+    return dtype.str if dtype.byteorder == ">" else dtype.name
+
+
+def cell_array_document(
+    grid: Grid, shard_shape: Sequence[int] | None, codecs: Sequence[JsonObject], attributes: JsonObject
+) -> ArrayDocument:
+    """A chunk-grid array without any cell yet."""
+    place: JsonObject = {"nonempty_chunks": []}
+    if any(grid.origin):
+        place["chunk_grid_origin"] = list(grid.origin)
+    ones = [1] * len(grid.shape)
+    return ArrayDocument.build(
+        shape=grid.shape,
+        data_type="variable_length_bytes",
+        chunk_shape=ones if shard_shape is None else shard_shape,
+        cell_shape=None if shard_shape is None else ones,
+        codecs=codecs,
+        fill_value="",
+        attributes={**place, **attributes},
+    )
+
+
+def with_presence(document: ArrayDocument, coords: IntArray) -> ArrayDocument:
+    """The document with its presence list, sorted as text as the format has it."""
+    return document.with_attributes(nonempty_chunks=sorted(format_keys(coords)))
+
+
+def typed_table_document(
+    values: AnyArray, chunk_rows: int, codecs: Sequence[JsonObject], attributes: JsonObject, fill: Any
+) -> ArrayDocument:
+    """A typed array of all chunks stored."""
+    return ArrayDocument.build(
+        shape=values.shape,
+        data_type=zarr_data_type(values.dtype),
+        chunk_shape=[max(1, chunk_rows), *values.shape[1:]],
+        codecs=codecs,
+        fill_value=fill_value_json(fill, values.dtype),
+        attributes={**attributes, STORED_WHOLE: True},
+    )
+
+
+def vlen_table_document(
+    rows: int, chunk_rows: int, codecs: Sequence[JsonObject], attributes: JsonObject
+) -> ArrayDocument:
+    """A one-dimensional vlen-bytes array of all chunks stored."""
+    return ArrayDocument.build(
+        shape=[rows],
+        data_type="variable_length_bytes",
+        chunk_shape=[max(1, chunk_rows)],
+        codecs=codecs,
+        fill_value="",
+        attributes={**attributes, STORED_WHOLE: True},
+    )
+
+
+def manifests_document(rows: int, codecs: Sequence[JsonObject]) -> ArrayDocument:
+    """``object_index/manifests``."""
+    return vlen_table_document(rows, min(constants.MANIFEST_CHUNK, rows), codecs, {})
+
+
+def group_document(attributes: JsonObject | None = None) -> JsonObject:
+    """The ``zarr.json`` of a group."""
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes or {}}
+
+
+def absent_value(dtype: np.dtype[Any]) -> Any:
+    """What marks a row of an object attribute as absent: NaN, the least int, the greatest uint, or no text."""
+    if dtype.kind in "fc":
+        return dtype.type(np.nan)
+    if dtype.kind == "i":
+        return np.iinfo(dtype).min
+    if dtype.kind == "u":
+        return np.iinfo(dtype).max
+    if dtype.kind in "mM":
+        return np.array("NaT", dtype=dtype)[()]
+    return ""

@@ -1,0 +1,284 @@
+"""An opened store: its documents, parsed, and its arrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.axes import Axis
+from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
+from zarr_vectors.metadata.array import ArrayDocument
+from zarr_vectors.metadata.ngff import axes_of, level_transform
+from zarr_vectors.metadata.root import LevelMetadata, RootMetadata, check_version
+from zarr_vectors.storage.cells import CellArray
+from zarr_vectors.storage.storage import ROOT, Storage
+from zarr_vectors.storage.tables import TableArray
+from zarr_vectors.typing import JsonObject
+
+__all__ = ["LevelState", "RootState", "open_level", "open_root"]
+
+_FAMILIES = (
+    constants.VERTEX_ATTRIBUTES,
+    constants.FRAGMENT_ATTRIBUTES,
+    constants.OBJECT_ATTRIBUTES,
+    constants.GROUP_ATTRIBUTES,
+)
+_SINGLE = (
+    constants.VERTICES,
+    constants.VERTEX_FRAGMENTS,
+    constants.OBJECT_INDEX,
+    constants.OBJECT_MANIFESTS,
+    constants.OBJECT_IDS,
+    constants.GROUPS,
+)
+KNOWN_CAPABILITIES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RootState:
+    """The root of an opened store.
+
+    Args:
+        document: The whole ``zarr.json``.
+        metadata: Its ``zarr_vectors`` object.
+        axes: Names and units of the positions' columns.
+    """
+
+    document: JsonObject
+    metadata: RootMetadata
+    axes: tuple[Axis, ...]
+
+    @property
+    def attributes(self) -> JsonObject:
+        """All attributes of the root group."""
+        attributes: JsonObject = self.document["attributes"]
+        return attributes
+
+    def level_bin_shape(self, level: int) -> tuple[float, ...]:
+        """Bin of a level: the root's at level 0, twice the NGFF translation above."""
+        _, translation = level_transform(self.attributes.get("multiscales"), level)
+        if level == 0 or translation is None:
+            return tuple(self.metadata.bin_shape)
+        return tuple(2 * v for v in translation)
+
+
+@dataclass(frozen=True)
+class LevelState:
+    """One resolution level of an opened store.
+
+    Args:
+        number: The level.
+        document: Its ``zarr.json``.
+        metadata: Its ``zarr_vectors_level`` object.
+        chunk_shape: Edge lengths of its chunks.
+        cells: Chunk-grid arrays by name below the level.
+        tables: One-dimensional and typed arrays by name below the level.
+        object_index: Attributes of ``object_index``; None where there are no objects.
+    """
+
+    number: int
+    document: JsonObject
+    metadata: LevelMetadata
+    chunk_shape: tuple[float, ...]
+    cells: dict[str, CellArray] = field(default_factory=dict)
+    tables: dict[str, TableArray] = field(default_factory=dict)
+    object_index: JsonObject | None = None
+    store: str | None = None
+
+    def cell_array(self, name: str) -> CellArray:
+        """A chunk-grid array that the level must have.
+
+        Raises:
+            CorruptionError: It is not there.
+        """
+        if name not in self.cells:
+            raise CorruptionError(
+                "the level lacks an array that it must have", store=self.store, array=f"{self.number}/{name}"
+            )
+        return self.cells[name]
+
+    @property
+    def vertices(self) -> CellArray:
+        """The positions."""
+        return self.cell_array(constants.VERTICES)
+
+    @cached_property
+    def position_dtype(self) -> np.dtype[Any]:
+        """Of the stored positions."""
+        encoding = self.vertices.document.attributes.get("encoding", constants.ENCODING_RAW)
+        if encoding != constants.ENCODING_RAW:
+            raise StoreError(
+                "positions of this encoding cannot be read", store=self.store, array=self.vertices.path, got=encoding
+            )
+        return self._dtype_of(self.vertices, "float32")
+
+    def _dtype_of(self, array: CellArray, default: str) -> np.dtype[Any]:
+        try:
+            return np.dtype(array.document.attributes.get("dtype", default))
+        except TypeError as error:
+            raise MetadataError(
+                "the array's dtype is not one of numpy's", store=self.store, array=array.path, got=str(error)
+            ) from error
+
+    @cached_property
+    def vertex_columns(self) -> dict[str, ColumnSpec]:
+        """Types of the vertex attributes, by name."""
+        return self._columns(constants.VERTEX_ATTRIBUTES, self.cells)
+
+    @cached_property
+    def object_columns(self) -> dict[str, ColumnSpec]:
+        """Types of the object attributes, by name."""
+        return self._columns(constants.OBJECT_ATTRIBUTES, self.tables)
+
+    @cached_property
+    def group_columns(self) -> dict[str, ColumnSpec]:
+        """Types of the group attributes, by name."""
+        return self._columns(constants.GROUP_ATTRIBUTES, self.tables)
+
+    def _columns(self, family: str, arrays: Any) -> dict[str, ColumnSpec]:
+        found: dict[str, ColumnSpec] = {}
+        for name, array in arrays.items():
+            head, _, last = name.partition("/")
+            if head == family:
+                try:
+                    found[last] = ColumnSpec.from_attributes(array.document.attributes)
+                except (KeyError, TypeError) as error:
+                    raise MetadataError(
+                        "the array's dtype is missing or unknown", store=self.store, array=array.path, got=str(error)
+                    ) from error
+        return found
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether the level has an object index."""
+        return self.object_index is not None and constants.OBJECT_MANIFESTS in self.tables
+
+    @property
+    def object_slots(self) -> int:
+        """Rows of the object index."""
+        return self.tables[constants.OBJECT_MANIFESTS].rows if self.has_objects else 0
+
+
+def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, dict[str, JsonObject | None]]:
+    """Read and check the root document, and others in the same round.
+
+    Raises:
+        StoreNotFoundError: There is nothing, or a zarr group that is not a Zarr Vectors store.
+        FormatError: The store's version, or a capability that it requires, is not one that is read here.
+        MetadataError: The documents are malformed.
+    """
+    document, others = storage.read_root(list(also))
+    if document is None:
+        raise StoreNotFoundError(
+            "there is no Zarr Vectors store here", store=storage.url, hint="check the path, or write a store first"
+        )
+    attributes = document.get("attributes") or {}
+    block = attributes.get(constants.ROOT_KEY)
+    if not isinstance(block, dict):
+        raise StoreNotFoundError(
+            "this is a zarr node, but not a Zarr Vectors store",
+            store=storage.url,
+            hint=f"its attributes have no {constants.ROOT_KEY!r} object",
+        )
+    check_version(block.get("zv_version"), store=storage.url)
+    metadata = RootMetadata.parse(block, where=ROOT)
+    unknown = sorted(set(metadata.required_capabilities) - KNOWN_CAPABILITIES)
+    if unknown:
+        raise FormatError("the store requires capabilities that are not known here", store=storage.url, got=unknown)
+    axes = axes_of(attributes.get("multiscales"))
+    if len(axes) != metadata.ndim:
+        raise MetadataError(
+            "axes and chunk_shape differ in rank", store=storage.url, expected=metadata.ndim, got=len(axes)
+        )
+    return RootState(document, metadata, axes), others
+
+
+def open_level(storage: Storage, root: RootState, number: int, document: JsonObject | None = None) -> LevelState:
+    """Read a level's documents: its own unless given, then all of its arrays' in one round.
+
+    Raises:
+        StoreNotFoundError: The level does not exist.
+        StoreError: The level does not name its arrays and the store cannot list them.
+    """
+    path = f"{number}/zarr.json"
+    if document is None:
+        document = storage.read_documents([path])[path]
+    if document is None:
+        raise StoreNotFoundError(f"the store has no level {number}", store=storage.url)
+    attributes = document.get("attributes") or {}
+    metadata = LevelMetadata.parse(attributes.get(constants.LEVEL_KEY) or {}, where=path)
+    names = _array_names(storage, number, attributes)
+    paths = {name: f"{number}/{name}/zarr.json" for name in names}
+    documents = storage.read_documents(list(paths.values()))
+    cells: dict[str, CellArray] = {}
+    tables: dict[str, TableArray] = {}
+    object_index: JsonObject | None = None
+    declared = attributes.get(constants.ARRAYS_KEY) or ()
+    for name, place in paths.items():
+        found = documents[place]
+        if found is None:
+            if name in declared:
+                raise CorruptionError(
+                    "an array that its level names is gone", store=storage.url, array=f"{number}/{name}"
+                )
+        elif found.get("node_type") == "group":
+            object_index = found.get("attributes") or {} if name == constants.OBJECT_INDEX else object_index
+        else:
+            array = ArrayDocument.parse(found, where=place)
+            where = f"{number}/{name}"
+            if _is_cell_array(name):
+                cells[name] = CellArray(where, array, storage.url)
+            else:
+                tables[name] = TableArray(where, array, storage.url)
+    if constants.VERTICES not in cells:
+        raise CorruptionError("the level has no vertices array", store=storage.url, array=f"{number}/vertices")
+    chunk_shape = tuple(metadata.chunk_shape or root.metadata.chunk_shape)
+    return LevelState(number, document, metadata, chunk_shape, cells, tables, object_index, storage.url)
+
+
+def level_numbers(storage: Storage, root: RootState) -> list[int]:
+    """The levels of a store: listed where listing is cheap, else as the root names them."""
+    if storage.backend.is_local:
+        names = [key.rstrip("/") for key in storage.list("") if key.endswith("/")]
+    else:
+        nodes = (root.attributes.get("ome") or {}).get("nodes") or []
+        names = [str(node.get("name")) for node in nodes if node.get("type") == "zv:level"]
+        if not names:
+            names = [str(entry.get("path")) for entry in root.attributes["multiscales"][0].get("datasets") or []]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _is_cell_array(name: str) -> bool:
+    return name.partition("/")[0] in {
+        constants.VERTICES,
+        constants.VERTEX_FRAGMENTS,
+        constants.VERTEX_ATTRIBUTES,
+        constants.FRAGMENT_ATTRIBUTES,
+    }
+
+
+def _array_names(storage: Storage, number: int, attributes: JsonObject) -> list[str]:
+    """Arrays of a level: those it names and, where listing is cheap or needed, those that are there."""
+    declared = attributes.get(constants.ARRAYS_KEY)
+    names = dict.fromkeys(declared or ())
+    if declared is None or storage.backend.is_local:
+        names |= dict.fromkeys(_SINGLE) if declared is None else {}
+        for family in _FAMILIES:
+            try:
+                children = storage.list(f"{number}/{family}")
+            except StoreError as error:
+                raise StoreError(
+                    f"level {number} does not name its arrays, and the store cannot list them",
+                    store=storage.url,
+                    hint="open it from a place that can list, and publish it from there",
+                ) from error
+            names |= {key.split("/", 1)[1].rstrip("/"): None for key in children if key.endswith("/")}
+    if constants.OBJECT_MANIFESTS in names:
+        names[constants.OBJECT_INDEX] = None
+    return list(names)

@@ -1,0 +1,1 @@
+"""Cells: bytes to numpy and back, pure functions."""

@@ -1,0 +1,109 @@
+"""Many byte strings in one buffer: the form in which cells walk through the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from zarr_vectors.typing import ByteArray, IntArray
+
+__all__ = ["Blobs", "Buffer", "offsets_of"]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+def offsets_of(sizes: IntArray) -> IntArray:
+    """``(n + 1,)`` running sum of sizes, beginning with 0.
+
+    Example:
+        >>> offsets_of(np.array([2, 0, 3])).tolist()
+        [0, 2, 2, 5]
+    """
+    offsets = np.zeros(len(sizes) + 1, dtype=np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
+
+
+@dataclass(frozen=True, eq=False)
+class Blobs:
+    """``n`` byte strings that lie in one buffer, in any order and with any gaps.
+
+    Args:
+        data: The buffer.
+        starts: ``(n,)`` int64 offset of each string.
+        sizes: ``(n,)`` int64 length of each string.
+
+    Example:
+        >>> blobs = Blobs.from_list([b"ab", b"", b"cde"])
+        >>> len(blobs), bytes(blobs[2]), blobs.take(np.array([2, 0])).to_list()
+        (3, b'cde', [b'cde', b'ab'])
+    """
+
+    data: Buffer
+    starts: IntArray
+    sizes: IntArray
+
+    @classmethod
+    def from_list(cls, items: Sequence[Buffer]) -> Blobs:
+        """Copy byte strings into one buffer."""
+        sizes = np.fromiter(map(len, items), dtype=np.int64, count=len(items))
+        return cls.packed(b"".join(items), sizes)
+
+    @classmethod
+    def packed(cls, data: Buffer | ByteArray, sizes: IntArray) -> Blobs:
+        """Byte strings that follow one another without gaps from the start of ``data``."""
+        sizes = np.asarray(sizes, dtype=np.int64)
+        buffer = np.ascontiguousarray(data).data.cast("B") if isinstance(data, np.ndarray) else data
+        return cls(buffer, offsets_of(sizes)[:-1], sizes)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Blobs]) -> Blobs:
+        """All strings of all parts, in order."""
+        parts = list(parts)
+        if len(parts) == 1:
+            return parts[0]
+        sizes = [part.sizes for part in parts] or [np.zeros(0, dtype=np.int64)]
+        return cls.packed(b"".join(part.joined() for part in parts), np.concatenate(sizes))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> memoryview:
+        start = int(self.starts[index])
+        return memoryview(self.data)[start : start + int(self.sizes[index])]
+
+    def views(self) -> list[memoryview]:
+        """A view of each string."""
+        view = memoryview(self.data)
+        starts = self.starts.tolist()
+        ends = (self.starts + self.sizes).tolist()
+        return [view[start:end] for start, end in zip(starts, ends, strict=True)]
+
+    def to_list(self) -> list[bytes]:
+        """A copy of each string."""
+        return [bytes(view) for view in self.views()]
+
+    def take(self, rows: IntArray) -> Blobs:
+        """The strings of these rows; nothing is copied."""
+        return Blobs(self.data, self.starts[rows], self.sizes[rows])
+
+    @property
+    def total(self) -> int:
+        """Sum of all sizes in bytes."""
+        return int(self.sizes.sum())
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the strings follow one another without gaps and fill the buffer."""
+        return self.total == len(self.data) and bool(np.array_equal(self.starts, offsets_of(self.sizes)[:-1]))
+
+    def joined(self) -> Buffer:
+        """The strings one after another; no copy where they already lie so."""
+        return self.data if self.is_packed else b"".join(self.views())
+
+    def to_array(self) -> ByteArray:
+        """The joined strings as a 1-D uint8 array."""
+        return np.frombuffer(self.joined(), dtype=np.uint8)

@@ -1,0 +1,194 @@
+"""Codec chains of vlen-bytes arrays: cells to stored bytes and back.
+
+Known chains are ``vlen-bytes`` followed by an optional ``zstd`` and an optional ``crc32c``, as in the Zarr v3 codec
+registry; any other chain is left to zarr-python (see ``storage.fallback``).
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import zstandard
+
+from zarr_vectors.encoding.blobs import Blobs, Buffer
+from zarr_vectors.typing import IntArray, JsonObject
+
+__all__ = ["ByteCodec", "CellErrors", "known_chain", "unframe", "vlen_frame"]
+
+CellErrors = dict[int, str]
+"""What is wrong with which cell, by its number in the batch."""
+
+_UNKNOWN_SIZE = 2**64 - 1
+_BATCH_CELLS = 32
+_CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
+
+
+class _Contexts(threading.local):
+    """One compressor per setting and one decompressor for each thread; making them costs more than using them."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+        self.compressors: dict[tuple[int, bool], zstandard.ZstdCompressor] = {}
+
+    def compressor(self, level: int, checksum: bool) -> zstandard.ZstdCompressor:
+        key = (level, checksum)
+        if key not in self.compressors:
+            self.compressors[key] = zstandard.ZstdCompressor(level=level or 3, write_checksum=checksum)
+        return self.compressors[key]
+
+
+_contexts = _Contexts()
+
+
+@dataclass(frozen=True, slots=True)
+class ByteCodec:
+    """The bytes-to-bytes part of a known chain.
+
+    Args:
+        zstd: ``(level, checksum)``, or None for no compression. Level 0 means zstd's default.
+        crc32c: Whether a CRC32C of the bytes follows them.
+
+    Example:
+        >>> codec = ByteCodec(zstd=(0, True))
+        >>> decoded, errors = codec.decode(codec.encode(Blobs.from_list([b"abc" * 9, b""])))
+        >>> decoded.to_list()[0] == b"abc" * 9, errors
+        (True, {})
+    """
+
+    zstd: tuple[int, bool] | None = None
+    crc32c: bool = False
+
+    def encode(self, blobs: Blobs) -> Blobs:
+        """Encode every string on its own."""
+        if self.zstd is not None:
+            blobs = _compress(blobs, *self.zstd)
+        if self.crc32c:
+            blobs = Blobs.from_list(
+                [bytes(item) + struct.pack("<I", google_crc32c.value(bytes(item))) for item in blobs.views()]
+            )
+        return blobs
+
+    def decode(self, blobs: Blobs) -> tuple[Blobs, CellErrors]:
+        """Decode every string on its own; a bad one comes back empty and is named in the errors."""
+        errors: CellErrors = {}
+        if self.crc32c:
+            blobs = _check_crc32c(blobs, errors)
+        if self.zstd is not None:
+            blobs = _decompress(blobs, errors)
+        return blobs, errors
+
+
+def known_chain(codecs: Sequence[JsonObject]) -> ByteCodec | None:
+    """The bytes-to-bytes part that follows the array-to-bytes codec, or None where zarr-python must help.
+
+    Example:
+        >>> known_chain([{"name": "zstd", "configuration": {"level": 5, "checksum": True}}])
+        ByteCodec(zstd=(5, True), crc32c=False)
+        >>> known_chain([{"name": "gzip"}]) is None
+        True
+    """
+    zstd: tuple[int, bool] | None = None
+    rest = list(codecs)
+    if rest and rest[0].get("name") == "zstd":
+        options = rest.pop(0).get("configuration") or {}
+        zstd = (int(options.get("level", 0)), bool(options.get("checksum", False)))
+    crc32c = bool(rest) and rest[0].get("name") == "crc32c"
+    if crc32c:
+        rest.pop(0)
+    return None if rest else ByteCodec(zstd, crc32c)
+
+
+def vlen_frame(cells: Blobs) -> Blobs:
+    """Put each cell into a vlen-bytes chunk of one item: u32 1, u32 size, payload.
+
+    Example:
+        >>> bytes(vlen_frame(Blobs.from_list([b"xy"]))[0]).hex()
+        '01000000020000007879'
+    """
+    headers = np.empty((len(cells), 2), dtype="<u4")
+    headers[:, 0] = 1
+    headers[:, 1] = cells.sizes
+    head = memoryview(headers.tobytes())
+    pieces: list[Buffer] = [b""] * (2 * len(cells))
+    pieces[0::2] = [head[at : at + 8] for at in range(0, 8 * len(cells), 8)]
+    pieces[1::2] = cells.views()
+    return Blobs.packed(b"".join(pieces), cells.sizes + 8)
+
+
+def unframe(framed: Blobs, errors: CellErrors) -> Blobs:
+    """Take the one item out of each vlen-bytes chunk; what is not such a chunk is named in ``errors``."""
+    good = framed.sizes >= 8
+    headers = np.zeros((len(framed), 2), dtype="<u4")
+    if good.any():
+        view = memoryview(framed.data)
+        heads = b"".join([view[start : start + 8] for start in framed.starts[good].tolist()])
+        headers[good] = np.frombuffer(heads, dtype="<u4").reshape(-1, 2)
+    matches = good & (headers[:, 0] == 1) & (headers[:, 1] == framed.sizes - 8)
+    for number in np.flatnonzero(~matches).tolist():
+        errors.setdefault(number, f"not a vlen-bytes chunk of one item ({int(framed.sizes[number])} bytes)")
+    return Blobs(framed.data, framed.starts + 8 * matches, (framed.sizes - 8) * matches)
+
+
+def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
+    compressor = _contexts.compressor(level, checksum)
+    if _CAN_BATCH and len(blobs) >= _BATCH_CELLS:
+        source = zstandard.BufferWithSegments(bytes(blobs.joined()), _segments(Blobs.packed(b"", blobs.sizes)))
+        items: Any = compressor.multi_compress_to_buffer(source, threads=-1)
+        return _gather(list(items))
+    return Blobs.from_list([compressor.compress(item) for item in blobs.views()])
+
+
+def _decompress(blobs: Blobs, errors: CellErrors) -> Blobs:
+    if _CAN_BATCH and len(blobs) >= _BATCH_CELLS and not errors and int(blobs.sizes.min()) > 0:
+        try:
+            source = zstandard.BufferWithSegments(blobs.data, _segments(blobs))
+            items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=-1)
+            return _gather(list(items))
+        except (zstandard.ZstdError, ValueError):
+            # One frame is bad or does not state its size: take them one by one to find out which.
+            pass
+    return _gather([_decompress_one(number, item, errors) for number, item in enumerate(blobs.views())])
+
+
+def _decompress_one(number: int, item: memoryview, errors: CellErrors) -> bytes:
+    if number in errors:
+        return b""
+    try:
+        if zstandard.get_frame_parameters(item).content_size != _UNKNOWN_SIZE:
+            return bytes(_contexts.decompressor.decompress(item))
+        stream = _contexts.decompressor.decompressobj()
+        decoded = stream.decompress(item)
+        if not stream.eof:
+            errors[number] = "zstd frame is truncated"
+            return b""
+        return bytes(decoded)
+    except (zstandard.ZstdError, MemoryError) as error:
+        errors[number] = f"zstd: {error}"
+        return b""
+
+
+def _check_crc32c(blobs: Blobs, errors: CellErrors) -> Blobs:
+    for number, item in enumerate(blobs.views()):
+        if len(item) < 4:
+            errors[number] = "too short for its CRC32C"
+        elif google_crc32c.value(bytes(item[:-4])) != struct.unpack("<I", item[-4:])[0]:
+            errors[number] = "CRC32C does not match"
+    keep = np.ones(len(blobs), dtype=np.int64)
+    keep[list(errors)] = 0
+    return Blobs(blobs.data, blobs.starts, (blobs.sizes - 4) * keep)
+
+
+def _segments(blobs: Blobs) -> bytes:
+    table: IntArray = np.stack([blobs.starts, blobs.sizes], axis=1)
+    return table.astype("<u8").tobytes()
+
+
+def _gather(items: Sequence[Any]) -> Blobs:
+    sizes = np.fromiter(map(len, items), dtype=np.int64, count=len(items))
+    return Blobs.packed(b"".join(items), sizes)

@@ -1,0 +1,241 @@
+"""The fragment index: which rows of a chunk's buffers belong to which fragment.
+
+A blob (``fragment_index_v1``) holds ``F`` fragments, each a range of rows or an explicit row list::
+
+    u32 magic, u16 version, u16 flags, u32 F, u32 R      R fragments are ranges
+    bitmap of F bits, padded to 8 bytes                  1 = range
+    R x (i64 start, i64 count)
+    (F - R + 1) x u32, then i64 row numbers              CSR of the explicit ones; absent when F = 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zarr_vectors.encoding.blobs import Blobs, offsets_of
+from zarr_vectors.encoding.codecs import CellErrors
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["Fragment", "FragmentTable", "decode_fragments", "encode_fragments", "encode_ranges"]
+
+MAGIC = 0x5A564647
+_HEADER = np.dtype([("magic", "<u4"), ("version", "<u2"), ("flags", "<u2"), ("count", "<u4"), ("ranges", "<u4")])
+
+Fragment = tuple[int, int] | AnyArray
+"""``(start, count)``, or the row numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class FragmentTable:
+    """The fragments of many chunks, side by side.
+
+    Args:
+        per_cell: ``(C,)`` number of fragments of each chunk.
+        counts: ``(F,)`` rows of each fragment, all chunks after one another.
+        starts: ``(F,)`` first row of each range fragment; -1 where the fragment is explicit.
+        explicit: Row numbers of all explicit fragments after one another.
+    """
+
+    per_cell: IntArray
+    counts: IntArray
+    starts: IntArray
+    explicit: IntArray
+
+    @property
+    def cell_of(self) -> IntArray:
+        """``(F,)`` number of the chunk that each fragment lies in."""
+        return np.repeat(np.arange(len(self.per_cell), dtype=np.int64), self.per_cell)
+
+    def rows(self, fragments: IntArray | None = None) -> IntArray:
+        """Row numbers inside their chunk, fragment after fragment; all fragments, or these by number."""
+        starts, counts, explicit = self.starts, self.counts, self.starts < 0
+        if len(self.explicit):
+            # Explicit fragments count from their place in the list of row numbers first.
+            starts = np.where(explicit, offsets_of(counts * explicit)[:-1], starts)
+        if fragments is not None:
+            starts, counts, explicit = starts[fragments], counts[fragments], explicit[fragments]
+        before = offsets_of(counts)
+        rows = np.arange(int(before[-1]), dtype=np.int64) + np.repeat(starts - before[:-1], counts)
+        if len(self.explicit):
+            listed = np.repeat(explicit, counts)
+            rows[listed] = self.explicit[rows[listed]]
+        return rows
+
+    def rows_per_cell(self) -> IntArray:
+        """``(C,)`` sum of the counts of each chunk's fragments."""
+        ends = offsets_of(self.per_cell)
+        running = offsets_of(self.counts)
+        return running[ends[1:]] - running[ends[:-1]]
+
+    def tiles(self, rows_per_cell: IntArray) -> bool:
+        """Whether every chunk's fragments are ranges that partition its rows in order."""
+        if (self.starts < 0).any() or not np.array_equal(self.rows_per_cell(), rows_per_cell):
+            return False
+        expected = offsets_of(self.counts)[:-1] - np.repeat(offsets_of(rows_per_cell)[:-1], self.per_cell)
+        return bool(np.array_equal(self.starts, expected))
+
+
+def encode_ranges(per_cell: IntArray, starts: IntArray, counts: IntArray) -> Blobs:
+    """Encode chunks whose fragments are all ranges.
+
+    Args:
+        per_cell: ``(C,)`` fragments of each chunk.
+        starts: ``(F,)`` first row of each fragment.
+        counts: ``(F,)`` rows of each fragment.
+
+    Example:
+        >>> blob = encode_ranges(np.array([2]), np.array([0, 2]), np.array([2, 1]))
+        >>> len(blob[0]), decode_fragments(blob)[0].counts.tolist()
+        (60, [2, 1])
+    """
+    # Every section is a whole number of 4-byte words, so all blobs are laid out in one array of words.
+    bitmap_words = 2 * ((per_cell + 63) // 64)
+    filled = per_cell > 0
+    sizes = 4 + bitmap_words + 4 * per_cell + filled
+    base = offsets_of(sizes)
+    words = np.zeros(int(base[-1]), dtype="<u4")
+    at = base[:-1]
+    words[at] = MAGIC
+    words[at + 1] = 1
+    words[at + 2] = per_cell
+    words[at + 3] = per_cell
+    _set_bits(words, at + 4, per_cell)
+    first = np.repeat(at + 4 + bitmap_words, per_cell)
+    number = np.arange(len(starts), dtype=np.int64) - np.repeat(offsets_of(per_cell)[:-1], per_cell)
+    slot = first + 4 * number
+    words[slot] = starts
+    words[slot + 2] = counts
+    return Blobs.packed(words.view(np.uint8), sizes * 4)
+
+
+def _set_bits(words: AnyArray, at: IntArray, count: IntArray) -> None:
+    """Set the first ``count`` bits from each word ``at``."""
+    whole = count // 32
+    target = np.repeat(at, whole) + (np.arange(int(whole.sum())) - np.repeat(offsets_of(whole)[:-1], whole))
+    words[target] = 0xFFFFFFFF
+    rest = count % 32
+    partial = rest > 0
+    words[(at + whole)[partial]] = (np.uint64(1) << rest[partial].astype(np.uint64)) - np.uint64(1)
+
+
+def encode_fragments(fragments: Sequence[Fragment]) -> bytes:
+    """Encode one chunk's fragments; an explicit list that is a consecutive run becomes a range.
+
+    Example:
+        >>> len(encode_fragments([])), len(encode_fragments([(0, 5), np.array([4, 0, 2])]))
+        (16, 72)
+    """
+    ranges: list[tuple[int, int]] = []
+    lists: list[AnyArray] = []
+    is_range = np.zeros(len(fragments), dtype=bool)
+    for number, fragment in enumerate(fragments):
+        as_range = fragment if isinstance(fragment, tuple) else _as_range(fragment)
+        if as_range is None:
+            lists.append(np.asarray(fragment))
+        else:
+            is_range[number] = True
+            ranges.append(as_range)
+    header = np.array((MAGIC, 1, 0, len(fragments), len(ranges)), dtype=_HEADER).tobytes()
+    if not fragments:
+        return header
+    bitmap = np.packbits(is_range, bitorder="little").tobytes()
+    bitmap += bytes(-len(bitmap) % 8)
+    csr = offsets_of(np.array([len(rows) for rows in lists], dtype=np.int64)).astype("<u4")
+    rows = np.concatenate([*lists, np.zeros(0, dtype=np.int64)]).astype("<i8")
+    return header + bitmap + np.array(ranges, dtype="<i8").tobytes() + csr.tobytes() + rows.tobytes()
+
+
+def _as_range(rows: AnyArray) -> tuple[int, int] | None:
+    rows = np.asarray(rows)
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return int(rows[0]), len(rows)
+    return None
+
+
+def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
+    """Decode the fragment index of many chunks; a bad one counts as no fragments and is named in the errors."""
+    errors: CellErrors = {}
+    headers = _headers(blobs, errors)
+    per_cell = headers["count"].astype(np.int64)
+    only_ranges = headers["ranges"] == headers["count"]
+    first = offsets_of(per_cell)
+    total = int(first[-1])
+    starts = np.full(total, -1, dtype=np.int64)
+    counts = np.zeros(total, dtype=np.int64)
+    plain = only_ranges & (per_cell > 0)
+    if plain.any():
+        slot = np.flatnonzero(np.repeat(plain, per_cell))
+        at = blobs.starts + 16 + 8 * ((per_cell + 63) // 64)
+        number = np.arange(total, dtype=np.int64) - np.repeat(first[:-1], per_cell)
+        byte = (np.repeat(at, per_cell) + 16 * number)[slot]
+        pairs = _gather_int64(blobs.data, byte)
+        starts[slot], counts[slot] = pairs[:, 0], pairs[:, 1]
+    explicit: list[IntArray] = []
+    for cell in np.flatnonzero(~only_ranges).tolist():
+        part = slice(int(first[cell]), int(first[cell + 1]))
+        try:
+            starts[part], counts[part], rows = _decode_mixed(blobs[cell], per_cell[cell], headers["ranges"][cell])
+            explicit.append(rows)
+        except ValueError as error:
+            errors[cell] = f"fragment index: {error}"
+            counts[part] = 0
+            starts[part] = 0
+    rows_of_lists = np.concatenate([*explicit, np.zeros(0, dtype=np.int64)])
+    return FragmentTable(per_cell, counts, starts, rows_of_lists), errors
+
+
+def _headers(blobs: Blobs, errors: CellErrors) -> AnyArray:
+    headers = np.zeros(len(blobs), dtype=_HEADER)
+    long_enough = blobs.sizes >= 16
+    view = memoryview(blobs.data)
+    heads = b"".join([view[start : start + 16] for start in blobs.starts[long_enough].tolist()])
+    headers[long_enough] = np.frombuffer(heads, dtype=_HEADER)
+    count, ranges = headers["count"].astype(np.int64), headers["ranges"].astype(np.int64)
+    need = 16 + np.where(count > 0, 8 * ((count + 63) // 64) + 16 * ranges + 4 * (count - ranges + 1), 0)
+    checks = (
+        (~long_enough, "shorter than its header"),
+        (headers["magic"] != MAGIC, "wrong magic"),
+        (headers["version"] != 1, "unknown version"),
+        (headers["flags"] != 0, "unknown flags"),
+        (ranges > count, "more ranges than fragments"),
+        (need > blobs.sizes, "truncated"),
+    )
+    for bad, what in checks:
+        for cell in np.flatnonzero(bad).tolist():
+            errors.setdefault(cell, f"fragment index: {what}")
+    headers[list(errors)] = np.zeros(1, dtype=_HEADER)
+    return headers
+
+
+def _decode_mixed(blob: memoryview, count: int, ranges: int) -> tuple[IntArray, IntArray, IntArray]:
+    count, ranges = int(count), int(ranges)
+    at = 16 + 8 * ((count + 63) // 64)
+    bits = np.unpackbits(np.frombuffer(blob, np.uint8, at - 16, 16), bitorder="little")[:count].astype(bool)
+    if int(bits.sum()) != ranges:
+        raise ValueError("bitmap contradicts the number of ranges")
+    pairs = np.frombuffer(blob, "<i8", 2 * ranges, at).reshape(-1, 2)
+    at += 16 * ranges
+    csr = np.frombuffer(blob, "<u4", count - ranges + 1, at).astype(np.int64)
+    at += 4 * (count - ranges + 1)
+    sizes = np.diff(csr)
+    if csr[0] != 0 or (sizes < 0).any():
+        raise ValueError("offsets of the row lists do not ascend from 0")
+    rows = np.frombuffer(blob, "<i8", int(csr[-1]), at).astype(np.int64)
+    starts = np.full(count, -1, dtype=np.int64)
+    counts = np.empty(count, dtype=np.int64)
+    starts[bits], counts[bits] = pairs[:, 0], pairs[:, 1]
+    counts[~bits] = sizes
+    return starts, counts, rows
+
+
+def _gather_int64(data: bytes | bytearray | memoryview, at: IntArray) -> IntArray:
+    """Read two little-endian int64 at each byte offset; blobs need not be aligned."""
+    if not (at % 4).any():
+        words = np.frombuffer(data, "<u4", len(data) // 4)
+        index = (at // 4)[:, None] + np.arange(4)
+        return np.ascontiguousarray(words[index]).view("<i8")
+    raw = np.frombuffer(data, np.uint8)
+    return np.ascontiguousarray(raw[at[:, None] + np.arange(16)]).view("<i8")

@@ -1,0 +1,379 @@
+"""Which column of a table is what, and what tables of all formats share.
+
+Coordinates are found by name, without regard to case, as the first row of this list whose ``x`` and ``y`` exist::
+
+    global_x  x  pos_x  position_x  x_position  x_location  x_centroid  centroid_x  center_x  coord_x
+
+with ``z`` and ``t`` beside them where they exist. A unit may follow: ``x_um``, ``x (nm)``, ``y [µm]``.
+A column ``object_id`` holds object ids, unless it is asked for as an attribute. Every other column is an attribute.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors.axes import Axis
+from zarr_vectors.exceptions import ExportError, IngestError, MissingDependencyError
+from zarr_vectors.formats.base import ReadOptions
+from zarr_vectors.geometry import Categorical, Points
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = [
+    "OBJECT_ID",
+    "CategoryTable",
+    "ColumnPlan",
+    "check_columns",
+    "first_inexact",
+    "has_positions",
+    "native_times",
+    "object_ids_of",
+    "peek",
+    "plan_columns",
+    "require_arrow",
+    "rows_per_batch",
+]
+
+OBJECT_ID = "object_id"
+
+_FAMILIES = (
+    "global_{}",
+    "{}",
+    "pos_{}",
+    "position_{}",
+    "{}_position",
+    "{}_location",
+    "{}_centroid",
+    "centroid_{}",
+    "center_{}",
+    "coord_{}",
+)
+_UNITS = {
+    "nm": "nanometer",
+    "um": "micrometer",
+    "μm": "micrometer",
+    "micron": "micrometer",
+    "microns": "micrometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "m": "meter",
+    "s": "second",
+    "ms": "millisecond",
+    "px": None,
+    "pixel": None,
+    "pixels": None,
+}
+_WITH_UNIT = re.compile(rf"(?P<base>.+?)(?:_| *[(\[]| +)(?P<unit>{'|'.join(_UNITS)})[)\]]?")
+
+_UNUSABLE_NAMES = frozenset({"", ".", "..", "zarr.json"})
+_BATCH_BYTES = 64 * 2**20
+_EXACT = 2**53
+"""From here on not every integer is a float64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnPlan:
+    """What each column of a table becomes.
+
+    Args:
+        positions: Columns of the coordinates, in axis order.
+        axes: One for each of ``positions``.
+        object_ids: Column of the object ids, or None.
+        attributes: Columns that become attributes.
+    """
+
+    positions: tuple[str, ...]
+    axes: tuple[Axis, ...]
+    object_ids: str | None
+    attributes: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column to read."""
+        return (*self.positions, *((self.object_ids,) if self.object_ids else ()), *self.attributes)
+
+
+def plan_columns(path: Path, names: Sequence[str], options: ReadOptions) -> ColumnPlan:
+    """Say what each column of a table becomes.
+
+    Raises:
+        IngestError: There are no coordinates, a named column does not exist, or a name cannot be used.
+
+    Example:
+        >>> plan = plan_columns(Path("cells.csv"), ["cell", "X (um)", "Y (um)", "area"], ReadOptions())
+        >>> plan.positions, plan.attributes, plan.axes[0].unit
+        (('X (um)', 'Y (um)'), ('cell', 'area'), 'micrometer')
+    """
+    if options.positions is None:
+        positions, axes = _find_positions(path, names)
+    else:
+        positions = tuple(options.positions)
+        _check_named(path, names, positions, "positions")
+        axes = _axes_of(positions)
+    object_ids = options.object_ids
+    if object_ids is not None:
+        _check_named(path, names, (object_ids,), "object_ids")
+    elif OBJECT_ID in names and OBJECT_ID not in (*positions, *(options.attributes or ())):
+        object_ids = OBJECT_ID
+    taken = {*positions, object_ids}
+    if options.attributes is None:
+        attributes = tuple(name for name in names if name not in taken)
+    else:
+        attributes = tuple(dict.fromkeys(options.attributes))
+        _check_named(path, names, attributes, "attributes")
+    plan = ColumnPlan(positions=positions, axes=axes, object_ids=object_ids, attributes=attributes)
+    _check_usable(path, names, plan)
+    return plan
+
+
+def has_positions(names: Sequence[str]) -> bool:
+    """Whether ``x`` and ``y`` are found among the names."""
+    bases = {_base_and_unit(name)[0] for name in names}
+    return any({family.format("x"), family.format("y")} <= bases for family in _FAMILIES)
+
+
+def _find_positions(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Axis, ...]]:
+    by_base: dict[str, list[str]] = {}
+    for name in names:
+        by_base.setdefault(_base_and_unit(name)[0], []).append(name)
+    for family in _FAMILIES:
+        if family.format("x") in by_base and family.format("y") in by_base:
+            bases = [family.format(letter) for letter in "xyzt" if family.format(letter) in by_base]
+            positions = tuple(_only(path, base, by_base[base]) for base in bases)
+            return positions, _axes_of(positions)
+    raise IngestError(
+        f"{path}: no columns of coordinates such as x, y and z were found",
+        got=f"columns {_listed(names)}",
+        hint="name them with positions= (--positions)",
+    )
+
+
+def _only(path: Path, base: str, names: Sequence[str]) -> str:
+    if base in names and names.count(base) == 1:
+        return base
+    if len(names) > 1:
+        raise IngestError(
+            f"{path}: more than one column could hold the coordinate {base!r}",
+            got=f"columns {_listed(names)}",
+            hint="name the wanted ones with positions= (--positions)",
+        )
+    return names[0]
+
+
+def _base_and_unit(name: str) -> tuple[str, str | None]:
+    folded = name.strip().casefold()
+    match = _WITH_UNIT.fullmatch(folded)
+    base = match["base"] if match else folded
+    return base.strip().replace(" ", "_"), _UNITS[match["unit"]] if match else None
+
+
+def _axes_of(positions: Sequence[str]) -> tuple[Axis, ...]:
+    letters = {family.format(letter): letter for letter in "xyzt" for family in _FAMILIES}
+    pairs = [_base_and_unit(name) for name in positions]
+    names = [letters.get(base) for base, _ in pairs]
+    if None in names or len(set(names)) != len(names):
+        return tuple(Axis(name, type="time" if name.casefold() in {"t", "time"} else "space") for name in positions)
+    return tuple(
+        Axis(str(name), unit, "time" if name == "t" else "space") for name, (_, unit) in zip(names, pairs, strict=True)
+    )
+
+
+def _check_named(path: Path, names: Sequence[str], wanted: Sequence[str], option: str) -> None:
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise IngestError(
+            f"{path}: {option} names columns that do not exist: {_listed(unknown)}", got=f"columns {_listed(names)}"
+        )
+    if option == "positions" and (not 1 <= len(wanted) <= 4 or len(set(wanted)) != len(wanted)):
+        raise IngestError(f"{path}: positions must name 1 to 4 different columns", got=_listed(wanted) or "none")
+
+
+def _check_usable(path: Path, names: Sequence[str], plan: ColumnPlan) -> None:
+    counts = Counter(names)
+    repeated = [name for name in dict.fromkeys(plan.columns) if counts[name] > 1]
+    if repeated:
+        raise IngestError(
+            f"{path}: more than one column has the name {_listed(repeated)}",
+            hint="rename them, or choose other columns with attributes= (--attributes)",
+        )
+    both = [name for name in plan.attributes if name in plan.positions]
+    if both or plan.object_ids in plan.positions:
+        raise IngestError(
+            f"{path}: columns of coordinates are asked for a second time: {_listed(both or [str(plan.object_ids)])}",
+            hint="leave them out of attributes= and object_ids=",
+        )
+    unusable = [name for name in plan.attributes if "/" in name or name in _UNUSABLE_NAMES]
+    if unusable:
+        raise IngestError(
+            f"{path}: attributes cannot have these names: {_listed(unusable)}",
+            hint="rename the columns, or choose others with attributes= (--attributes)",
+        )
+
+
+def _listed(names: Iterable[str], most: int = 40) -> str:
+    listed = [name if name.isidentifier() else repr(name[:80]) for name in names]
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+
+
+class CategoryTable:
+    """The categories met so far in one text column; codes stay valid while it grows.
+
+    Example:
+        >>> table = CategoryTable()
+        >>> table.recode(np.array([0, 1]), ["soma", "axon"]).tolist()
+        [0, 1]
+        >>> table.recode(np.array([0, -1, 1]), ["axon", "spine"]).tolist()
+        [1, -1, 2]
+        >>> table.categorical(np.array([2, -1])).categories
+        ('soma', 'axon', 'spine')
+    """
+
+    def __init__(self, *, ordered: bool = False) -> None:
+        self._codes: dict[Any, int] = {}
+        self._values: tuple[Any, ...] = ()
+        self._ordered = ordered
+
+    def recode(self, codes: AnyArray, categories: Iterable[Any]) -> AnyArray:
+        """Turn codes into ``categories`` into int32 codes of this table; -1 stays -1."""
+        known = self._codes
+        translation = [-1 if value is None else known.setdefault(value, len(known)) for value in categories]
+        recoded: AnyArray = np.array([*translation, -1], dtype=np.int32)[codes]
+        return recoded
+
+    def categorical(self, codes: AnyArray) -> Categorical:
+        """The values of codes that this table gave out."""
+        if len(self._values) != len(self._codes):
+            self._values = tuple(self._codes)
+        return Categorical(codes, self._values, self._ordered)
+
+
+def first_inexact(integers: AnyArray) -> int | None:
+    """The first row whose integer is not a float64, or None.
+
+    Example:
+        >>> first_inexact(np.array([1, 2**53, 2**53 + 1])), first_inexact(np.array([2**60]))
+        (2, None)
+    """
+    if not integers.size or (int(integers.max()) <= _EXACT and int(integers.min()) >= -_EXACT):
+        return None
+    # The largest floats below 2**63 and 2**64 round up to numbers that no integer of that width holds.
+    limit = 2.0**63 if integers.dtype.kind == "i" else 2.0**64
+    floats = integers.astype(np.float64)
+    inside = floats < limit
+    inexact = ~inside
+    inexact[inside] = floats[inside].astype(integers.dtype) != integers[inside]
+    rows = np.flatnonzero(inexact)
+    return int(rows[0]) if rows.size else None
+
+
+def object_ids_of(path: Path, name: str, values: AnyArray, first_row: int = 0) -> IntArray:
+    """Object ids as int64.
+
+    Raises:
+        IngestError: They are no integers, or too large.
+    """
+    if values.dtype.kind not in "iu" or values.ndim != 1:
+        raise IngestError(
+            f"{path}: object ids must be integers, one per point",
+            got=f"{values.dtype} of shape {values.shape} in {name!r}",
+            hint="name another column with object_ids=, or make this an attribute with attributes= (--attributes)",
+        )
+    if values.dtype == np.uint64 and values.size and int(values.max()) > np.iinfo(np.int64).max:
+        row = int(np.argmax(values > np.uint64(np.iinfo(np.int64).max)))
+        raise IngestError(f"{path}: object ids must fit in int64", got=f"{values[row]} in row {first_row + row}")
+    return values.astype(np.int64, copy=False)
+
+
+def rows_per_batch(options: ReadOptions, row_bytes: int) -> int:
+    """``options.batch_rows``, or fewer where rows are wide."""
+    return max(1, min(options.batch_rows, _BATCH_BYTES // max(1, row_bytes)))
+
+
+def check_columns(path: Path, names: Sequence[str], points: Points, *, kinds: str) -> None:
+    """Check that points can become the columns of a table.
+
+    Args:
+        path: The file to be written.
+        names: Every column, in order.
+        points: The first batch.
+        kinds: The dtype kinds that the format holds.
+
+    Raises:
+        ExportError: Two columns have one name, or an attribute is of a kind that the format lacks.
+    """
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ExportError(
+            f"{path}: more than one column would have the name {_listed(repeated)}",
+            hint="choose attributes with attributes= (--attributes)",
+        )
+    for name, column in points.attributes.items():
+        if isinstance(column, Categorical):
+            continue
+        if column.dtype.kind not in kinds or (column.dtype.kind == "f" and column.dtype.itemsize > 8):
+            raise ExportError(
+                f"{path}: attribute {name!r} cannot be written in this format",
+                got=f"dtype {column.dtype}",
+                hint="choose others with attributes= (--attributes), or write .npz",
+            )
+        if column.ndim > 2:
+            raise ExportError(
+                f"{path}: attribute {name!r} has more than one axis of channels, which this format lacks",
+                got=f"shape {column.shape}",
+                hint="choose others with attributes= (--attributes)",
+            )
+
+
+def native_times(path: Path, name: str, values: AnyArray) -> AnyArray:
+    """Values in the byte order of this machine, and times in a unit that Arrow knows.
+
+    Raises:
+        ExportError: The unit is finer than Arrow's, or is none.
+    """
+    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+    if values.dtype.kind not in "mM":
+        return values
+    unit, count = np.datetime_data(values.dtype)
+    coarser = {"Y": "D", "M": "D", "W": "D", "D": "D"} if values.dtype.kind == "M" else {"W": "s", "D": "s"}
+    wanted = {"h": "s", "m": "s", "s": "s", "ms": "ms", "us": "us", "ns": "ns", **coarser}.get(unit)
+    if wanted is None:
+        raise ExportError(
+            f"{path}: attribute {name!r} has a unit of time that this format lacks",
+            expected="days to nanoseconds",
+            got=f"dtype {values.dtype}",
+            hint="choose others with attributes= (--attributes), or write .npz",
+        )
+    return values if unit == wanted and count == 1 else values.astype(f"{values.dtype.kind}8[{wanted}]")
+
+
+def peek(batches: Iterator[Points]) -> tuple[Points, Iterator[Points]]:
+    """The first batch, and all of them."""
+    first = next(batches)
+
+    def again() -> Iterator[Points]:
+        yield first
+        yield from batches
+
+    return first, again()
+
+
+def require_arrow(submodule: str = "") -> Any:
+    """Import pyarrow or one of its modules.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        return importlib.import_module(f"pyarrow{submodule}")
+    except ImportError as error:
+        raise MissingDependencyError(
+            "text tables and Parquet files are read and written by pyarrow, which is not installed",
+            hint="pip install 'zarr-vectors[arrow]'",
+        ) from error

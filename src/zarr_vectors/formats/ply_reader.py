@@ -1,0 +1,311 @@
+"""How PLY files are read: the header, and the vertices in batches of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from zarr_vectors.axes import Axis
+from zarr_vectors.exceptions import IngestError
+from zarr_vectors.formats.base import ReadOptions
+from zarr_vectors.geometry import Points
+from zarr_vectors.typing import AnyArray, FloatArray
+
+__all__ = ["AXES", "DTYPES", "VERTEX", "Element", "Header", "VertexReader", "check_size", "read_header", "reader_of"]
+
+VERTEX = "vertex"
+AXES = ("x", "y", "z")
+BYTE_ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
+PLY_NAMES = ("char", "uchar", "short", "ushort", "int", "uint", "float", "double")
+NUMPY_NAMES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
+DTYPES = {ply: np.dtype(name) for ply, name in zip(PLY_NAMES + NUMPY_NAMES, NUMPY_NAMES * 2, strict=True)}
+LONGEST_LINE = 1 << 16
+ASCII_BLOCK_ROWS = 1 << 16
+MOST_DIGITS = 18
+
+
+@dataclass(frozen=True)
+class Property:
+    """A value per row; a list of values when ``count`` has the dtype of their number."""
+
+    name: str
+    dtype: np.dtype[Any]
+    count: np.dtype[Any] | None = None
+
+    @property
+    def least_bytes(self) -> int:
+        """What a row takes in a binary file; a list may be empty."""
+        return int(self.dtype.itemsize if self.count is None else self.count.itemsize)
+
+
+@dataclass(frozen=True)
+class Element:
+    name: str
+    rows: int
+    properties: list[Property] = field(default_factory=list)
+
+
+@dataclass
+class Header:
+    """What the header of a file says; ``size`` in bytes, ``lines`` in lines."""
+
+    encoding: str = ""
+    comments: list[str] = field(default_factory=list)
+    obj_info: list[str] = field(default_factory=list)
+    elements: list[Element] = field(default_factory=list)
+    size: int = 0
+    lines: int = 0
+
+    def take(self, text: str) -> bool:
+        """Take one line of the header; False when it means nothing or contradicts an earlier one."""
+        match text.split():
+            case []:
+                pass
+            case ["comment" | "obj_info" as keyword, *_]:
+                note = text.strip()[len(keyword) :].strip()
+                # Comments without text are what this library pads headers with.
+                (self.comments if keyword == "comment" else self.obj_info).extend([note] if note else [])
+            case ["format", encoding, "1.0"] if encoding in BYTE_ORDERS and not self.encoding:
+                self.encoding = encoding
+            case ["element", name, rows] if rows.isascii() and rows.isdigit() and len(rows) <= MOST_DIGITS:
+                self.elements.append(Element(name, int(rows)))
+                return len({element.name for element in self.elements}) == len(self.elements)
+            case ["property", kind, name] if self.elements and kind in DTYPES:
+                return self._add(Property(name, DTYPES[kind]))
+            case ["property", "list", count, kind, name] if self.elements and {count, kind} <= set(DTYPES):
+                return DTYPES[count].kind in "iu" and self._add(Property(name, DTYPES[kind], DTYPES[count]))
+            case _:
+                return False
+        return True
+
+    def _add(self, prop: Property) -> bool:
+        properties = self.elements[-1].properties
+        properties.append(prop)
+        return len({known.name for known in properties}) == len(properties)
+
+
+def _truncated(path: Path, expected: str, got: str) -> IngestError:
+    return IngestError(f"{path} is truncated or its header is wrong", expected=expected, got=got)
+
+
+def _ordered(dtype: np.dtype[Any], order: str) -> np.dtype[Any]:
+    return np.dtype(order + dtype.str[1:])
+
+
+def read_header(path: Path, file: BinaryIO) -> Header:
+    line = file.readline(LONGEST_LINE)
+    if not line:
+        raise IngestError(f"{path} is empty", expected="a PLY header")
+    if line.rstrip() != b"ply":
+        raise IngestError(f"{path} is not a PLY file", expected="first line 'ply'", got=repr(line[:20]))
+    header = Header(lines=1)
+    while True:
+        line = file.readline(LONGEST_LINE)
+        header.lines += 1
+        got = f"{line[:80]!r} in line {header.lines}"
+        if not line.endswith(b"\n"):
+            raise _truncated(path, "a header that ends with 'end_header'", got)
+        if line.split() == [b"end_header"]:
+            break
+        if not header.take(_text(line)):
+            raise IngestError(f"{path} has a header line that cannot be used", expected="PLY 1.0", got=got)
+    if not header.encoding:
+        raise IngestError(f"{path} does not state its format", expected="a line 'format'", got="none")
+    header.size = file.tell()
+    return header
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def check_size(path: Path, header: Header) -> None:
+    """Refuse a file that cannot hold what its header announces; lists count as empty ones."""
+    if header.encoding == "ascii":
+        # A character and a separator per value; the last line may lack its end.
+        least = sum(2 * element.rows * len(element.properties) for element in header.elements) - 1
+    else:
+        least = sum(e.rows * sum(p.least_bytes for p in e.properties) for e in header.elements)
+    held = path.stat().st_size - header.size
+    if held < least:
+        announced = ", ".join(f"{element.rows} of {element.name}" for element in header.elements)
+        raise _truncated(path, f"{announced} in {least} bytes or more after the header", f"{held} bytes")
+
+
+@dataclass(frozen=True)
+class VertexReader:
+    """Which properties of the vertices become what."""
+
+    path: Path
+    header: Header
+    vertices: Element
+    positions: tuple[str, ...]
+    attributes: tuple[str, ...]
+    object_ids: str | None
+    batch_rows: int
+
+    def batches(self) -> Iterator[Points]:
+        """The vertices; one empty batch when there are none."""
+        with self.path.open("rb") as file:
+            file.seek(self.header.size)
+            tables = self._ascii_tables(file) if self.header.encoding == "ascii" else self._binary_tables(file)
+            yield from map(self._points, tables if self.vertices.rows else [np.empty(0, self._dtype("="))])
+
+    def _points(self, table: AnyArray) -> Points:
+        names = {*self.positions, *self.attributes} | ({self.object_ids} if self.object_ids else set())
+        native = {name: table[name].astype(_ordered(table.dtype[name], "=")) for name in names}
+        return Points(
+            np.stack([native[name] for name in self.positions], axis=1),
+            attributes={name: native[name] for name in self.attributes},
+            object_ids=native[self.object_ids] if self.object_ids else None,
+            axes=tuple(map(Axis, self.positions)),
+        )
+
+    def _dtype(self, order: str) -> np.dtype[Any]:
+        return np.dtype([(prop.name, _ordered(prop.dtype, order)) for prop in self.vertices.properties])
+
+    def _sizes(self) -> Iterator[tuple[int, int]]:
+        """The first row and the number of rows of each batch."""
+        for start in range(0, self.vertices.rows, self.batch_rows):
+            yield start, min(self.batch_rows, self.vertices.rows - start)
+
+    def _before(self) -> list[Element]:
+        return self.header.elements[: self.header.elements.index(self.vertices)]
+
+    def _binary_tables(self, file: BinaryIO) -> Iterator[AnyArray]:
+        order = BYTE_ORDERS[self.header.encoding]
+        for element in self._before():
+            _skip_binary(self.path, file, element, order)
+        dtype = self._dtype(order)
+        for start, rows in self._sizes():
+            raw = file.read(rows * dtype.itemsize)
+            if len(raw) < rows * dtype.itemsize:
+                got = f"{start + len(raw) // dtype.itemsize} vertices, up to byte {file.tell()}"
+                raise _truncated(self.path, f"{self.vertices.rows} vertices", got)
+            yield np.frombuffer(raw, dtype)
+
+    def _ascii_tables(self, file: BinaryIO) -> Iterator[AnyArray]:
+        lines = _Lines(self.path, file, self.header.lines)
+        for element in self._before():
+            lines.skip(element)
+        for _, rows in self._sizes():
+            table = np.empty(rows, self._dtype("="))
+            for block in range(0, rows, ASCII_BLOCK_ROWS):
+                lines.parse(table[block : block + ASCII_BLOCK_ROWS])
+            yield table
+
+
+def _skip_binary(path: Path, file: BinaryIO, element: Element, order: str) -> None:
+    if all(prop.count is None for prop in element.properties):
+        file.seek(element.rows * sum(prop.dtype.itemsize for prop in element.properties), 1)
+        return
+    steps = [
+        (prop.dtype.itemsize, None if prop.count is None else _ordered(prop.count, order))
+        for prop in element.properties
+    ]
+    for row in range(element.rows):
+        for size, count_dtype in steps:
+            if count_dtype is None:
+                file.seek(size, 1)
+                continue
+            raw = file.read(count_dtype.itemsize)
+            count = int(np.frombuffer(raw, count_dtype)[0]) if len(raw) == count_dtype.itemsize else -1
+            if count < 0:
+                got = f"{raw!r} before byte {file.tell()}"
+                raise _truncated(path, f"the length of a list in row {row} of {element.name}", got)
+            file.seek(size * count, 1)
+
+
+class _Lines:
+    """The rows of an ascii file with the numbers of their lines; lines without text do not count."""
+
+    def __init__(self, path: Path, file: BinaryIO, header_lines: int) -> None:
+        self.path = path
+        texts = ((number, raw.decode("latin-1").strip()) for number, raw in enumerate(file, header_lines + 1))
+        self.rows = ((number, text) for number, text in texts if text)
+
+    def take(self, what: str, count: int) -> list[tuple[int, str]]:
+        """The next ``count`` rows; raises ``IngestError`` when the file ends before."""
+        rows = list(islice(self.rows, count))
+        if len(rows) < count:
+            got = f"the end after {len(rows)} of them" + (f", line {rows[-1][0]}" if rows else "")
+            raise _truncated(self.path, f"{count} more rows of {what}", got)
+        return rows
+
+    def skip(self, element: Element) -> None:
+        """Pass over an element, whose rows must be as long as they say."""
+        for _ in range(element.rows if element.properties else 0):
+            ((number, text),) = self.take(element.name, 1)
+            words = text.split()
+            at = 0
+            for prop in element.properties:
+                length = words[at] if prop.count is not None and at < len(words) else "0"
+                at += 1 + (int(length) if length.isdecimal() else len(words))
+            if at != len(words):
+                raise self._bad_row(number, text, f"a row of {element.name}")
+
+    def parse(self, table: AnyArray) -> None:
+        """Fill a table; raises ``IngestError`` naming the first line that cannot be used."""
+        names = table.dtype.names or ()
+        rows = self.take(VERTEX, len(table))
+        try:
+            values = np.loadtxt([text for _, text in rows], dtype=np.float64, comments=None, ndmin=2)
+        except ValueError:
+            values = np.empty((0, 0))
+        if values.shape != (len(rows), len(names)):
+            bad = (row for row in rows if not _is_row_of_numbers(row[1], len(names)))
+            raise self._bad_row(*next(bad, rows[0]), f"{len(names)} numbers")
+        for column, name in enumerate(names):
+            good = _fill(table, name, values[:, column])
+            if not good.all():
+                raise self._bad_row(*rows[int(np.argmin(good))], f"{table.dtype[name]} for {name!r}")
+
+    def _bad_row(self, number: int, text: str, expected: str) -> IngestError:
+        got = f"{text[:80]!r} in line {number}"
+        return IngestError(f"{self.path} has a row that cannot be used", expected=expected, got=got)
+
+
+def _is_row_of_numbers(text: str, count: int) -> bool:
+    words = text.split()
+    try:
+        return len([float(word) for word in words if "_" not in word]) == len(words) == count
+    except ValueError:
+        return False
+
+
+def _fill(table: AnyArray, name: str, values: FloatArray) -> AnyArray:
+    """Cast a column into a table; returns where that kept the value, up to the precision of a float."""
+    dtype = table.dtype[name]
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            table[name] = values
+        return np.asarray(np.isfinite(table[name]) == np.isfinite(values))
+    info = np.iinfo(dtype)
+    good: AnyArray = (values >= info.min) & (values <= info.max) & (np.rint(values) == values)
+    table[name] = np.where(good, values, 0)
+    return good
+
+
+def reader_of(path: Path, header: Header, vertices: Element, options: ReadOptions) -> VertexReader:
+    dtypes = {prop.name: prop.dtype for prop in vertices.properties}
+    positions = options.positions or (AXES if AXES[2] in dtypes else AXES[:2])
+    if not set(positions) <= set(dtypes) or not 1 <= len(set(positions)) == len(positions) <= 4:
+        expected, hint = f"1 to 4 of {list(dtypes)}", "name the properties that hold the positions"
+        raise IngestError(f"{path} cannot give the positions", expected=expected, got=list(positions), hint=hint)
+    owner = options.object_ids
+    owners = [name for name, dtype in dtypes.items() if dtype.kind in "iu" and name not in positions]
+    if owner is not None and owner not in owners:
+        raise IngestError(f"{path} has no integer property {owner!r} for object ids", expected=f"one of {owners}")
+    available = [name for name in dtypes if name not in positions and name != owner]
+    wanted = available if options.attributes is None else list(options.attributes)
+    if unknown := [name for name in wanted if name not in available]:
+        raise IngestError(f"{path} lacks wanted attributes", expected=f"some of {available}", got=unknown)
+    return VertexReader(path, header, vertices, tuple(positions), tuple(wanted), owner, options.batch_rows)

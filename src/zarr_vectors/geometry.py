@@ -1,0 +1,418 @@
+"""Geometry values: frozen, backed by numpy, the same going in and coming out.
+
+A value is also a read-only mapping, so ``points["positions"]`` and ``points.positions`` are the same array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from zarr_vectors.axes import Axis, as_axes
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["Categorical", "Column", "Points"]
+
+
+@dataclass(frozen=True, eq=False)
+class Categorical:
+    """Text or category values, stored as codes into a list of categories.
+
+    Args:
+        codes: ``(n,)`` integers; -1 marks a missing value.
+        categories: The distinct values; ``codes`` index into it.
+        ordered: Whether the order of ``categories`` means something.
+
+    Example:
+        >>> tissue = Categorical.from_values(["axon", "soma", None, "axon"])
+        >>> tissue.categories, tissue.codes.tolist()
+        (('axon', 'soma'), [0, 1, -1, 0])
+        >>> (tissue == "axon").tolist()
+        [True, False, False, True]
+        >>> np.asarray(tissue).tolist()
+        ['axon', 'soma', None, 'axon']
+    """
+
+    codes: AnyArray
+    categories: tuple[Any, ...]
+    ordered: bool = False
+
+    def __post_init__(self) -> None:
+        codes = np.asarray(self.codes)
+        if codes.ndim != 1 or codes.dtype.kind not in "iu":
+            raise InputError("codes must be a 1-D integer array", got=f"{codes.dtype} of shape {codes.shape}")
+        if codes.size and (int(codes.min()) < -1 or int(codes.max()) >= len(self.categories)):
+            row = int(np.flatnonzero((codes < -1) | (codes >= len(self.categories)))[0])
+            raise InputError(
+                "codes must index the categories, or be -1 where missing", got=f"{codes[row]} in row {row}"
+            )
+        object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "categories", tuple(self.categories))
+
+    @classmethod
+    def from_values(cls, values: Any, *, name: str = "values") -> Categorical:
+        """Encode text; None and NaN are missing. Categories come out sorted.
+
+        Raises:
+            InputError: A value is neither text nor missing.
+        """
+        codes_of = getattr(values, "codes", None)
+        if codes_of is not None and hasattr(values, "categories"):
+            return cls(np.asarray(codes_of), tuple(values.categories), bool(getattr(values, "ordered", False)))
+        accessor = getattr(values, "cat", None)
+        if accessor is not None and hasattr(accessor, "codes"):
+            return cls(np.asarray(accessor.codes), tuple(accessor.categories), bool(accessor.ordered))
+        flat = np.asarray(values)
+        if flat.ndim != 1:
+            raise InputError(f"text attribute {name!r} must be 1-D", got=f"shape {flat.shape}")
+        items = np.ma.asarray(values).tolist() if isinstance(values, np.ma.MaskedArray) else flat.tolist()
+        distinct = dict.fromkeys(items)
+        lookup: dict[Any, int] = {}
+        texts: dict[Any, str] = {}
+        for item in distinct:
+            if _is_missing(item):
+                lookup[item] = -1
+            else:
+                texts[item] = _as_text(item, name, items)
+        order = {text: code for code, text in enumerate(sorted(set(texts.values())))}
+        lookup |= {item: order[text] for item, text in texts.items()}
+        codes = np.fromiter(map(lookup.__getitem__, items), dtype=np.int32, count=len(items))
+        return cls(codes, tuple(order))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the decoded values."""
+        return np.dtype(object)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, (int, np.integer)):
+            code = int(self.codes[index])
+            return None if code < 0 else self.categories[code]
+        return replace(self, codes=self.codes[index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
+        table = np.empty(len(self.categories) + 1, dtype=object)
+        table[:-1] = self.categories
+        decoded: AnyArray = table[self.codes]
+        return decoded if dtype is None else decoded.astype(dtype)
+
+    def __eq__(self, other: object) -> Any:
+        """Element by element, like an array; missing equals nothing but None."""
+        if isinstance(other, (str, bytes, int, float, bool)) or other is None:
+            code = -1 if other is None else (self.categories.index(other) if other in self.categories else -2)
+            return self.codes == code
+        return np.asarray(self) == np.asarray(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Categorical({len(self)} values, categories={list(self.categories)})"
+
+
+Column: TypeAlias = AnyArray | Categorical
+"""One attribute: an array with a row per element, or categories."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Points(Mapping[str, Any]):
+    """A point cloud.
+
+    Args:
+        positions: ``(N, D)`` float or integer coordinates, 1 to 4 axes, in world units.
+        attributes: ``{name: (N,) or (N, C) array}``; text and pandas categoricals become ``Categorical``.
+        object_ids: ``(N,)`` int64 owner of each point; None when the cloud has no objects.
+        object_attributes: ``{name: array}`` with a row for each of ``objects``, or ``{name: {object id: value}}``.
+        objects: The ids that ``object_attributes`` describe; by default the sorted distinct ``object_ids``.
+        groups: ``{group id: object ids}``.
+        group_attributes: ``{name: array}`` with a row for each group id from 0, or ``{name: {group id: value}}``.
+        axes: Names or ``Axis`` values, one per column.
+        row_ids: ``(N,)`` int64 row identity; only reads fill it.
+        errors: What could not be read, when reading with ``strict=False``.
+
+    Raises:
+        InputError: Shapes or lengths contradict each other.
+
+    Example:
+        >>> cloud = Points([[0.0, 1.0], [2.0, 3.0]], attributes={"weight": [1.5, 2.5]})
+        >>> cloud.vertex_count, cloud.ndim
+        (2, 2)
+        >>> cloud["weight"].tolist() == cloud.attributes["weight"].tolist()
+        True
+    """
+
+    positions: AnyArray
+    attributes: Mapping[str, Column] = field(default_factory=dict)
+    object_ids: IntArray | None = None
+    object_attributes: Mapping[str, Column] = field(default_factory=dict)
+    objects: IntArray | None = None
+    groups: Mapping[int, IntArray] = field(default_factory=dict)
+    group_attributes: Mapping[str, Column] = field(default_factory=dict)
+    axes: tuple[Axis, ...] | None = None
+    row_ids: IntArray | None = None
+    errors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        positions = as_positions(self.positions)
+        rows = len(positions)
+        attributes = {name: as_column(name, values, rows) for name, values in self.attributes.items()}
+        put = object.__setattr__
+        put(self, "positions", positions)
+        put(self, "attributes", attributes)
+        put(self, "axes", None if self.axes is None else as_axes(self.axes, positions.shape[1]))
+        if self.object_ids is not None:
+            put(self, "object_ids", as_ids("object_ids", self.object_ids, rows))
+        if self.row_ids is not None:
+            put(self, "row_ids", as_ids("row_ids", self.row_ids, rows))
+        if self.objects is not None:
+            put(self, "objects", as_ids("objects", self.objects))
+        elif self.object_ids is not None and (self.object_attributes or self.groups):
+            put(self, "objects", np.unique(self.object_ids))
+        self._normalise_tables(put)
+
+    def _normalise_tables(self, put: Any) -> None:
+        if self.objects is None:
+            if self.object_attributes:
+                raise InputError("object_attributes need object_ids", hint="give object_ids, one per point")
+            if self.groups:
+                raise InputError("groups need object_ids", hint="give object_ids, one per point")
+        else:
+            table = self.objects.tolist()
+            put(
+                self,
+                "object_attributes",
+                {k: _as_table(f"object attribute {k!r}", v, table) for k, v in self.object_attributes.items()},
+            )
+        groups = {_group_id(key): as_ids(f"groups[{key!r}]", members) for key, members in self.groups.items()}
+        put(self, "groups", groups)
+        if self.group_attributes and not groups:
+            raise InputError("group_attributes need groups", hint="give groups as {group id: object ids}")
+        count = max(groups, default=-1) + 1
+        put(
+            self,
+            "group_attributes",
+            {
+                k: _as_table(f"group attribute {k!r}", v, list(range(count)))
+                for k, v in self.group_attributes.items()
+            },
+        )
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of points."""
+        return len(self.positions)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return int(self.positions.shape[1])
+
+    @property
+    def vertex_attributes(self) -> Mapping[str, Column]:
+        """``attributes`` under the name that the format uses."""
+        return self.attributes
+
+    @property
+    def bounds(self) -> tuple[list[float], list[float]] | None:
+        """The closed box of the positions; None for an empty cloud."""
+        if not len(self.positions):
+            return None
+        return self.positions.min(axis=0).tolist(), self.positions.max(axis=0).tolist()
+
+    def take(self, rows: AnyArray | slice) -> Points:
+        """The points of these rows; tables of objects and groups stay whole."""
+        return replace(
+            self,
+            positions=self.positions[rows],
+            attributes={name: column[rows] for name, column in self.attributes.items()},
+            object_ids=None if self.object_ids is None else self.object_ids[rows],
+            row_ids=None if self.row_ids is None else self.row_ids[rows],
+        )
+
+    def __getitem__(self, key: str) -> Any:
+        if key in _POINT_KEYS:
+            return getattr(self, key)
+        return self.attributes[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_POINT_KEYS)
+
+    def __len__(self) -> int:
+        return len(_POINT_KEYS)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same values, rows in the same order; NaN equals NaN."""
+        if not isinstance(other, Points):
+            return NotImplemented
+        return (
+            same_values(self.positions, other.positions)
+            and same_values(self.object_ids, other.object_ids)
+            and same_values(self.row_ids, other.row_ids)
+            and same_values(self.objects, other.objects)
+            and _same_tables(self.attributes, other.attributes)
+            and _same_tables(self.object_attributes, other.object_attributes)
+            and _same_tables(self.groups, other.groups)
+            and _same_tables(self.group_attributes, other.group_attributes)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        parts = [f"{self.vertex_count} points, {self.ndim}-D {self.positions.dtype}"]
+        if self.attributes:
+            parts.append("attributes " + ", ".join(self.attributes))
+        if self.object_ids is not None:
+            parts.append("with object ids")
+        if self.errors:
+            parts.append(f"{len(self.errors)} errors")
+        return f"Points({'; '.join(parts)})"
+
+
+_POINT_KEYS = (
+    "positions",
+    "attributes",
+    "vertex_attributes",
+    "object_ids",
+    "object_attributes",
+    "objects",
+    "groups",
+    "group_attributes",
+    "row_ids",
+    "vertex_count",
+    "errors",
+)
+
+
+def as_positions(value: Any, name: str = "positions") -> AnyArray:
+    """An ``(N, D)`` real array; refuses what would have to be changed to become one."""
+    positions = np.asarray(value)
+    if positions.size == 0 and positions.ndim < 2:
+        raise InputError(
+            f"{name} must be an (N, D) array", got=f"shape {positions.shape}", hint="for no points pass np.empty((0, 3))"
+        )
+    if positions.ndim != 2:
+        raise InputError(f"{name} must be an (N, D) array", got=f"shape {positions.shape}")
+    if not 1 <= positions.shape[1] <= 4:
+        raise InputError(f"{name} must have 1 to 4 columns", got=f"{positions.shape[1]} columns")
+    if positions.dtype.kind not in "fiu" or positions.dtype.itemsize > 8:
+        raise InputError(
+            f"{name} must be real numbers of at most 64 bits", got=f"dtype {positions.dtype}", hint="cast them first"
+        )
+    return positions
+
+
+def as_ids(name: str, value: Any, rows: int | None = None) -> IntArray:
+    """A 1-D int64 array; refuses floats, text, booleans and what int64 cannot hold."""
+    ids = np.asarray(value)
+    if ids.size == 0 and ids.dtype.kind == "f":
+        ids = ids.astype(np.int64)
+    if ids.ndim != 1:
+        raise InputError(f"{name} must be 1-D", got=f"shape {ids.shape}")
+    if ids.dtype.kind not in "iu":
+        raise InputError(f"{name} must be integers", got=f"dtype {ids.dtype}", hint="cast them to int64 first")
+    if ids.dtype == np.uint64 and ids.size and int(ids.max()) > np.iinfo(np.int64).max:
+        row = int(np.argmax(ids > np.uint64(np.iinfo(np.int64).max)))
+        raise InputError(f"{name} must fit in int64", got=f"{ids[row]} in row {row}")
+    if rows is not None and len(ids) != rows:
+        raise InputError(f"{name} must have one entry per row", expected=f"{rows} entries", got=len(ids))
+    return ids.astype(np.int64, copy=False)
+
+
+def as_column(name: str, value: Any, rows: int | None = None, *, what: str = "attribute") -> Column:
+    """One attribute as a numeric array or a ``Categorical``; refuses ragged and unknown kinds."""
+    if isinstance(value, Categorical):
+        column: Column = value
+    elif hasattr(value, "categories") or hasattr(getattr(value, "cat", None), "categories"):
+        column = Categorical.from_values(value, name=name)
+    else:
+        column = _as_plain_column(name, value, what)
+    if rows is not None and len(column) != rows:
+        raise InputError(f"{what} {name!r} must have one value per row", expected=f"{rows} rows", got=f"{len(column)} rows")
+    return column
+
+
+def _as_plain_column(name: str, value: Any, what: str) -> Column:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{what} {name!r} must be rectangular", got=str(error)) from error
+    if array.ndim == 0:
+        raise InputError(f"{what} {name!r} must have one value per row", got="a single value")
+    if array.dtype.kind in "USOT":
+        return Categorical.from_values(value, name=name)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        if array.dtype.kind != "f":
+            raise InputError(
+                f"{what} {name!r} has masked values, which {array.dtype} cannot mark as missing",
+                hint="fill them, or convert to float",
+            )
+        array = np.ma.filled(value, np.nan)
+    if array.dtype.kind not in "biufcmM":
+        raise InputError(f"{what} {name!r} must be numbers, booleans, times or text", got=f"dtype {array.dtype}")
+    if 0 in array.shape[1:]:
+        raise InputError(f"{what} {name!r} must have at least one channel", got=f"shape {array.shape}")
+    return array
+
+
+def same_values(left: Any, right: Any) -> bool:
+    """Whether two columns hold the same values and dtype kind; NaN equals NaN, None only None."""
+    if left is None or right is None:
+        return left is None and right is None
+    if isinstance(left, Categorical) or isinstance(right, Categorical):
+        return np.array_equal(np.asarray(left), np.asarray(right))
+    left, right = np.asarray(left), np.asarray(right)
+    if left.shape != right.shape or left.dtype.kind != right.dtype.kind:
+        return False
+    return bool(np.array_equal(left, right, equal_nan=left.dtype.kind in "fcmM"))
+
+
+def _same_tables(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> bool:
+    return left.keys() == right.keys() and all(same_values(left[key], right[key]) for key in left)
+
+
+def _as_table(what: str, value: Any, keys: Sequence[int]) -> Column:
+    if isinstance(value, Mapping):
+        unknown = [key for key in value if key not in set(keys)]
+        missing = [key for key in keys if key not in value]
+        if unknown or missing:
+            raise InputError(
+                f"{what} must have a value for every id and for no other",
+                got=f"unknown ids {unknown[:5]}" if unknown else f"no value for ids {missing[:5]}",
+            )
+        value = [value[key] for key in keys]
+    return as_column(what, value, len(keys), what="table")
+
+
+def _group_id(key: Any) -> int:
+    if isinstance(key, bool) or not isinstance(key, (int, np.integer)) or key < 0:
+        raise InputError("group ids must be integers from 0", got=repr(key))
+    return int(key)
+
+
+def _is_missing(item: Any) -> bool:
+    return item is None or type(item).__name__ == "NAType" or (isinstance(item, float) and item != item)
+
+
+def _as_text(item: Any, name: str, items: list[Any]) -> str:
+    if isinstance(item, bytes):
+        try:
+            return item.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"attribute {name!r} has bytes that are not UTF-8", got=f"row {items.index(item)}") from error
+    if isinstance(item, str):
+        return str(item)
+    raise InputError(
+        f"attribute {name!r} must be text or missing where its dtype is object",
+        got=f"{type(item).__name__} in row {items.index(item)}",
+        hint="give a numeric dtype to numbers",
+    )

@@ -1,0 +1,99 @@
+"""The OME-NGFF blocks of the root: ``multiscales`` (shaped like 0.4) and the ``ome`` collection node.
+
+``multiscales`` is the only record of the axes and of the bin shape of coarser levels:
+``scale`` is the level's bin shape over the root's, ``translation`` is half the level's bin shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zarr_vectors.axes import Axis
+from zarr_vectors.exceptions import MetadataError
+from zarr_vectors.typing import JsonObject
+
+__all__ = ["axes_of", "level_transform", "multiscales_block", "ome_node", "upsert_dataset"]
+
+
+def multiscales_block(axes: Sequence[Axis], bin_shape: Sequence[float]) -> list[JsonObject]:
+    """The block of a store with level 0 only.
+
+    Example:
+        >>> block = multiscales_block([Axis("x")], [10])
+        >>> block[0]["datasets"][0]["coordinateTransformations"][1]
+        {'type': 'translation', 'translation': [5.0]}
+    """
+    return [
+        {
+            "version": "0.4",
+            "name": "default",
+            "axes": [axis.to_json() for axis in axes],
+            "datasets": [dataset_entry(0, [1.0] * len(axes), [float(edge) / 2 for edge in bin_shape])],
+            "metadata": {"format": "zarr_vectors"},
+        }
+    ]
+
+
+def dataset_entry(level: int, scale: Sequence[float], translation: Sequence[float] | None) -> JsonObject:
+    """One level's entry; an all-zero translation is left out."""
+    transforms: list[JsonObject] = [{"type": "scale", "scale": [float(v) for v in scale]}]
+    if translation is not None and any(translation):
+        transforms.append({"type": "translation", "translation": [float(v) for v in translation]})
+    return {"path": str(level), "coordinateTransformations": transforms}
+
+
+def upsert_dataset(block: list[JsonObject], entry: JsonObject) -> list[JsonObject]:
+    """The block with a level's entry put in, sorted by level."""
+    first = dict(block[0])
+    others = [old for old in first.get("datasets", []) if str(old.get("path")) != entry["path"]]
+    first["datasets"] = sorted([*others, entry], key=lambda item: int(item["path"]))
+    return [first, *block[1:]]
+
+
+def axes_of(block: Any) -> tuple[Axis, ...]:
+    """The axes that a ``multiscales`` block states.
+
+    Raises:
+        MetadataError: There is no such block, or it has no named axes.
+    """
+    try:
+        entries = block[0]["axes"]
+        axes = tuple(
+            Axis(str(entry["name"]), entry.get("unit"), entry.get("type") or "space") for entry in entries
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise MetadataError("root metadata has no multiscales block with named axes") from error
+    if not axes:
+        raise MetadataError("root metadata has a multiscales block without axes")
+    return axes
+
+
+def level_transform(block: Any, level: int) -> tuple[list[float] | None, list[float] | None]:
+    """``(scale, translation)`` of a level; each None where not stated."""
+    for entry in (block[0].get("datasets") or []) if block else []:
+        if str(entry.get("path")) == str(level):
+            found = {part.get("type"): part for part in entry.get("coordinateTransformations") or []}
+            scale = found.get("scale", {}).get("scale")
+            translation = found.get("translation", {}).get("translation")
+            return scale, translation
+    return None, None
+
+
+def ome_node(name: str, axes: Sequence[Axis], levels: Sequence[int], old: JsonObject | None = None) -> JsonObject:
+    """The ``ome`` node; foreign keys of an old one are kept.
+
+    Example:
+        >>> ome_node("scan", [Axis("x")], [0])["nodes"]
+        [{'type': 'zv:level', 'name': '0'}]
+    """
+    world = {"name": "world", "axes": [axis.to_json() for axis in axes]}
+    fresh = {
+        "version": "0.6",
+        "type": "collection",
+        "name": name,
+        "attributes": {"scene": {"coordinateSystems": [world], "coordinateTransformations": []}},
+    }
+    kept = [node for node in (old or {}).get("nodes", []) if node.get("type") != "zv:level"]
+    nodes = [{"type": "zv:level", "name": str(level)} for level in levels]
+    return {**fresh, **(old or {}), "nodes": nodes + kept}

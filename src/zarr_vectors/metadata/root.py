@@ -1,0 +1,130 @@
+"""The ``zarr_vectors`` block of the root and of a level."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from pydantic import field_validator, model_validator
+
+from zarr_vectors import constants
+from zarr_vectors.exceptions import FormatError
+from zarr_vectors.metadata.base import Document
+from zarr_vectors.typing import JsonObject
+
+__all__ = ["LevelMetadata", "RootMetadata", "check_version"]
+
+Numbers = tuple[float | int, ...]
+
+
+def check_version(version: Any, *, store: str | None = None) -> str:
+    """Accept any 0.9.x.
+
+    Raises:
+        FormatError: Another version, or none.
+
+    Example:
+        >>> check_version("0.9.1")
+        '0.9.1'
+    """
+    if isinstance(version, str) and re.fullmatch(r"0\.9(\.\d+)?([.+-].*)?", version):
+        return version
+    raise FormatError(
+        "this library reads format versions 0.9.x",
+        store=store,
+        got=f"zv_version {version!r}",
+        hint="an older store must be converted by the software that wrote it; a newer one needs a newer release of this library",
+    )
+
+
+class RootMetadata(Document):
+    """The ``zarr_vectors`` object of the root attributes."""
+
+    zv_version: str = constants.FORMAT_VERSION
+    format_capabilities: tuple[str, ...] = ()
+    chunk_shape: Numbers
+    bounds: tuple[Numbers, Numbers]
+    geometry_types: tuple[str, ...] = ()
+    crs: Any = None
+    links_convention: str | None = None
+    object_index_convention: str | None = None
+    cross_chunk_strategy: str | None = None
+    cross_level_depth: int | None = None
+    cross_level_storage: str | None = None
+    reduction_factor: int | None = None
+    base_bin_shape: Numbers | None = None
+    attribute_specs: JsonObject | None = None
+    coordinate_offset: Numbers | None = None
+    required_capabilities: tuple[str, ...] = ()
+
+    @field_validator("chunk_shape", "base_bin_shape")
+    @classmethod
+    def _positive(cls, value: Numbers | None) -> Numbers | None:
+        if value is not None and not all(np.isfinite(edge) and edge > 0 for edge in value):
+            raise ValueError("edge lengths must be finite and above 0")
+        return value
+
+    @model_validator(mode="after")
+    def _ranks_agree(self) -> Self:
+        rank = len(self.chunk_shape)
+        if rank == 0:
+            raise ValueError("chunk_shape must have at least one axis")
+        if any(len(corner) != rank for corner in self.bounds):
+            raise ValueError(f"bounds must have {rank} numbers per corner, as chunk_shape has")
+        if self.base_bin_shape is not None and len(self.base_bin_shape) != rank:
+            raise ValueError(f"base_bin_shape must have {rank} numbers, as chunk_shape has")
+        return self
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes."""
+        return len(self.chunk_shape)
+
+    @property
+    def bin_shape(self) -> Numbers:
+        """Bin of level 0; a whole chunk where none was given."""
+        return self.base_bin_shape or self.chunk_shape
+
+    @property
+    def bins_per_chunk(self) -> tuple[int, ...]:
+        """Bins along each axis of a chunk of level 0."""
+        return tuple(max(1, round(c / b)) for c, b in zip(self.chunk_shape, self.bin_shape, strict=True))
+
+
+class LevelMetadata(Document):
+    """The ``zarr_vectors_level`` object of a level's attributes."""
+
+    level: int = 0
+    object_sparsity: float = 1.0
+    vertex_count: int = 0
+    coarsening_method: str = constants.COARSEN_NONE
+    parent_level: int | None = None
+    arrays_present: tuple[str, ...] = ()
+    chunk_shape: Numbers | None = None
+    chunk_dims: tuple[str, ...] | None = None
+    chunk_attribute_name: str | None = None
+    chunk_attribute_values: tuple[Any, ...] | None = None
+    preserves_object_ids: bool = False
+    inherited_num_objects: int | None = None
+    shared_fragments: bool = False
+    fragments_tile: bool = False
+    bin_shape: Any = None
+    bin_ratio: Any = None
+
+    @property
+    def leading_axes(self) -> int:
+        """Axes of the chunk keys before the spatial ones."""
+        return 1 if self.chunk_dims is not None else 0
+
+
+def divides(chunk_shape: Sequence[float], bin_shape: Sequence[float]) -> bool:
+    """Whether bins fill a chunk without remainder, within 1e-9.
+
+    Example:
+        >>> divides((10, 10), (5, 2.5)), divides((10,), (3,))
+        (True, False)
+    """
+    ratio = np.asarray(chunk_shape, dtype=np.float64) / np.asarray(bin_shape, dtype=np.float64)
+    return bool((np.abs(ratio - np.round(ratio)) <= 1e-9 * np.maximum(ratio, 1)).all() and (np.round(ratio) >= 1).all())

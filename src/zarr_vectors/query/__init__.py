@@ -1,0 +1,1 @@
+"""What to read, and the one way of reading it."""

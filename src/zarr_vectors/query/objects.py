@@ -1,0 +1,179 @@
+"""From object and group ids to the fragments they consist of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.state import LevelState
+from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
+from zarr_vectors.exceptions import CorruptionError, MetadataError, ObjectNotFoundError
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.tables import read_tables
+from zarr_vectors.typing import IntArray
+
+__all__ = ["GroupTable", "ObjectRefs", "all_refs", "decode_groups", "id_run", "read_ids", "refs_of"]
+
+ID_RUN = "object_ids_run"
+"""Attribute of ``object_index`` (additive): ``[first id, count]`` where row ``r`` has the id ``first + r``."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectRefs:
+    """Fragments of objects, in the order asked for.
+
+    Args:
+        ids: ``(M,)`` object id of each reference.
+        chunks: ``(M, K)`` chunk of each reference.
+        fragments: ``(M,)`` fragment number inside its chunk.
+    """
+
+    ids: IntArray
+    chunks: IntArray
+    fragments: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class GroupTable:
+    """Members of each group: object ids, group after group.
+
+    Args:
+        members: One array of object ids for each group id from 0.
+    """
+
+    members: tuple[IntArray, ...]
+
+    def of(self, group_ids: IntArray, store: str | None = None) -> IntArray:
+        """Object ids of these groups, each once, in order.
+
+        Raises:
+            ObjectNotFoundError: There is no such group.
+        """
+        unknown = group_ids[(group_ids < 0) | (group_ids >= len(self.members))]
+        if len(unknown):
+            raise ObjectNotFoundError(
+                "the level has no such group", store=store, got=unknown[:5].tolist(), expected=f"0 to {len(self.members) - 1}"
+            )
+        joined = np.concatenate([*(self.members[group] for group in group_ids.tolist()), np.zeros(0, dtype=np.int64)])
+        return joined[np.sort(np.unique(joined, return_index=True)[1])]
+
+
+def id_run(level: LevelState) -> IntArray | None:
+    """The object ids where they are a run that needs no table; None where the table must be read."""
+    header = level.object_index or {}
+    slots = level.object_slots
+    if constants.OBJECT_IDS not in level.tables:
+        return np.arange(slots, dtype=np.int64)
+    run = header.get(ID_RUN)
+    if isinstance(run, list) and len(run) == 2 and run[1] == slots:
+        return np.arange(int(run[0]), int(run[0]) + slots, dtype=np.int64)
+    return None
+
+
+def read_ids(storage: Storage, level: LevelState) -> IntArray:
+    """``(O,)`` object id of each row of the index."""
+    known = id_run(level)
+    if known is not None:
+        return known
+    (ids,) = read_tables(storage, [(level.tables[constants.OBJECT_IDS], None)])
+    return _check_ids(level, ids)
+
+
+def _check_ids(level: LevelState, ids: Any) -> IntArray:
+    slots = level.object_slots
+    if len(ids) != slots:
+        raise CorruptionError(
+            "the id table and the manifests differ in length",
+            store=level.store,
+            array=f"{level.number}/{constants.OBJECT_IDS}",
+            expected=slots,
+            got=len(ids),
+        )
+    return np.asarray(ids, dtype=np.int64)
+
+
+def all_refs(storage: Storage, level: LevelState) -> tuple[IntArray, ObjectRefs]:
+    """The id of every row of the index, and the fragments of every object, in one round."""
+    ids, blobs = _ids_and_manifests(storage, level, None)
+    table = _decode(level, blobs)
+    return ids, ObjectRefs(ids[table.objects], table.chunks, table.fragments)
+
+
+def refs_of(storage: Storage, level: LevelState, wanted: IntArray) -> ObjectRefs:
+    """Fragments of these objects, in this order; one round, or two where a long id table must be searched first.
+
+    Raises:
+        ObjectNotFoundError: An id does not exist, or the level dropped the object.
+    """
+    table = level.tables[constants.OBJECT_MANIFESTS]
+    ids = id_run(level)
+    if ids is None and table.rows <= table.chunk_rows:
+        ids, blobs = _ids_and_manifests(storage, level, None)
+        rows = _rows_of(level, ids, wanted)
+        blobs = blobs.take(rows)
+    else:
+        ids = read_ids(storage, level) if ids is None else ids
+        rows = _rows_of(level, ids, wanted)
+        (blobs,) = read_tables(storage, [(table, rows)])
+    refs = _decode(level, blobs)
+    return ObjectRefs(wanted[refs.objects], refs.chunks, refs.fragments)
+
+
+def _ids_and_manifests(storage: Storage, level: LevelState, rows: IntArray | None) -> tuple[IntArray, Blobs]:
+    ids = id_run(level)
+    manifests = level.tables[constants.OBJECT_MANIFESTS]
+    if ids is not None:
+        (blobs,) = read_tables(storage, [(manifests, rows)])
+        return ids, blobs
+    found, blobs = read_tables(storage, [(level.tables[constants.OBJECT_IDS], None), (manifests, rows)])
+    return _check_ids(level, found), blobs
+
+
+def _rows_of(level: LevelState, ids: IntArray, wanted: IntArray) -> IntArray:
+    order = np.argsort(ids, kind="stable")
+    place = np.searchsorted(ids[order], wanted)
+    place = np.minimum(place, max(len(ids) - 1, 0))
+    found = ids[order][place] == wanted if len(ids) else np.zeros(len(wanted), dtype=bool)
+    if not found.all():
+        unknown = wanted[~found]
+        raise ObjectNotFoundError(
+            f"the level has no object {unknown[0]}",
+            store=level.store,
+            got=f"{len(unknown)} unknown of {len(wanted)} ids" if len(unknown) > 1 else None,
+            hint=f"it has {len(ids)} ids from {ids.min()} to {ids.max()}" if len(ids) else "it has no objects",
+        )
+    return order[place]
+
+
+def _decode(level: LevelState, blobs: Blobs) -> ManifestTable:
+    array = level.tables[constants.OBJECT_MANIFESTS].path
+    if (level.object_index or {}).get("layout") not in {constants.MANIFEST_LAYOUT_V1, constants.MANIFEST_LAYOUT_V2}:
+        raise MetadataError(
+            "the layout of the object index is not known",
+            store=level.store,
+            array=array,
+            got=(level.object_index or {}).get("layout"),
+        )
+    table, errors = decode_manifests(blobs, level.vertices.ndim)
+    if errors:
+        row = min(errors)
+        raise CorruptionError("an object manifest is corrupt", store=level.store, array=array, cell=row, got=errors[row])
+    return table
+
+
+def decode_groups(level: LevelState, blobs: Blobs) -> GroupTable:
+    """Members of each group, lists and ranges alike."""
+    table = level.tables[constants.GROUPS]
+    ranges = table.document.attributes.get("group_ranges") or {}
+    members = []
+    for group, blob in enumerate(blobs.views()):
+        if len(blob) % 8:
+            raise CorruptionError("a group is not a list of int64", store=level.store, array=table.path, cell=group)
+        listed = np.frombuffer(blob, dtype="<i8").astype(np.int64)
+        span = ranges.get(str(group))
+        members.append(np.arange(int(span[0]), int(span[1]), dtype=np.int64) if span and not len(listed) else listed)
+    return GroupTable(tuple(members))

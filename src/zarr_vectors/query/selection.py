@@ -1,0 +1,87 @@
+"""What to read, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors.exceptions import AttributeNotFoundError
+from zarr_vectors.geometry import as_ids
+from zarr_vectors.spatial.box import ClosedBox
+from zarr_vectors.typing import IntArray
+
+__all__ = ["Selection", "choose_names"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Selection:
+    """A part of a level: all conditions hold at once.
+
+    Args:
+        box: Rows inside this closed box; None for everywhere.
+        object_ids: Rows of these objects, in this order; None for all rows.
+        group_ids: Rows of the objects of these groups, after those of ``object_ids``.
+        attributes: Names of the vertex attributes to bring along; None for all.
+    """
+
+    box: ClosedBox | None = None
+    object_ids: IntArray | None = None
+    group_ids: IntArray | None = None
+    attributes: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        axes: Sequence[str],
+        *,
+        bbox: Any = None,
+        object_ids: Any = None,
+        group_ids: Any = None,
+        attributes: Sequence[str] | str | None = None,
+    ) -> Selection:
+        """Check what a user gave.
+
+        Raises:
+            InputError: A box or ids that cannot be meant.
+        """
+        names = (attributes,) if isinstance(attributes, str) else attributes
+        return cls(
+            box=None if bbox is None else ClosedBox.from_user(bbox, axes),
+            object_ids=None if object_ids is None else as_ids("object_ids", np.atleast_1d(object_ids)),
+            group_ids=None if group_ids is None else as_ids("group_ids", np.atleast_1d(group_ids)),
+            attributes=None if names is None else tuple(names),
+        )
+
+    @property
+    def by_object(self) -> bool:
+        """Whether objects are asked for by id or group."""
+        return self.object_ids is not None or self.group_ids is not None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether no row is left out."""
+        return self.box is None and not self.by_object
+
+
+def choose_names(wanted: Sequence[str] | None, known: Sequence[str], *, store: str | None = None) -> list[str]:
+    """The attribute names to read.
+
+    Raises:
+        AttributeNotFoundError: A name that the level does not have, with the nearest that it has.
+    """
+    if wanted is None:
+        return list(known)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        near = get_close_matches(str(unknown[0]), known, n=1)
+        raise AttributeNotFoundError(
+            f"the level has no vertex attribute {unknown[0]!r}",
+            store=store,
+            expected=f"one of {sorted(known)}",
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+    return list(dict.fromkeys(wanted))

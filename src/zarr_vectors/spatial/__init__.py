@@ -1,0 +1,1 @@
+"""Arithmetic of chunks, bins and boxes, pure numpy."""

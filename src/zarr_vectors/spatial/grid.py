@@ -1,0 +1,157 @@
+"""Chunk coordinates, chunk keys and grids.
+
+The chunk of a position is ``floor(float64(position) / chunk_shape)`` on each axis: absolute, and possibly negative.
+A grid is the block of chunks that an array has cells for; its cell 0 is the chunk ``origin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "parse_keys"]
+
+_BLOCK_ROWS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A block of chunks.
+
+    Args:
+        origin: Chunk coordinate of cell 0.
+        shape: Number of cells along each axis.
+
+    Example:
+        >>> Grid.of_bounds((-5, 0), (16, 9), (10, 10))
+        Grid(origin=(-1, 0), shape=(3, 1))
+    """
+
+    origin: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of_bounds(cls, lo: Sequence[float], hi: Sequence[float], chunk_shape: Sequence[float]) -> Grid:
+        """The chunks that an inclusive box touches."""
+        size = np.asarray(chunk_shape, dtype=np.float64)
+        first = np.floor(np.asarray(lo, dtype=np.float64) / size)
+        last = np.floor(np.asarray(hi, dtype=np.float64) / size)
+        return cls(tuple(int(v) for v in first), tuple(int(b) - int(a) + 1 for a, b in zip(first, last, strict=True)))
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return prod(self.shape)
+
+    def contains(self, coords: IntArray) -> AnyArray:
+        """``(n,)`` whether each chunk coordinate lies in the grid."""
+        local = coords - np.asarray(self.origin)
+        inside: AnyArray = ((local >= 0) & (local < np.asarray(self.shape))).all(axis=1)
+        return inside
+
+    def covers(self, other: Grid) -> bool:
+        """Whether every cell of ``other`` is a cell of this grid."""
+        return all(
+            a <= b and a + m >= b + n
+            for a, m, b, n in zip(self.origin, self.shape, other.origin, other.shape, strict=True)
+        )
+
+    def union(self, other: Grid) -> Grid:
+        """The smallest grid that covers both."""
+        origin = tuple(min(a, b) for a, b in zip(self.origin, other.origin, strict=True))
+        ends = [
+            max(a + m, b + n) for a, m, b, n in zip(self.origin, self.shape, other.origin, other.shape, strict=True)
+        ]
+        return Grid(origin, tuple(end - start for end, start in zip(ends, origin, strict=True)))
+
+    def intersection(self, other: Grid) -> Grid | None:
+        """The cells that both have; None where there are none."""
+        origin = tuple(max(a, b) for a, b in zip(self.origin, other.origin, strict=True))
+        ends = [
+            min(a + m, b + n) for a, m, b, n in zip(self.origin, self.shape, other.origin, other.shape, strict=True)
+        ]
+        shape = tuple(end - start for end, start in zip(ends, origin, strict=True))
+        return Grid(origin, shape) if min(shape) > 0 else None
+
+    def all_coords(self) -> IntArray:
+        """``(cells, K)`` every chunk coordinate, in C order."""
+        axes = [np.arange(start, start + length) for start, length in zip(self.origin, self.shape, strict=True)]
+        return np.stack([part.ravel() for part in np.meshgrid(*axes, indexing="ij")], axis=1).astype(np.int64)
+
+
+def chunk_coords(positions: AnyArray, chunk_shape: Sequence[float]) -> IntArray:
+    """``(N, D)`` int64 chunk coordinate of each position, computed in float64.
+
+    Example:
+        >>> chunk_coords(np.array([[-0.5, 12.0]], dtype="f4"), (10, 10)).tolist()
+        [[-1, 1]]
+    """
+    size = np.asarray(chunk_shape, dtype=np.float64)
+    coords = np.empty(positions.shape, dtype=np.int64)
+    # Axis by axis in blocks, so that float64 copies stay small.
+    for start in range(0, len(positions), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        for axis in range(positions.shape[1]):
+            column = positions[rows, axis].astype(np.float64)
+            np.divide(column, size[axis], out=column)
+            coords[rows, axis] = np.floor(column, out=column)
+    return coords
+
+
+def bin_numbers(
+    positions: AnyArray, chunk_shape: Sequence[float], bin_shape: Sequence[float], bins: Sequence[int]
+) -> IntArray:
+    """``(N,)`` row-major number of each position's bin inside its chunk.
+
+    Args:
+        positions: ``(N, D)``.
+        chunk_shape: Edge lengths of a chunk.
+        bin_shape: Edge lengths of a bin; ``bins`` of them make a chunk.
+        bins: Bins of a chunk along each axis.
+
+    Example:
+        >>> bin_numbers(np.array([[1.0, 6.0], [-1.0, -1.0]]), (10, 10), (5, 5), (2, 2)).tolist()
+        [1, 3]
+    """
+    local = chunk_coords(positions, bin_shape) - chunk_coords(positions, chunk_shape) * np.asarray(bins)
+    # Rounding of the two divisions may disagree on a face by one bin.
+    np.clip(local, 0, np.asarray(bins) - 1, out=local)
+    number = np.zeros(len(positions), dtype=np.int64)
+    for axis, count in enumerate(bins):
+        number = number * count + local[:, axis]
+    return number
+
+
+def format_keys(coords: IntArray) -> list[str]:
+    """Chunk keys of coordinates.
+
+    Example:
+        >>> format_keys(np.array([[-1, 0, 12]]))
+        ['-1.0.12']
+    """
+    return [".".join(map(str, row)) for row in coords.tolist()]
+
+
+def parse_keys(keys: Iterable[str], ndim: int) -> IntArray:
+    """``(n, ndim)`` coordinates of chunk keys.
+
+    Raises:
+        ValueError: A key is not ``ndim`` integers joined by dots.
+
+    Example:
+        >>> parse_keys(["-1.0.12", "3.4.5"], 3).tolist()
+        [[-1, 0, 12], [3, 4, 5]]
+    """
+    keys = list(keys)
+    if not keys:
+        return np.zeros((0, ndim), dtype=np.int64)
+    numbers = ".".join(keys).split(".")
+    if len(numbers) != ndim * len(keys) or any(key.count(".") != ndim - 1 for key in keys):
+        bad = next((key for key in keys if key.count(".") != ndim - 1), keys[0])
+        raise ValueError(f"chunk key {bad!r} does not have {ndim} components")
+    return np.array(list(map(int, numbers)), dtype=np.int64).reshape(-1, ndim)

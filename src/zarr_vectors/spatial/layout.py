@@ -1,0 +1,235 @@
+"""How a store is cut: chunks, bins and shards, from the data where nothing is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import Any, Literal
+
+import numpy as np
+
+from zarr_vectors.exceptions import ChunkingError
+from zarr_vectors.spatial.grid import Grid, chunk_coords
+from zarr_vectors.typing import AnyArray, FloatArray, IntArray
+
+__all__ = ["Layout", "ResolvedLayout", "check_edges"]
+
+TARGET_CHUNK_ROWS = 32_768
+TARGET_SHARD_BYTES = 12 * 2**20
+MAX_GRID_CELLS = 2**24
+_SAMPLE_ROWS = 65_536
+_NICE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a new store is cut and compressed. Every part may be left to be chosen from the data.
+
+    Args:
+        chunk_shape: Edge lengths of a chunk in data units, one number for a cube or one per axis. Chosen so that a
+            typical vertex shares its chunk with about 32k others.
+        bin_shape: Edge lengths of a bin; must divide the chunk. None for none.
+        shard_shape: Chunks per stored object along each axis; ``"auto"`` for about 12 MiB of positions a shard;
+            None for one object per chunk.
+        compressor: None or ``"zstd"`` (zstd with frame checksum), ``"blosc"``, ``"none"`` (CRC32C only), or a list
+            of Zarr v3 codecs.
+        keep_order: Store a ``row_id`` for every vertex: its input row.
+
+    Example:
+        >>> Layout(chunk_shape=10).chunk_shape
+        10
+    """
+
+    chunk_shape: float | Sequence[float] | None = None
+    bin_shape: float | Sequence[float] | None = None
+    shard_shape: int | Sequence[int] | Literal["auto"] | None = "auto"
+    compressor: Any = None
+    keep_order: bool = False
+
+    def resolve(self, sample: AnyArray, rows: int, bounds: tuple[Sequence[float], Sequence[float]]) -> ResolvedLayout:
+        """Choose what is open.
+
+        Args:
+            sample: ``(n, D)`` positions, all or some.
+            rows: How many positions there are in all.
+            bounds: Closed box of all of them.
+
+        Raises:
+            ChunkingError: A given shape cannot be used.
+        """
+        ndim = len(bounds[0])
+        if self.chunk_shape is None:
+            chunk = choose_chunk_shape(sample, rows, bounds)
+        else:
+            chunk = check_edges("chunk_shape", self.chunk_shape, ndim)
+        bins = None if self.bin_shape is None else check_edges("bin_shape", self.bin_shape, ndim)
+        grid = Grid.of_bounds(bounds[0], bounds[1], chunk)
+        if grid.cells > MAX_GRID_CELLS:
+            raise ChunkingError(
+                "chunk_shape makes too many chunks for these bounds",
+                got=f"{grid.cells} chunks",
+                expected=f"at most {MAX_GRID_CELLS}",
+                hint="use larger chunks",
+            )
+        return ResolvedLayout(chunk, bins, grid, self._shards(grid, chunk, sample, rows), self.compressor)
+
+    def _shards(
+        self, grid: Grid, chunk: tuple[float, ...], sample: AnyArray, rows: int
+    ) -> tuple[int, ...] | None:
+        if self.shard_shape is None:
+            return None
+        if self.shard_shape == "auto":
+            return choose_shard_shape(grid, chunk, sample, rows)
+        given = self.shard_shape
+        shape = (given,) * len(chunk) if isinstance(given, (int, np.integer)) else tuple(given)
+        if len(shape) != len(chunk) or not all(_is_count(n) for n in shape):
+            raise ChunkingError(
+                "shard_shape must be whole numbers of chunks from 1, one per axis", got=repr(self.shard_shape)
+            )
+        return tuple(int(n) for n in shape)
+
+
+@dataclass(frozen=True)
+class ResolvedLayout:
+    """A layout with nothing left open."""
+
+    chunk_shape: tuple[float, ...]
+    bin_shape: tuple[float, ...] | None
+    grid: Grid
+    shard_shape: tuple[int, ...] | None
+    compressor: Any
+
+    def __post_init__(self) -> None:
+        if self.bin_shape is not None:
+            ratio = np.asarray(self.chunk_shape, dtype=np.float64) / np.asarray(self.bin_shape, dtype=np.float64)
+            off = np.abs(ratio - np.round(ratio)) > 1e-9 * np.maximum(ratio, 1)
+            if off.any() or (np.round(ratio) < 1).any():
+                raise ChunkingError(
+                    "bin_shape must divide chunk_shape on every axis",
+                    got=f"bin_shape {self.bin_shape} in chunk_shape {self.chunk_shape}",
+                )
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """Bins of a chunk along each axis."""
+        if self.bin_shape is None:
+            return (1,) * len(self.chunk_shape)
+        return tuple(round(c / b) for c, b in zip(self.chunk_shape, self.bin_shape, strict=True))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+
+
+def check_edges(name: str, value: Any, ndim: int) -> tuple[float, ...]:
+    """Edge lengths as a tuple, one per axis; whole numbers stay integers.
+
+    Raises:
+        ChunkingError: Wrong number, or an edge that is not finite and above 0.
+
+    Example:
+        >>> check_edges("chunk_shape", 2.5, 2), check_edges("chunk_shape", (1, 2), 2)
+        ((2.5, 2.5), (1, 2))
+    """
+    edges = (value,) * ndim if isinstance(value, (int, float, np.number)) else tuple(value)
+    if len(edges) != ndim:
+        raise ChunkingError(f"{name} must have one number per axis", expected=f"{ndim} numbers", got=repr(value))
+    plain = []
+    for edge in edges:
+        if isinstance(edge, bool) or not isinstance(edge, (int, float, np.number)):
+            raise ChunkingError(f"{name} must be numbers", got=repr(value))
+        if not np.isfinite(edge) or edge <= 0:
+            raise ChunkingError(f"{name} must be finite and above 0", got=repr(value))
+        plain.append(int(edge) if isinstance(edge, (int, np.integer)) else float(edge))
+    return tuple(plain)
+
+
+def choose_chunk_shape(
+    sample: AnyArray, rows: int, bounds: tuple[Sequence[float], Sequence[float]]
+) -> tuple[float, ...]:
+    """Cubic chunks, as large as they can be while a typical vertex shares its chunk with about 32k others.
+
+    Clouds are rarely uniform: LiDAR is a surface, neurons are trees. So the edge is not computed from the volume
+    but found by counting a sample, weighting each chunk by the vertices in it.
+    """
+    lo, hi = np.asarray(bounds[0], dtype=np.float64), np.asarray(bounds[1], dtype=np.float64)
+    extent = hi - lo
+    longest = float(extent.max()) or 1.0
+    if rows <= 1.5 * TARGET_CHUNK_ROWS or not len(sample):
+        return _whole(extent, lo)
+    step = max(1, len(sample) // _SAMPLE_ROWS)
+    points = sample[::step]
+    edge = _nice(longest, up=True)
+    smallest = longest * 2.0**-40
+    while edge > smallest:
+        shape = tuple(_edge_for(side, edge) for side in extent)
+        grid = Grid.of_bounds(bounds[0], bounds[1], shape)
+        if grid.cells > MAX_GRID_CELLS // 16:
+            break
+        if _typical_rows(points, shape, grid, rows) <= 1.5 * TARGET_CHUNK_ROWS:
+            return shape
+        edge = _nice(edge * 0.8, up=False)
+    return tuple(_edge_for(side, edge * 1.25) for side in extent)
+
+
+def _typical_rows(points: AnyArray, shape: tuple[float, ...], grid: Grid, rows: int) -> float:
+    """Expected number of other vertices in the chunk of a vertex drawn at random, from a sample."""
+    coords = chunk_coords(points, shape) - np.asarray(grid.origin)
+    counts = np.unique(np.ravel_multi_index(tuple(np.clip(coords, 0, np.asarray(grid.shape) - 1).T), grid.shape), return_counts=True)[1]
+    pairs = float((counts.astype(np.float64) * (counts - 1)).sum())
+    return rows * pairs / max(1.0, float(len(points)) * (len(points) - 1))
+
+
+def choose_shard_shape(
+    grid: Grid, chunk_shape: tuple[float, ...], sample: AnyArray, rows: int
+) -> tuple[int, ...] | None:
+    """Cubes of chunks that hold about 12 MiB of positions; None where the grid is a single chunk."""
+    if grid.cells == 1:
+        return None
+    row_bytes = sample.dtype.itemsize * len(chunk_shape)
+    occupied = 1
+    if len(sample):
+        points = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
+        occupied = len(np.unique(chunk_coords(points, chunk_shape), axis=0))
+    density = min(1.0, occupied / grid.cells)
+    per_cell = max(1.0, rows / max(1, occupied))
+    cells = TARGET_SHARD_BYTES / (row_bytes * per_cell * max(density, 1 / grid.cells))
+    shape = [1] * len(chunk_shape)
+    while np.prod(shape, dtype=np.float64) < cells and np.prod(shape) < 2**15:
+        short = [axis for axis, n in enumerate(shape) if n < grid.shape[axis]]
+        if not short:
+            break
+        axis = min(short, key=lambda a: shape[a])
+        shape[axis] *= 2
+    return tuple(shape)
+
+
+def _whole(extent: FloatArray, lo: FloatArray) -> tuple[float, ...]:
+    """A chunk that is about as large as everything."""
+    return tuple(_edge_for(side, float(extent.max()) or 1.0) for side in extent)
+
+
+def _edge_for(extent: float, edge: float) -> float:
+    """The common edge, or a shorter one on an axis that is much shorter than a chunk."""
+    return _nice(extent if 0 < extent < edge / 4 else edge, up=True)
+
+
+def _nice(value: float, *, up: bool) -> float:
+    """A round number near a positive one.
+
+    Example:
+        >>> _nice(3.3, up=True), _nice(3.3, up=False)
+        (4.0, 3.2)
+    """
+    exponent = floor(log10(value))
+    steps = [step * 10.0**exponent for step in (*_NICE, 10.0)]
+    slack = 1e-9 * value
+    if up:
+        return next(step for step in steps if step >= value - slack)
+    return max(step for step in steps if step <= value + slack)
+
+
+def shard_grid(grid: Grid, shard_shape: Sequence[int]) -> IntArray:
+    """Number of shards along each axis."""
+    return np.array([ceil(n / s) for n, s in zip(grid.shape, shard_shape, strict=True)], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""The only place that touches zarr, files and networks: fetch a round, commit a batch."""

@@ -1,0 +1,111 @@
+"""What the library asks of a place that holds bytes.
+
+``StorageBackend`` is the plain key-value contract; ``Backend`` adds what the kernel needs: a concurrent round of
+gets, a rename, and a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from zarr_vectors.encoding.blobs import Buffer
+
+__all__ = ["Backend", "Get", "StorageBackend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """A request for an object or a byte range of it.
+
+    Args:
+        path: Key below the store's root.
+        start: First byte; negative counts from the end. None for the whole object.
+        length: Number of bytes from ``start``; None to the end.
+    """
+
+    path: str
+    start: int | None = None
+    length: int | None = None
+
+
+@runtime_checkable
+class StorageBackend(Protocol):
+    """Bytes under forward-slash keys below one URL; the empty key is the root itself."""
+
+    @property
+    def url(self) -> str:
+        """Where the root is."""
+        ...
+
+    def get_bytes(self, key: str) -> bytes:
+        """The whole object. Raises ``KeyError`` where there is none."""
+        ...
+
+    def put_bytes(self, key: str, data: Buffer) -> None:
+        """Create or overwrite an object."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object at this key."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; a missing one is no error."""
+        ...
+
+    def list_prefix(self, prefix: str, *, recursive: bool = False) -> Iterator[str]:
+        """Keys below ``prefix``: every object, or the immediate children with containers ending in ``/``."""
+        ...
+
+    def ensure_prefix(self, prefix: str) -> None:
+        """Create a container where the store has such a thing."""
+        ...
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove every object below ``prefix``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and handles."""
+        ...
+
+
+class Backend(StorageBackend, Protocol):
+    """A ``StorageBackend`` that can serve the kernel."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writing is refused."""
+        ...
+
+    @property
+    def is_local(self) -> bool:
+        """Whether requests cost microseconds, so that listing and small gaps are cheap."""
+        ...
+
+    def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
+        """Serve all requests at once; None where there is no such object."""
+        ...
+
+    def size(self, prefix: str) -> int:
+        """Bytes below a prefix."""
+        ...
+
+    def move(self, source: str, target: str) -> None:
+        """Put an object under another key, replacing what is there."""
+        ...
+
+    def copy(self, source: str, target: str) -> None:
+        """Put an object under a second key as well."""
+        ...
+
+    def replace(self, key: str, data: Buffer) -> None:
+        """Overwrite an object so that readers see the old or the new bytes, never a part."""
+        ...
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other writers out while the context is open."""
+        ...

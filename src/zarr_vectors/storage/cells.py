@@ -1,0 +1,376 @@
+"""Cells of chunk-grid arrays, and chunks of one-dimensional tables: from stored objects and back.
+
+A chunk-grid array holds one vlen-bytes element per chunk of space. Unsharded, each cell is an object; sharded, a
+shard holds many cells and an index that says where each one lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors.encoding.blobs import Blobs, Buffer, offsets_of
+from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, unframe, vlen_frame
+from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, encode_shard, index_size
+from zarr_vectors.exceptions import CorruptionError, MetadataError
+from zarr_vectors.metadata.array import ArrayDocument
+from zarr_vectors.spatial.grid import Grid, format_keys, parse_keys
+from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.fallback import decode_chunk, encode_chunk
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+
+__all__ = ["CellArray", "CellRead", "read_cells"]
+
+_GAP_LOCAL = 16 * 1024
+_GAP_REMOTE = 256 * 1024
+_ABSENT = "listed as present, but gone"
+
+
+@dataclass(frozen=True)
+class CellArray:
+    """A chunk-grid array.
+
+    Args:
+        path: Below the store's root, for example ``"0/vertices"``.
+        document: Its ``zarr.json``.
+        store: URL, for messages.
+    """
+
+    path: str
+    document: ArrayDocument
+    store: str | None = None
+
+    @property
+    def ndim(self) -> int:
+        """Components of a chunk key."""
+        return len(self.document.shape)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The chunks that the array has cells for."""
+        origin = self.document.attributes.get("chunk_grid_origin") or [0] * self.ndim
+        return Grid(tuple(int(v) for v in origin), tuple(self.document.shape))
+
+    @cached_property
+    def block(self) -> tuple[int, ...]:
+        """Cells of a stored object along each axis: the shard, or a single cell."""
+        return self.document.chunk_shape
+
+    @cached_property
+    def codec(self) -> ByteCodec | None:
+        """The fast path for the cells; None where zarr-python must decode whole stored chunks."""
+        chain = self.document.codecs
+        if self.document.is_sharded:
+            if self.document.sharding is None:
+                return None
+            chain = self.document.sharding.inner
+        if not chain or chain[0].get("name") != "vlen-bytes":
+            return None
+        return known_chain(chain[1:])
+
+    @cached_property
+    def keys(self) -> frozenset[str] | None:
+        """The presence list; None where the array has none."""
+        listed = self.document.attributes.get("nonempty_chunks")
+        return None if listed is None else frozenset(listed)
+
+    @cached_property
+    def present(self) -> IntArray:
+        """``(n, K)`` coordinates of the cells that are present, in numeric order.
+
+        Raises:
+            MetadataError: The presence list is malformed, or there is none.
+        """
+        if self.keys is None:
+            raise MetadataError(
+                "the array has no presence list (nonempty_chunks)",
+                store=self.store,
+                array=self.path,
+                hint="repair the store from its stored chunks before reading it",
+            )
+        try:
+            coords = parse_keys(self.keys, self.ndim)
+        except ValueError as error:
+            raise MetadataError(
+                "the presence list is malformed", store=self.store, array=self.path, got=str(error)
+            ) from error
+        coords = coords[np.lexsort(coords.T[::-1])] if len(coords) else coords
+        outside = np.flatnonzero(~self.grid.contains(coords))
+        if len(outside):
+            raise MetadataError(
+                "the presence list names a cell outside the grid",
+                store=self.store,
+                array=self.path,
+                cell=format_keys(coords[outside[:1]])[0],
+            )
+        return coords
+
+    def has(self, coords: IntArray) -> BoolArray:
+        """``(n,)`` whether each cell is present."""
+        if self.keys is None:
+            return np.zeros(len(coords), dtype=bool)
+        if len(coords) > len(self.keys):
+            return self._has_many(coords)
+        return np.fromiter((key in self.keys for key in format_keys(coords)), dtype=bool, count=len(coords))
+
+    def _has_many(self, coords: IntArray) -> BoolArray:
+        inside = self.grid.contains(coords)
+        known = np.zeros(self.grid.shape, dtype=bool)
+        known[tuple((self.present - np.asarray(self.grid.origin)).T)] = True
+        found = np.zeros(len(coords), dtype=bool)
+        found[inside] = known[tuple((coords[inside] - np.asarray(self.grid.origin)).T)]
+        return found
+
+    def locate(self, coords: IntArray) -> tuple[IntArray, IntArray]:
+        """``(n, K)`` index of the stored object of each cell, and ``(n,)`` C-order number inside it."""
+        local = coords - np.asarray(self.grid.origin)
+        block = np.asarray(self.block)
+        index = local // block
+        number = np.ravel_multi_index(tuple((local - index * block).T), self.block) if len(local) else local[:, 0]
+        return index, np.asarray(number, dtype=np.int64)
+
+    def object_path(self, index: Sequence[int]) -> str:
+        """Path of a stored object."""
+        return f"{self.path}/{self.document.chunk_path(index)}"
+
+    def encode(
+        self, coords: IntArray, cells: Blobs, kept: CellRead | None = None
+    ) -> Iterator[tuple[str, Buffer]]:
+        """The stored objects of these cells, which must be all cells of every object they touch.
+
+        Args:
+            coords: ``(n, K)`` which cells.
+            cells: Their payloads.
+            kept: Other cells of the same objects, as ``read_cells(..., decode=False)`` brought them.
+        """
+        encoded = None if self.codec is None else self.codec.encode(vlen_frame(cells))
+        if kept is not None and len(kept.coords):
+            coords = np.concatenate([coords, kept.coords])
+            if encoded is None:
+                cells = Blobs.concatenate([cells, kept.cells])
+            else:
+                encoded = Blobs.concatenate([encoded, kept.cells])
+        if not len(coords):
+            return
+        index, number = self.locate(coords)
+        if not self.document.is_sharded and encoded is not None:
+            for row, item in zip(index.tolist(), encoded.views(), strict=True):
+                yield self.object_path(row), item
+            return
+        for row, members in _by_row(index):
+            if encoded is None:
+                data = encode_chunk(self.document, self._as_chunk(number[members], cells.take(members)))
+            else:
+                sharding = self.document.sharding
+                assert sharding is not None
+                data = encode_shard(
+                    encoded.take(members), number[members], self.block, crc32c=sharding.index_crc32c
+                )
+            yield self.object_path(row), data
+
+    def _as_chunk(self, number: IntArray, cells: Blobs) -> AnyArray:
+        chunk = np.full(int(np.prod(self.block)), b"", dtype=object)
+        for at, item in zip(number.tolist(), cells.to_list(), strict=True):
+            chunk[at] = item
+        return chunk.reshape(self.block)
+
+
+@dataclass(frozen=True)
+class CellRead:
+    """What a read of cells brought.
+
+    Args:
+        array: Which array.
+        coords: ``(n, K)`` which cells.
+        cells: Their payloads; empty where there is an error.
+        errors: What is wrong with which cell, by row of ``coords``.
+    """
+
+    array: CellArray
+    coords: IntArray
+    cells: Blobs
+    errors: CellErrors = field(default_factory=dict)
+
+    def error(self, row: int) -> CorruptionError:
+        """The error of one cell, with its place."""
+        return CorruptionError(
+            "a cell cannot be read",
+            store=self.array.store,
+            array=self.array.path,
+            cell=format_keys(self.coords[row : row + 1])[0],
+            got=self.errors[row],
+            hint="restore it from a copy, or read with strict=False to get what is left",
+        )
+
+    def check(self) -> CellRead:
+        """Itself, if every cell could be read.
+
+        Raises:
+            CorruptionError: For the first that could not, listing all.
+        """
+        if not self.errors:
+            return self
+        rows = sorted(self.errors)
+        first = self.error(rows[0])
+        first.problems = tuple(
+            f"{format_keys(self.coords[row : row + 1])[0]}: {self.errors[row]}" for row in rows[:100]
+        )
+        raise first
+
+
+def read_cells(
+    storage: Storage, wanted: Sequence[tuple[CellArray, IntArray]], *, decode: bool = True
+) -> list[CellRead]:
+    """Read cells of several arrays in at most two rounds: shard indexes not yet known, then cells.
+
+    Args:
+        storage: The store.
+        wanted: Arrays, each with the ``(n, K)`` coordinates of cells that its presence list names.
+        decode: Whether to decode the cells; without it they come as they are stored, but for codec chains that
+            only zarr-python knows.
+    """
+    plans = [_Plan(array, coords) for array, coords in wanted]
+    _load_shard_indexes(storage, plans)
+    gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
+    for plan in plans:
+        plan.make_requests(storage.shard_indexes, gap)
+    found = storage.fetch(get for plan in plans for get in plan.requests)
+    return [plan.collect(found, decode) for plan in plans]
+
+
+class _Plan:
+    """How the cells of one array are read."""
+
+    def __init__(self, array: CellArray, coords: IntArray) -> None:
+        self.array = array
+        self.coords = coords
+        self.errors: CellErrors = {}
+        self.requests: list[Get] = []
+        index, self.number = array.locate(coords)
+        self.objects = [(array.object_path(row), members) for row, members in _by_row(index)]
+        self.by_ranges = array.codec is not None and array.document.sharding is not None
+        self._pieces: list[tuple[IntArray, IntArray, IntArray]] = []
+
+    @property
+    def index_request(self) -> Get:
+        sharding = self.array.document.sharding
+        assert sharding is not None
+        size = index_size(int(np.prod(self.array.block)), sharding.index_crc32c)
+        return Get("", -size) if sharding.index_at_end else Get("", 0, size)
+
+    def make_requests(self, indexes: dict[str, AnyArray], gap: int) -> None:
+        """Whole objects, or the byte ranges of the wanted cells with near ones joined."""
+        if not self.by_ranges:
+            self.requests = [Get(path) for path, _ in self.objects]
+            self._pieces = [(members, members * 0, members * 0) for _, members in self.objects]
+            return
+        for path, members in self.objects:
+            entry = indexes[path][self.number[members]]
+            missing = entry[:, 1] == MISSING
+            self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
+            members, entry = members[~missing], entry[~missing].astype(np.int64)
+            for part, start, end in _coalesce(entry, gap):
+                self.requests.append(Get(path, start, end - start))
+                self._pieces.append((members[part], entry[part, 0] - start, entry[part, 1]))
+
+    def collect(self, found: dict[Get, bytes | None], decode: bool) -> CellRead:
+        """Decode what the round brought."""
+        if self.array.codec is None:
+            cells = self._collect_foreign(found)
+        else:
+            cells = self._collect_encoded(found)
+            if decode:
+                framed, bad = self.array.codec.decode(cells)
+                self.errors.update({row: what for row, what in bad.items() if row not in self.errors})
+                cells = unframe(framed, self.errors)
+        return CellRead(self.array, self.coords, cells, self.errors)
+
+    def _collect_encoded(self, found: dict[Get, bytes | None]) -> Blobs:
+        starts = np.zeros(len(self.coords), dtype=np.int64)
+        sizes = np.zeros(len(self.coords), dtype=np.int64)
+        buffers: list[bytes] = []
+        base = 0
+        for get, (members, offset, size) in zip(self.requests, self._pieces, strict=True):
+            data = found[get]
+            if data is None:
+                self.errors.update(dict.fromkeys(members.tolist(), _ABSENT))
+                continue
+            if not self.by_ranges:
+                size = np.full(len(members), len(data), dtype=np.int64)
+            short = offset + size > len(data)
+            self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
+            starts[members] = np.where(short, 0, base + offset)
+            sizes[members] = np.where(short, 0, size)
+            buffers.append(data)
+            base += len(data)
+        return Blobs(buffers[0] if len(buffers) == 1 else b"".join(buffers), starts, sizes)
+
+    def _collect_foreign(self, found: dict[Get, bytes | None]) -> Blobs:
+        cells: list[bytes] = [b""] * len(self.coords)
+        for get, (_, members) in zip(self.requests, self.objects, strict=True):
+            data = found[get]
+            if data is None:
+                self.errors.update(dict.fromkeys(members.tolist(), _ABSENT))
+                continue
+            try:
+                values = decode_chunk(self.array.document, data).ravel()
+            except ValueError as error:
+                self.errors.update(dict.fromkeys(members.tolist(), str(error)))
+                continue
+            for row in members.tolist():
+                cells[row] = bytes(values[self.number[row]])
+        return Blobs.from_list(cells)
+
+
+def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> None:
+    """Fetch, in one round, the indexes of all shards that are not known yet."""
+    wanted: dict[str, tuple[Get, _Plan]] = {}
+    for plan in plans:
+        if plan.by_ranges:
+            tail = plan.index_request
+            for path, _ in plan.objects:
+                if path not in storage.shard_indexes:
+                    wanted[path] = (Get(path, tail.start, tail.length), plan)
+    found = storage.fetch(get for get, _ in wanted.values())
+    for path, (get, plan) in wanted.items():
+        sharding = plan.array.document.sharding
+        assert sharding is not None
+        cells = int(np.prod(plan.array.block))
+        raw = found[get]
+        if raw is None:
+            storage.shard_indexes[path] = np.full((cells, 2), MISSING, dtype="<u8")
+            continue
+        try:
+            storage.shard_indexes[path] = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
+        except ValueError as error:
+            raise CorruptionError(
+                "the index of a shard cannot be read", store=storage.url, array=path, got=str(error)
+            ) from error
+
+
+def _by_row(index: IntArray) -> Iterator[tuple[tuple[int, ...], IntArray]]:
+    """Groups of equal rows, with the numbers of their members."""
+    if not len(index):
+        return
+    order = np.lexsort(index.T[::-1])
+    ordered = index[order]
+    changes = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
+    for members in np.split(order, changes):
+        yield tuple(index[members[0]].tolist()), members
+
+
+def _coalesce(entry: IntArray, gap: int) -> Iterator[tuple[IntArray, int, int]]:
+    """Join byte ranges that lie within ``gap`` of one another: members, first byte, end."""
+    if not len(entry):
+        return
+    order = np.argsort(entry[:, 0], kind="stable")
+    starts = entry[order, 0]
+    ends = np.maximum.accumulate(starts + entry[order, 1])
+    splits = np.flatnonzero(starts[1:] > ends[:-1] + gap) + 1
+    for part in np.split(np.arange(len(order)), splits):
+        yield order[part], int(starts[part[0]]), int(ends[part[-1]])

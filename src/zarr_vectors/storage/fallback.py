@@ -1,0 +1,51 @@
+"""Codec chains that the fast path does not know: let zarr-python encode and decode a stored chunk.
+
+A stored chunk is put, alone, into an array in memory with the same codecs; only zarr's public interface is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.buffer.cpu import Buffer as CpuBuffer
+from zarr.errors import BaseZarrError
+from zarr.storage import MemoryStore
+
+from zarr_vectors.encoding.blobs import Buffer
+from zarr_vectors.metadata.array import ArrayDocument
+from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.typing import AnyArray
+
+__all__ = ["decode_chunk", "encode_chunk"]
+
+
+def decode_chunk(document: ArrayDocument, data: Buffer) -> AnyArray:
+    """The elements of one stored chunk, in the chunk's shape; bytes objects for a vlen-bytes array.
+
+    Raises:
+        ValueError: zarr-python cannot decode it.
+    """
+    array, _ = _lone_chunk(document, data)
+    try:
+        values: Any = array[...]
+    except (ValueError, RuntimeError, BaseZarrError, OSError, MemoryError, KeyError, TypeError) as error:
+        raise ValueError(f"zarr-python cannot decode it: {error!r}") from error
+    return np.asarray(values).reshape(document.chunk_shape)
+
+
+def encode_chunk(document: ArrayDocument, values: AnyArray) -> bytes:
+    """One stored chunk of these elements, given in the chunk's shape."""
+    array, store = _lone_chunk(document, None)
+    array[...] = values
+    buffer = store.get(document.chunk_path((0,) * len(document.chunk_shape)))
+    return b"" if buffer is None else buffer.to_bytes()
+
+
+def _lone_chunk(document: ArrayDocument, data: Buffer | None) -> tuple[Any, dict[str, Any]]:
+    lone = document.replace(shape=document.chunk_shape, attributes={})
+    content: dict[str, Any] = {"zarr.json": CpuBuffer.from_bytes(dump_json(lone.to_json()))}
+    if data is not None:
+        content[lone.chunk_path((0,) * len(lone.chunk_shape))] = CpuBuffer.from_bytes(bytes(data))
+    return zarr.open_array(MemoryStore(content), mode="r+", config={"write_empty_chunks": True}), content

@@ -1,0 +1,265 @@
+"""A folder on a local disk, by plain ``os`` calls."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from zarr_vectors.encoding.blobs import Buffer
+from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
+from zarr_vectors.storage.backend import Get
+
+__all__ = ["LocalBackend"]
+
+_LOCK_SECONDS = 60.0
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class LocalBackend:
+    """A folder; keys are relative paths.
+
+    Args:
+        root: The folder; it need not exist yet.
+        read_only: Refuse writing.
+    """
+
+    is_local = True
+
+    def __init__(self, root: str | Path, *, read_only: bool = False) -> None:
+        self.root = Path(root).expanduser()
+        self.read_only = read_only
+        self._base = os.path.abspath(self.root)
+        self._folders: set[str] = set()
+
+    @property
+    def url(self) -> str:
+        """The folder as a ``file://`` URL."""
+        return Path(self._base).as_uri()
+
+    def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
+        """Serve requests in order, opening each file once."""
+        results: list[bytes | None] = [None] * len(requests)
+        by_path: dict[str, list[int]] = {}
+        for number, request in enumerate(requests):
+            by_path.setdefault(request.path, []).append(number)
+        for path, numbers in by_path.items():
+            try:
+                handle = os.open(self._full(path), os.O_RDONLY)
+            except _ABSENT:
+                continue
+            except PermissionError as error:
+                raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
+            try:
+                size = os.fstat(handle).st_size
+                for number in numbers:
+                    results[number] = _read(handle, size, requests[number])
+            except IsADirectoryError:
+                continue
+            except OSError as error:
+                raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
+            finally:
+                os.close(handle)
+        return results
+
+    def get_bytes(self, key: str) -> bytes:
+        """The whole file. Raises ``KeyError`` where there is none."""
+        data = self.fetch([Get(key)])[0]
+        if data is None:
+            raise KeyError(key)
+        return data
+
+    def put_bytes(self, key: str, data: Buffer) -> None:
+        """Write a file, making its folders."""
+        self._check_writable()
+        full = self._full(key)
+        self._make_folder(os.path.dirname(full))
+        try:
+            handle = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        except FileNotFoundError:
+            self._folders.clear()
+            self._make_folder(os.path.dirname(full))
+            handle = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            view = memoryview(data)
+            while len(view):
+                view = view[os.write(handle, view) :]
+        finally:
+            os.close(handle)
+
+    def replace(self, key: str, data: Buffer) -> None:
+        """Write beside and rename over."""
+        temporary = f"{key}.{uuid4().hex[:8]}.tmp"
+        try:
+            self.put_bytes(temporary, data)
+            os.replace(self._full(temporary), self._full(key))
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(self._full(temporary))
+            raise
+
+    def move(self, source: str, target: str) -> None:
+        """Rename, replacing what is there."""
+        self._check_writable()
+        full = self._full(target)
+        self._make_folder(os.path.dirname(full))
+        os.replace(self._full(source), full)
+
+    def copy(self, source: str, target: str) -> None:
+        """Link where the disk can, else copy."""
+        self._check_writable()
+        full = self._full(target)
+        self._make_folder(os.path.dirname(full))
+        try:
+            os.link(self._full(source), full)
+        except OSError:
+            shutil.copyfile(self._full(source), full)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a file."""
+        return os.path.isfile(self._full(key))
+
+    def delete(self, key: str) -> None:
+        """Remove a file and the folders that become empty, up to the root."""
+        self._check_writable()
+        full = self._full(key)
+        with suppress(FileNotFoundError):
+            os.unlink(full)
+        folder = os.path.dirname(full)
+        while len(folder) > len(self._base):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                break
+            self._folders.discard(folder)
+            folder = os.path.dirname(folder)
+
+    def list_prefix(self, prefix: str, *, recursive: bool = False) -> Iterator[str]:
+        """Files below a folder, sorted; folders end in ``/`` unless recursive."""
+        folder = self._full(prefix)
+        head = prefix.strip("/") + "/" if prefix.strip("/") else ""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except _ABSENT:
+            return
+        for entry in entries:
+            if not entry.is_dir():
+                yield head + entry.name
+            elif recursive:
+                yield from self.list_prefix(head + entry.name, recursive=True)
+            else:
+                yield head + entry.name + "/"
+
+    def size(self, prefix: str) -> int:
+        """Bytes of all files below a folder."""
+        return sum(os.stat(self._full(key)).st_size for key in self.list_prefix(prefix, recursive=True))
+
+    def ensure_prefix(self, prefix: str) -> None:
+        """Make a folder."""
+        self._check_writable()
+        self._make_folder(self._full(prefix))
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Remove a folder and everything in it; for the root, its content and then itself if nobody else needs it."""
+        self._check_writable()
+        self._folders.clear()
+        full = self._full(prefix)
+        try:
+            shutil.rmtree(full)
+        except NotADirectoryError:
+            os.unlink(full)
+        except FileNotFoundError:
+            return
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder's advisory lock; the system lets go of it when the process dies.
+
+        Raises:
+            ConcurrentEditError: Another process has held it for a minute.
+        """
+        self._check_writable()
+        self._make_folder(self._base)
+        handle = _open_lock(self._base)
+        try:
+            _acquire(handle, self.url)
+            yield
+        finally:
+            os.close(handle)
+
+    def _full(self, key: str) -> str:
+        return os.path.join(self._base, key) if key else self._base
+
+    def _make_folder(self, folder: str) -> None:
+        if folder not in self._folders:
+            os.makedirs(folder, exist_ok=True)
+            self._folders.add(folder)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
+
+
+def _read(handle: int, size: int, request: Get) -> bytes:
+    start = request.start or 0
+    if start < 0:
+        start = max(0, size + start)
+    length = size - start if request.length is None else request.length
+    parts: list[bytes] = []
+    while length > 0:
+        part = os.pread(handle, length, start)
+        if not part:
+            break
+        parts.append(part)
+        start += len(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+if sys.platform == "win32":  # pragma: no cover
+    import msvcrt
+
+    def _open_lock(folder: str) -> int:
+        return os.open(os.path.join(folder, ".zv.lock"), os.O_RDWR | os.O_CREAT)
+
+    def _try_lock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _open_lock(folder: str) -> int:
+        # The folder itself is locked: no lock file is left behind.
+        return os.open(folder, os.O_RDONLY)
+
+    def _try_lock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _acquire(handle: int, url: str) -> None:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    pause = 0.002
+    while True:
+        try:
+            _try_lock(handle)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                raise StoreError("the store's folder cannot be locked", store=url, got=str(error)) from error
+        if time.monotonic() > deadline:
+            raise ConcurrentEditError(
+                f"another process has been writing to the store for {_LOCK_SECONDS:.0f} s",
+                store=url,
+                hint="try again when it is done",
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)

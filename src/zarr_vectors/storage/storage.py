@@ -1,0 +1,278 @@
+"""The kernel: ``fetch`` one round, ``commit`` one batch.
+
+How a commit reaches an existing store, so that it is there as a whole or not at all:
+
+1. *Stage*: every new object is written below ``.zv/<id>/``, the new root document and the record among them.
+2. *Record*: the root document is replaced by itself plus an attribute that names the record. From here the commit
+   has happened: whoever opens the store reads the staged objects instead of the old ones.
+3. *Publish*: staged objects move to their places, dropped ones are deleted, the new root document comes last.
+
+A commit that dies before 2 has changed nothing and its stage is swept by the next writer; one that dies in 3 is
+finished by the next writer. A new store needs none of this: it cannot be opened before its root document is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from zarr_vectors.constants import COMMIT_KEY
+from zarr_vectors.encoding.blobs import Buffer
+from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreExistsError
+from zarr_vectors.metadata.base import dump_json, parse_json
+from zarr_vectors.storage.backend import Backend, Get
+from zarr_vectors.storage.urls import store_name
+from zarr_vectors.typing import AnyArray, JsonObject
+
+__all__ = ["ROOT", "Batch", "Storage"]
+
+ROOT = "zarr.json"
+STAGE = ".zv"
+_CREATING = f"{STAGE}/creating"
+Put = tuple[str, Buffer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Everything that one commit changes.
+
+    Args:
+        puts: Objects to write, without the root document. May be a generator: it is consumed once, so that a
+            data set larger than memory can be committed as one batch.
+        root: Makes the new root document; called when every put has been made.
+        copies: ``(old path, new path)`` of objects that stay as they are under another name; consumed after ``puts``.
+        deletes: Paths to remove; consumed after ``puts``.
+        replace_all: Remove every object that the batch does not write.
+    """
+
+    puts: Iterable[Put]
+    root: Callable[[], JsonObject]
+    copies: Iterable[tuple[str, str]] = ()
+    deletes: Iterable[str] = ()
+    replace_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A commit that has happened and may not be published yet."""
+
+    id: str
+    puts: frozenset[str]
+    deletes: frozenset[str]
+
+    def staged(self, path: str) -> str:
+        return f"{STAGE}/{self.id}/{path}"
+
+
+@dataclass
+class Storage:
+    """A store's bytes: rounds of reading, batches of writing.
+
+    Args:
+        backend: Where the bytes are.
+    """
+
+    backend: Backend
+    shard_indexes: dict[str, AnyArray] = field(default_factory=dict)
+    _record: _Record | None = None
+    _depth: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+        return self.backend.url
+
+    @property
+    def name(self) -> str:
+        """The store's name, from its URL."""
+        return store_name(self.url)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writing is refused."""
+        return self.backend.read_only
+
+    def fetch(self, requests: Iterable[Get]) -> dict[Get, bytes | None]:
+        """One round: all requests at once; None where there is no such object."""
+        wanted = list(dict.fromkeys(requests))
+        if not wanted:
+            return {}
+        if self._record is None:
+            return dict(zip(wanted, self.backend.fetch(wanted), strict=True))
+        return self._fetch_through(wanted, self._record)
+
+    def _fetch_through(self, wanted: list[Get], record: _Record) -> dict[Get, bytes | None]:
+        """Staged objects first; one that has been published in the meantime is in its place."""
+        staged = [
+            Get(record.staged(get.path), get.start, get.length) if get.path in record.puts else get for get in wanted
+        ]
+        found = dict(zip(wanted, self.backend.fetch(staged), strict=True))
+        moved = [get for get in wanted if found[get] is None and get.path in record.puts]
+        found |= dict(zip(moved, self.backend.fetch(moved), strict=True)) if moved else {}
+        return {get: None if get.path in record.deletes else data for get, data in found.items()}
+
+    def read_root(self, also: Sequence[str] = ()) -> tuple[JsonObject | None, dict[str, JsonObject | None]]:
+        """The root document, and other documents in the same round; None for those that are not there.
+
+        Reads through a recorded commit, at the cost of two more rounds.
+        """
+        self._record = None
+        self.shard_indexes.clear()
+        root, others = self._read_documents_with_root(also)
+        marker = (root or {}).get("attributes", {}).get(COMMIT_KEY)
+        if marker is not None:
+            self._record = self._read_record(marker)
+            root, others = self._read_documents_with_root(also)
+        return root, others
+
+    def _read_documents_with_root(self, also: Sequence[str]) -> tuple[JsonObject | None, dict[str, JsonObject | None]]:
+        documents = self.read_documents([ROOT, *also])
+        return documents.pop(ROOT), documents
+
+    def read_documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
+        """Parse JSON documents, read in one round."""
+        found = self.fetch(Get(path) for path in paths)
+        return {
+            path: None if (data := found[Get(path)]) is None else parse_json(data, store=self.url, path=path)
+            for path in paths
+        }
+
+    def list(self, prefix: str, *, recursive: bool = False) -> list[str]:
+        """Keys below a prefix, as the last commit left them; the library's own staging is not shown."""
+        keys = set(self.backend.list_prefix(prefix, recursive=recursive))
+        if self._record is not None:
+            head = prefix.strip("/") + "/" if prefix.strip("/") else ""
+            for path in self._record.puts:
+                if path.startswith(head):
+                    first, slash, _ = path[len(head) :].partition("/")
+                    keys.add(path if recursive else head + first + slash)
+            keys -= self._record.deletes
+        return sorted(key for key in keys if not key.startswith(STAGE + "/"))
+
+    def size(self, prefix: str) -> int | None:
+        """Bytes below a prefix, where that costs no requests; else None."""
+        return self.backend.size(prefix) if self.backend.is_local else None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other writers out, and first finish or sweep what a dead one left behind. May be nested."""
+        if self.read_only:
+            raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
+        if self._depth:
+            yield
+            return
+        with self.backend.lock():
+            self._depth += 1
+            try:
+                self._recover()
+                yield
+            finally:
+                self._depth -= 1
+
+    def commit(self, batch: Batch) -> None:
+        """Make every change of the batch, or none."""
+        with self.lock():
+            self.shard_indexes.clear()
+            if self.backend.exists(ROOT):
+                self._commit_existing(batch)
+            else:
+                self._commit_new(batch)
+
+    def _commit_new(self, batch: Batch) -> None:
+        """Write in place; the root document, put last, makes the store exist."""
+        occupied = next((key for key in self.backend.list_prefix("")), None)
+        if occupied is not None:
+            raise StoreExistsError(
+                "the folder is not empty and not a Zarr Vectors store",
+                store=self.url,
+                got=occupied,
+                hint="choose another place, or empty it",
+            )
+        self.backend.put_bytes(_CREATING, b"{}")
+        try:
+            for path, data in batch.puts:
+                self.backend.put_bytes(path, data)
+            root = dump_json(batch.root())
+            self.backend.delete(_CREATING)
+            self.backend.replace(ROOT, root)
+        except BaseException:
+            self.backend.delete_prefix("")
+            raise
+
+    def _commit_existing(self, batch: Batch) -> None:
+        record_id = uuid4().hex
+        stage = f"{STAGE}/{record_id}"
+        try:
+            record, new_root = self._stage(batch, record_id)
+            old_root = self._current_root()
+            marker = {"id": record_id, "state": "complete", "record": f"{stage}/record.json"}
+            old_root.setdefault("attributes", {})[COMMIT_KEY] = marker
+            self.backend.replace(ROOT, dump_json(old_root))
+        except BaseException:
+            # An interrupt may arrive when the root has just been replaced: then the commit has happened.
+            recorded = self._current_root().get("attributes", {}).get(COMMIT_KEY) or {}
+            if recorded.get("id") != record_id:
+                self.backend.delete_prefix(stage)
+            raise
+        self._publish(record, new_root)
+
+    def _current_root(self) -> JsonObject:
+        return parse_json(self.backend.get_bytes(ROOT), store=self.url, path=ROOT)
+
+    def _stage(self, batch: Batch, record_id: str) -> tuple[_Record, bytes]:
+        written: list[str] = []
+        for path, data in batch.puts:
+            self.backend.put_bytes(f"{STAGE}/{record_id}/{path}", data)
+            written.append(path)
+        for source, target in batch.copies:
+            self.backend.copy(source, f"{STAGE}/{record_id}/{target}")
+            written.append(target)
+        puts = frozenset(written)
+        deletes = {*batch.deletes}
+        if batch.replace_all:
+            deletes.update(key for key in self.list("", recursive=True) if key != ROOT)
+        record = _Record(record_id, puts | {ROOT}, frozenset(deletes - puts))
+        new_root = dump_json(batch.root())
+        self.backend.put_bytes(record.staged(ROOT), new_root)
+        document = {"puts": sorted(record.puts), "deletes": sorted(record.deletes)}
+        self.backend.put_bytes(f"{STAGE}/{record_id}/record.json", dump_json(document))
+        return record, new_root
+
+    def _publish(self, record: _Record, new_root: bytes) -> None:
+        """Move staged objects into place. Every step may be repeated after a crash."""
+        for path in record.puts - {ROOT}:
+            if self.backend.exists(record.staged(path)):
+                self.backend.move(record.staged(path), path)
+        for path in record.deletes:
+            self.backend.delete(path)
+        self.backend.replace(ROOT, new_root)
+        self._record = None
+        self.backend.delete_prefix(STAGE)
+
+    def _recover(self) -> None:
+        """Finish a recorded commit; sweep what was staged and never recorded."""
+        raw = self.backend.fetch([Get(ROOT)])[0]
+        if raw is None:
+            if self.backend.exists(_CREATING):
+                for key in list(self.backend.list_prefix("")):
+                    self.backend.delete_prefix(key.rstrip("/"))
+            return
+        marker = parse_json(raw, store=self.url, path=ROOT).get("attributes", {}).get(COMMIT_KEY)
+        if marker is not None:
+            record = self._read_record(marker)
+            self._publish(record, self.backend.get_bytes(record.staged(ROOT)))
+        elif self.backend.is_local:
+            self.backend.delete_prefix(STAGE)
+
+    def _read_record(self, marker: Any) -> _Record:
+        try:
+            document = json.loads(self.backend.get_bytes(marker["record"]))
+            return _Record(marker["id"], frozenset(document["puts"]), frozenset(document["deletes"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptionError(
+                "the record of a commit cannot be read", store=self.url, array=ROOT, got=repr(error)
+            ) from error

@@ -1,0 +1,189 @@
+"""One-dimensional vlen-bytes arrays and typed arrays: the tables of objects and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors.encoding.blobs import Blobs, Buffer, offsets_of
+from zarr_vectors.encoding.codecs import ByteCodec, known_chain
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.metadata.array import ArrayDocument, fill_value_of, numpy_dtype
+from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.fallback import decode_chunk, encode_chunk
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["STORED_WHOLE", "TableArray", "read_tables"]
+
+STORED_WHOLE = "zv_stored_whole"
+"""Array attribute (additive): every chunk is stored, all-fill ones too, so that an absent one is corruption."""
+
+
+@dataclass(frozen=True)
+class TableArray:
+    """A typed array chunked along its first axis, or a one-dimensional vlen-bytes array.
+
+    Args:
+        path: Below the store's root.
+        document: Its ``zarr.json``.
+        store: URL, for messages.
+    """
+
+    path: str
+    document: ArrayDocument
+    store: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Length of the first axis."""
+        return int(self.document.shape[0])
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a stored chunk."""
+        return self.document.chunk_shape[0]
+
+    @property
+    def is_vlen(self) -> bool:
+        """Whether rows are byte strings."""
+        return bool(self.document.data_type == "variable_length_bytes")
+
+    def _codec(self) -> ByteCodec | None:
+        chain = self.document.codecs
+        head = chain[0] if chain else {}
+        little = self.is_vlen or (head.get("configuration") or {}).get("endian", "little") == "little"
+        known_head = head.get("name") == ("vlen-bytes" if self.is_vlen else "bytes")
+        one_chunk_wide = self.document.chunk_shape[1:] == self.document.shape[1:]
+        return known_chain(chain[1:]) if little and known_head and one_chunk_wide else None
+
+    def requests(self, rows: IntArray | None = None) -> list[Get]:
+        """The stored chunks of these rows, or of all."""
+        return [Get(self._chunk_path(chunk)) for chunk in self._chunks(rows)]
+
+    def _chunks(self, rows: IntArray | None) -> list[int]:
+        if rows is None:
+            return list(range(-(-self.rows // self.chunk_rows)))
+        return np.unique(np.asarray(rows) // self.chunk_rows).tolist() if len(rows) else []
+
+    def _chunk_path(self, chunk: int) -> str:
+        return f"{self.path}/{self.document.chunk_path([chunk] + [0] * (len(self.document.shape) - 1))}"
+
+    def decode(self, found: dict[Get, bytes | None], rows: IntArray | None = None) -> Any:
+        """Rows from what a round brought: an array, or ``Blobs`` for byte strings.
+
+        Raises:
+            CorruptionError: A chunk is gone or cannot be decoded.
+        """
+        chunks = self._chunks(rows)
+        parts = [self._decode_chunk(chunk, found[Get(self._chunk_path(chunk))]) for chunk in chunks]
+        if self.is_vlen:
+            whole: Any = Blobs.concatenate(parts) if parts else Blobs.from_list([])
+        else:
+            shape = (0, *self.document.shape[1:])
+            whole = np.concatenate([*parts, np.zeros(shape, numpy_dtype(self.document.data_type))])
+        if rows is None:
+            return whole.take(np.arange(self.rows)) if self.is_vlen else whole[: self.rows]
+        place = np.searchsorted(np.asarray(chunks), np.asarray(rows) // self.chunk_rows)
+        return whole.take(place * self.chunk_rows + np.asarray(rows) % self.chunk_rows) if self.is_vlen else whole[
+            place * self.chunk_rows + np.asarray(rows) % self.chunk_rows
+        ]
+
+    def _decode_chunk(self, chunk: int, data: bytes | None) -> Any:
+        if data is None:
+            return self._absent_chunk(chunk)
+        codec = self._codec()
+        if codec is None:
+            return self._decode_foreign(chunk, data)
+        decoded, errors = codec.decode(Blobs.from_list([data]))
+        if errors:
+            raise self._corrupt(chunk, errors[0])
+        raw = decoded[0]
+        if self.is_vlen:
+            return self._split_items(chunk, raw)
+        shape = self.document.chunk_shape
+        dtype = numpy_dtype(self.document.data_type)
+        if len(raw) != int(np.prod(shape)) * dtype.itemsize:
+            raise self._corrupt(chunk, f"{len(raw)} bytes for a chunk of {shape} {dtype}")
+        return np.frombuffer(raw, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+
+    def _decode_foreign(self, chunk: int, data: bytes) -> Any:
+        try:
+            values = decode_chunk(self.document, data)
+        except ValueError as error:
+            raise self._corrupt(chunk, str(error)) from error
+        return Blobs.from_list([bytes(item) for item in values.ravel()]) if self.is_vlen else values
+
+    def _absent_chunk(self, chunk: int) -> Any:
+        """An all-fill chunk need not be stored, unless the writer said that it stores them all."""
+        if self.document.attributes.get(STORED_WHOLE):
+            raise self._corrupt(chunk, "the chunk is gone")
+        if self.is_vlen:
+            return Blobs.from_list([b""] * self.chunk_rows)
+        return np.full(self.document.chunk_shape, fill_value_of(self.document))
+
+    def _split_items(self, chunk: int, raw: memoryview) -> Blobs:
+        """The items of a vlen-bytes chunk: u32 count, then u32 size and payload of each."""
+        count = int.from_bytes(raw[:4], "little")
+        starts = np.empty(count, dtype=np.int64) if count <= len(raw) // 4 else None
+        if starts is None or count != self.chunk_rows:
+            raise self._corrupt(chunk, f"{count} items in a chunk of {self.chunk_rows}")
+        sizes = np.empty(count, dtype=np.int64)
+        at = 4
+        for item in range(count):
+            size = int.from_bytes(raw[at : at + 4], "little")
+            starts[item], sizes[item] = at + 4, size
+            at += 4 + size
+        if at != len(raw):
+            raise self._corrupt(chunk, "its items do not fill it")
+        return Blobs(raw, starts, sizes)
+
+    def _corrupt(self, chunk: int, what: str) -> CorruptionError:
+        return CorruptionError(
+            "a table chunk cannot be read", store=self.store, array=self.path, cell=chunk, got=what
+        )
+
+    def encode(self, rows: Any) -> Iterator[tuple[str, Buffer]]:
+        """Every stored chunk of the table; ``rows`` is an array, or ``Blobs`` for byte strings."""
+        codec = self._codec()
+        for chunk in self._chunks(None):
+            start, end = chunk * self.chunk_rows, min((chunk + 1) * self.chunk_rows, self.rows)
+            if self.is_vlen:
+                raw = _join_items(rows.take(np.arange(start, end)), self.chunk_rows)
+                values: AnyArray | None = None
+            else:
+                values = np.full(self.document.chunk_shape, fill_value_of(self.document))
+                values[: end - start] = rows[start:end]
+                raw = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
+            if codec is not None:
+                yield self._chunk_path(chunk), codec.encode(Blobs.from_list([raw]))[0]
+            else:
+                if values is None:
+                    values = np.full(self.chunk_rows, b"", dtype=object)
+                    values[: end - start] = rows.take(np.arange(start, end)).to_list()
+                yield self._chunk_path(chunk), encode_chunk(self.document, values)
+
+
+def _join_items(items: Blobs, count: int) -> bytes:
+    """A vlen-bytes chunk of ``count`` items, empty ones at the end."""
+    sizes = np.zeros(count, dtype="<u4")
+    sizes[: len(items)] = items.sizes
+    at = offsets_of(sizes.astype(np.int64) + 4)
+    data = np.zeros(4 + int(at[-1]), dtype=np.uint8)
+    data[:4] = np.array([count], dtype="<u4").view(np.uint8)
+    heads = 4 + at[:-1, None] + np.arange(4)
+    data[heads] = sizes.view(np.uint8).reshape(-1, 4)
+    payload = np.ones(len(data), dtype=bool)
+    payload[:4] = False
+    payload[heads.ravel()] = False
+    data[payload] = items.to_array()
+    return data.tobytes()
+
+
+def read_tables(storage: Storage, wanted: Sequence[tuple[TableArray, IntArray | None]]) -> list[Any]:
+    """Read rows of several tables in one round; None for all rows."""
+    found = storage.fetch(get for table, rows in wanted for get in table.requests(rows))
+    return [table.decode(found, rows) for table, rows in wanted]

@@ -1,0 +1,112 @@
+"""From what a user names a store by to a backend."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from zarr.abc.store import Store
+from zarr.storage import MemoryStore
+
+from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError
+from zarr_vectors.storage.backend import Backend
+from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.remote import ZarrBackend
+
+__all__ = ["StoreLike", "detect_scheme", "open_backend", "store_name"]
+
+StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend"
+"""A path, a URL, an open zarr store, or a backend."""
+
+_OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
+_memory: dict[str, MemoryStore] = {}
+
+
+def detect_scheme(url: str | os.PathLike[str]) -> str:
+    r"""The scheme of a URL in lower case; empty for a path, Windows drive letters included.
+
+    Example:
+        >>> detect_scheme("S3://bucket/a"), detect_scheme("/tmp/a"), detect_scheme("C:\\a")
+        ('s3', '', '')
+    """
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.\-]+):", os.fspath(url))
+    return match.group(1).lower() if match else ""
+
+
+def open_backend(
+    target: StoreLike, *, read_only: bool = False, storage_options: Mapping[str, Any] | None = None
+) -> Backend:
+    """Open the place that a path, URL or zarr store names; nothing is read yet.
+
+    Raises:
+        InputError: The scheme is not known, or the target is of another type.
+        OptionError: ``storage_options`` for a place that takes none.
+        MissingDependencyError: The scheme needs obstore, which is not installed.
+    """
+    options = dict(storage_options or {})
+    if isinstance(target, Store):
+        _refuse_options(options, "an open zarr store")
+        return ZarrBackend(target, read_only=read_only)
+    if isinstance(target, (LocalBackend, ZarrBackend)):
+        _refuse_options(options, "an open backend")
+        return target
+    if not isinstance(target, (str, os.PathLike)):
+        raise InputError("a store must be a path, a URL or a zarr store", got=type(target).__name__)
+    scheme = detect_scheme(target)
+    text = os.fspath(target)
+    if not text:
+        raise InputError("a store must have a path", got="an empty string")
+    if scheme in {"", "file"}:
+        _refuse_options(options, "a local path")
+        return LocalBackend(_local_path(text) if scheme else text, read_only=read_only)
+    if scheme == "memory":
+        _refuse_options(options, "memory://")
+        return ZarrBackend(_memory.setdefault(text, MemoryStore()), url=text, read_only=read_only)
+    if scheme in _OBSTORE_SCHEMES:
+        return ZarrBackend(_object_store(text, options, read_only), url=text, read_only=read_only)
+    raise InputError(
+        "the URL's scheme is not known",
+        got=text,
+        hint="use a path, file://, memory://, s3://, gs://, az://, http(s)://, or pass an open zarr store",
+    )
+
+
+def store_name(url: str) -> str:
+    """The last segment of a URL without the suffixes of this format.
+
+    Example:
+        >>> store_name("s3://bucket/brain%201.zarrvectors"), store_name("memory://")
+        ('brain 1', 'zarr_vectors')
+    """
+    parts = urlsplit(url)
+    last = unquote((parts.path or parts.netloc).rstrip("/").rsplit("/", 1)[-1])
+    for suffix in (".zarrvectors", ".zv", ".zarr"):
+        last = last.removesuffix(suffix)
+    return last or "zarr_vectors"
+
+
+def _local_path(url: str) -> Path:
+    path = unquote(urlsplit(url).path)
+    return Path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
+
+
+def _object_store(url: str, options: dict[str, Any], read_only: bool) -> Store:
+    try:
+        obstore = import_module("obstore.store")
+        zarr_storage = import_module("zarr.storage")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{detect_scheme(url)}:// needs obstore", hint="pip install 'zarr-vectors[cloud]'"
+        ) from error
+    store: Store = zarr_storage.ObjectStore(obstore.from_url(url, **options), read_only=read_only)
+    return store
+
+
+def _refuse_options(options: dict[str, Any], what: str) -> None:
+    if options:
+        raise OptionError(f"storage_options do not apply to {what}", got=sorted(options))

@@ -1,0 +1,1 @@
+"""One short description per geometry kind over one shared writer."""

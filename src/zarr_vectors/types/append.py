@@ -1,0 +1,435 @@
+"""Appending rows to a level that exists: merge cells, grow grids, extend tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec, with_presence
+from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document
+from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.encoding.blobs import Blobs, offsets_of
+from zarr_vectors.encoding.codecs import vlen_frame
+from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments, encode_fragments, encode_ranges
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.spatial.grid import Grid, bin_numbers, format_keys
+from zarr_vectors.spatial.partition import stable_order
+from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.storage import Batch, Put, Storage
+from zarr_vectors.types.append_tables import TableMerge
+from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, rows_as_cells, sort_table
+from zarr_vectors.types.intake import Intake
+from zarr_vectors.types.options import WriteOptions
+from zarr_vectors.types.report import WriteReport
+from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
+
+__all__ = ["append_rows", "grown"]
+
+
+def append_rows(
+    storage: Storage,
+    root: RootState,
+    level: LevelState,
+    intake: Intake,
+    options: WriteOptions,
+    merge: TableMerge,
+    recoded: Mapping[str, ColumnSpec],
+) -> WriteReport:
+    """Merge rows into a level, as one commit.
+
+    Args:
+        merge: Object and group tables, old and new, already merged.
+        recoded: Attributes whose stored type must widen, with their new type.
+    """
+    bounds = _new_bounds(root, intake)
+    plan = _plan(root, level, intake, bounds, recoded)
+    work = _Append(storage, root, level, intake, options, merge, bounds, plan, dict(recoded))
+    storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes()))
+    return work.report()
+
+
+def _new_bounds(root: RootState, intake: Intake) -> tuple[FloatArray, FloatArray]:
+    lo, hi = (np.asarray(corner, dtype=np.float64) for corner in root.metadata.bounds)
+    if intake.extent.low is None or intake.extent.high is None:
+        return lo, hi
+    return np.minimum(lo, intake.extent.low), np.maximum(hi, intake.extent.high)
+
+
+def grown(array: CellArray, needed: Grid) -> CellArray:
+    """The array on a grid that covers the needed one; shards stay whole, so that none has to be written again."""
+    if array.grid.covers(needed):
+        return array
+    block = np.asarray(array.block)
+    union = array.grid.union(needed)
+    shift = -(-(np.asarray(array.grid.origin) - np.asarray(union.origin)) // block) * block
+    origin = np.asarray(array.grid.origin) - shift
+    shape = np.asarray(union.origin) + np.asarray(union.shape) - origin
+    document = array.document.replace(shape=tuple(shape.tolist()))
+    document = document.with_attributes(chunk_grid_origin=origin.tolist() if origin.any() else None)
+    return CellArray(array.path, document, array.store)
+
+
+def _plan(
+    root: RootState,
+    level: LevelState,
+    intake: Intake,
+    bounds: tuple[FloatArray, FloatArray],
+    recoded: Mapping[str, ColumnSpec],
+) -> CellPlan:
+    needed = level.vertices.grid
+    if intake.extent.low is not None and intake.extent.high is not None:
+        rows = Grid.of_bounds(intake.extent.low.tolist(), intake.extent.high.tolist(), level.chunk_shape)
+        needed = needed.union(rows)
+    arrays = {name: grown(array, needed) for name, array in level.cells.items()}
+    for name, spec in recoded.items():
+        path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
+        old = arrays[path]
+        said = {"_FillValue": None, **spec.attributes()}
+        arrays[path] = CellArray(old.path, old.document.with_attributes(**said), old.store)
+    blocks = {(array.block, tuple(np.asarray(array.grid.origin) % array.block)) for array in arrays.values()}
+    return CellPlan(
+        arrays=arrays,
+        chunk_shape=level.chunk_shape,
+        bin_shape=tuple(root.metadata.bin_shape),
+        bins=root.metadata.bins_per_chunk,
+        dtype=level.position_dtype,
+        columns=intake.columns,
+        has_objects=level.has_objects,
+        whole=len(blocks) > 1,
+    )
+
+
+@dataclass
+class _Append:
+    """One append."""
+
+    storage: Storage
+    old_root: RootState
+    level: LevelState
+    intake: Intake
+    options: WriteOptions
+    merge: TableMerge
+    bounds: tuple[FloatArray, FloatArray]
+    plan: CellPlan
+    recoded: dict[str, ColumnSpec]
+    tally: Tally = field(default_factory=Tally)
+    written: set[str] = field(default_factory=set)
+
+    def puts(self) -> Iterator[Put]:
+        for path, data in self._all_puts():
+            self.written.add(path)
+            yield path, data
+
+    def _all_puts(self) -> Iterator[Put]:
+        for table in self.intake.blocks(self.plan):
+            for part in sort_table(self.plan, table):
+                yield from self._merge_part(part)
+                self.options.notify(self.tally.rows, self.intake.extent.rows)
+        touched = self.tally.present(self.plan.vertices.ndim)
+        for name in self.recoded:
+            yield from self._recode_rest(f"{constants.VERTEX_ATTRIBUTES}/{name}", touched)
+        for name, array in self.plan.arrays.items():
+            present = np.unique(np.concatenate([self.level.cells[name].present, touched]), axis=0)
+            yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, present).to_json())
+        if self.level.has_objects:
+            yield from self.merge.puts(self.tally, self.plan.vertices.ndim)
+        yield from header_puts(self.options.headers)
+        yield f"{self.level.number}/zarr.json", dump_json(self._level_document())
+
+    def _merge_part(self, part: SortedRows) -> Iterator[Put]:
+        """New rows of some cells, together with what those cells and their shards hold already."""
+        self.tally.rows += len(part.table)
+        fresh = cells_of(self.plan, part)
+        old = self.level.vertices.has(part.coords)
+        first = np.zeros(len(part.coords), dtype=np.int64)
+        if old.any():
+            cells = _CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
+            fresh, first = cells.merge(self._read_old(part.coords[old]))
+        note(self.tally, part.coords, part.owners, part.per_cell, first)
+        for name, array in self.plan.arrays.items():
+            kept = self._kept(name, array, part.coords)
+            yield from array.encode(part.coords, fresh[name], kept)
+
+    def _read_old(self, coords: IntArray) -> dict[str, CellRead]:
+        arrays = self.level.cells
+        for array in arrays.values():
+            gone = ~array.has(coords)
+            if gone.any():
+                raise CorruptionError(
+                    "a chunk with vertices lacks values in another array, so that rows cannot be appended to it",
+                    store=self.storage.url,
+                    array=array.path,
+                    cell=format_keys(coords[gone][:1])[0],
+                    hint="write the missing values first",
+                )
+        reads = read_cells(self.storage, [(array, coords) for array in arrays.values()])
+        return {name: read.check() for name, read in zip(arrays, reads, strict=True)}
+
+    def _kept(self, name: str, array: CellArray, coords: IntArray) -> CellRead | None:
+        """Cells that stay as they are and lie in a stored object that is written again."""
+        if int(np.prod(array.block)) == 1:
+            return None
+        old = self.level.cells[name]
+        shape = tuple(-(-np.asarray(array.grid.shape) // np.asarray(array.block)))
+
+        def block_number(which: IntArray) -> AnyArray:
+            return np.asarray(np.ravel_multi_index(tuple(array.locate(which)[0].T), shape))
+
+        beside = old.present[np.isin(block_number(old.present), block_number(coords))]
+        beside = _without(beside, coords)
+        if not len(beside):
+            return None
+        recoding = name.partition("/")[2] in self.recoded and name.startswith(constants.VERTEX_ATTRIBUTES)
+        (read,) = read_cells(self.storage, [(old, beside)], decode=recoding)
+        read.check()
+        if recoding:
+            cells = _recode(read.cells, self.level.vertex_columns[name.partition("/")[2]], array)
+            read = CellRead(array, beside, array.codec.encode(vlen_frame(cells)) if array.codec else cells)
+        return read
+
+    def _recode_rest(self, name: str, touched: IntArray) -> Iterator[Put]:
+        """Cells of an attribute whose type widens, in stored objects that no new row touches."""
+        array, old = self.plan.arrays[name], self.level.cells[name]
+        index = array.locate(old.present)[0]
+        new_index = array.locate(touched)[0] if len(touched) else np.zeros((0, array.ndim), dtype=np.int64)
+        done = {tuple(row) for row in new_index.tolist()}
+        rest = np.array([tuple(row) not in done for row in index.tolist()], dtype=bool)
+        coords = old.present[rest]
+        order = np.lexsort(index[rest].T[::-1])
+        coords, index = coords[order], index[rest][order]
+        ends = np.flatnonzero((index[1:] != index[:-1]).any(axis=1)) + 1 if len(index) else np.zeros(0, dtype=np.int64)
+        for part in np.split(coords, ends):
+            (read,) = read_cells(self.storage, [(old, part)])
+            cells = _recode(read.check().cells, self.level.vertex_columns[name.partition("/")[2]], array)
+            yield from array.encode(part, cells)
+
+    def copies(self) -> Iterator[tuple[str, str]]:
+        """Stored objects that keep their bytes under another name, because their grid's origin moved."""
+        for name, array in self.plan.arrays.items():
+            old = self.level.cells[name]
+            if old.grid.origin != array.grid.origin:
+                for source, target in _renamed(old, array):
+                    if target not in self.written:
+                        yield source, target
+
+    def deletes(self) -> Iterator[str]:
+        """Old names of moved objects; those that are written again stay."""
+        for name, array in self.plan.arrays.items():
+            old = self.level.cells[name]
+            if old.grid.origin != array.grid.origin:
+                yield from (source for source, _ in _renamed(old, array))
+
+    def _level_document(self) -> JsonObject:
+        facts = self.level.metadata.to_json()
+        facts["vertex_count"] = self.level.metadata.vertex_count + self.tally.rows
+        if constants.ROW_ID in self.intake.columns:
+            facts["next_row_id"] = int(facts["next_row_id"]) + self.tally.rows + self.intake.dropped
+        names = {*self.level.cells, *self.merge.names(self.level)}
+        metadata = type(self.level.metadata).parse(facts, where=f"{self.level.number}/zarr.json")
+        return level_document(metadata, sorted(names), self.level.document)
+
+    def root(self) -> JsonObject:
+        lo, hi = self.bounds
+        document = {**self.old_root.document, "attributes": dict(self.old_root.attributes)}
+        facts = self.old_root.metadata.replace(bounds=(tuple(lo.tolist()), tuple(hi.tolist())))
+        document["attributes"][constants.ROOT_KEY] = facts.to_json()
+        if self.options.headers:
+            known = document["attributes"].get(HEADER_NAMES) or []
+            document["attributes"][HEADER_NAMES] = sorted({*known, *self.options.headers})
+        return document
+
+    def report(self) -> WriteReport:
+        lo, hi = (tuple(corner.tolist()) for corner in self.bounds)
+        before = tuple(tuple(float(v) for v in corner) for corner in self.old_root.metadata.bounds)
+        touched = self.tally.present(self.plan.vertices.ndim)
+        return WriteReport(
+            url=self.storage.url,
+            mode="append",
+            vertex_count=self.tally.rows,
+            total_vertices=self.level.metadata.vertex_count + self.tally.rows,
+            chunk_count=len(touched),
+            object_count=self.merge.new_objects,
+            extended_objects=self.merge.extended,
+            assigned_ids=self.merge.assigned,
+            group_count=self.merge.group_count,
+            dropped=self.intake.dropped,
+            bounds=(lo, hi),
+            grown_from=(before[0], before[1]) if before != (lo, hi) else None,
+            chunk_shape=self.level.chunk_shape,
+            shard_shape=self.plan.vertices.block if self.plan.vertices.document.is_sharded else None,
+            bins_per_chunk=self.plan.bins,
+        )
+
+
+@dataclass
+class _CellMerge:
+    """Old and new rows of some cells."""
+
+    plan: CellPlan
+    level: LevelState
+    part: SortedRows
+    fresh: dict[str, Blobs]
+    old: AnyArray
+    recoded: Mapping[str, ColumnSpec]
+
+    def merge(self, reads: Mapping[str, CellRead]) -> tuple[dict[str, Blobs], IntArray]:
+        """Payloads of every array, and the number of the first new fragment of each cell."""
+        payloads = {name: self._recoded(name, read.cells) for name, read in reads.items()}
+        row_bytes = self.plan.dtype.itemsize * self.part.table.positions.shape[1]
+        old_rows = np.zeros(len(self.part.coords), dtype=np.int64)
+        old_rows[self.old] = payloads[constants.VERTICES].sizes // row_bytes
+        table, errors = decode_fragments(payloads[constants.VERTEX_FRAGMENTS])
+        if errors:
+            raise CorruptionError(
+                "a fragment index is corrupt",
+                store=self.level.store,
+                array=f"{self.level.number}/{constants.VERTEX_FRAGMENTS}",
+                cell=format_keys(self.part.coords[self.old][[min(errors)]])[0],
+                got=errors[min(errors)],
+            )
+        self._check_widths(payloads, old_rows)
+        if not self.plan.has_objects:
+            return self._resorted(payloads, table, old_rows), np.zeros(len(old_rows), dtype=np.int64)
+        joined = {
+            name: self._joined(payloads[name], self.fresh[name])
+            for name in payloads
+            if name != constants.VERTEX_FRAGMENTS
+        }
+        fragments, first = self._appended_fragments(table, payloads[constants.VERTEX_FRAGMENTS], old_rows)
+        return {**joined, constants.VERTEX_FRAGMENTS: fragments}, first
+
+    def _recoded(self, name: str, cells: Blobs) -> Blobs:
+        attribute = name.partition("/")[2]
+        if name.startswith(constants.VERTEX_ATTRIBUTES) and attribute in self.recoded:
+            return _recode(cells, self.level.vertex_columns[attribute], self.plan.arrays[name])
+        return cells
+
+    def _check_widths(self, payloads: Mapping[str, Blobs], old_rows: IntArray) -> None:
+        rows = old_rows[self.old]
+        for name, spec in self.plan.columns.items():
+            path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
+            wrong = np.flatnonzero(payloads[path].sizes != rows * spec.row_bytes)
+            if len(wrong):
+                raise CorruptionError(
+                    "an attribute's cell does not have one value per vertex",
+                    store=self.level.store,
+                    array=f"{self.level.number}/{path}",
+                    cell=format_keys(self.part.coords[self.old][wrong[:1]])[0],
+                    expected=f"{rows[wrong[0]]} rows of {spec.row_bytes} bytes",
+                    got=f"{payloads[path].sizes[wrong[0]]} bytes",
+                )
+
+    def _joined(self, old: Blobs, new: Blobs) -> Blobs:
+        """Each cell's old payload and then its new one."""
+        sizes = new.sizes.copy()
+        sizes[self.old] += old.sizes
+        place = np.cumsum(self.old) - 1
+        before, after = old.views(), new.views()
+        pieces: list[Any] = []
+        for cell, is_old in enumerate(self.old.tolist()):
+            if is_old:
+                pieces.append(before[place[cell]])
+            pieces.append(after[cell])
+        return Blobs.packed(b"".join(pieces), sizes)
+
+    def _appended_fragments(
+        self, table: FragmentTable, blobs: Blobs, old_rows: IntArray
+    ) -> tuple[Blobs, IntArray]:
+        """Old fragments keep their numbers; new ones follow."""
+        part = self.part
+        first = np.zeros(len(part.coords), dtype=np.int64)
+        first[self.old] = table.per_cell
+        starts = offsets_of(part.counts)[:-1] - np.repeat(offsets_of(part.cell_rows)[:-1], part.per_cell)
+        starts = starts + np.repeat(old_rows, part.per_cell)
+        per_cell = first + part.per_cell
+        cell = np.concatenate([np.flatnonzero(self.old)[table.cell_of], np.repeat(np.arange(len(first)), part.per_cell)])
+        order = np.argsort(cell, kind="stable")
+        all_starts = np.concatenate([table.starts, starts])[order]
+        all_counts = np.concatenate([table.counts, part.counts])[order]
+        encoded = encode_ranges(per_cell, np.maximum(all_starts, 0), all_counts)
+        mixed = np.unique(np.flatnonzero(self.old)[table.cell_of[table.starts < 0]])
+        if not len(mixed):
+            return encoded, first
+        items: list[Any] = list(encoded.views())
+        ends = offsets_of(per_cell)
+        lists = np.split(table.rows(np.flatnonzero(table.starts < 0)), np.cumsum(table.counts[table.starts < 0])[:-1])
+        listed = iter(lists)
+        for number in mixed.tolist():
+            span = range(int(ends[number]), int(ends[number + 1]))
+            items[number] = encode_fragments(
+                [
+                    (int(all_starts[i]), int(all_counts[i])) if all_starts[i] >= 0 else next(listed)
+                    for i in span
+                ]
+            )
+        return Blobs.from_list(items), first
+
+    def _resorted(self, payloads: Mapping[str, Blobs], table: FragmentTable, old_rows: IntArray) -> dict[str, Blobs]:
+        """Without objects fragments are bins or whole cells: all rows are sorted into them anew."""
+        part, plan = self.part, self.plan
+        old_cells = np.flatnonzero(self.old)
+        base = offsets_of(old_rows[self.old])[:-1][table.cell_of]
+        rows = table.rows() + np.repeat(base, table.counts)
+        cell = np.concatenate(
+            [
+                np.repeat(old_cells[table.cell_of], table.counts),
+                np.repeat(np.arange(len(part.coords)), part.cell_rows),
+            ]
+        )
+        total_old = int(old_rows.sum())
+        source = np.concatenate([rows, total_old + np.arange(len(part.table))])
+        bins = int(np.prod(plan.bins))
+        positions = _stack(payloads[constants.VERTICES], self.fresh[constants.VERTICES], plan.dtype, part)
+        number = np.zeros(len(source), dtype=np.int64)
+        if bins > 1:
+            number = bin_numbers(positions[source], plan.chunk_shape, plan.bin_shape, plan.bins)
+        order = stable_order([cell, number])
+        source = source[order]
+        cell_rows = np.bincount(cell, minlength=len(part.coords)).astype(np.int64)
+        counts = np.bincount(cell * bins + number, minlength=bins * len(part.coords)).astype(np.int64)
+        per_cell = np.full(len(part.coords), bins, dtype=np.int64)
+        starts = offsets_of(counts)[:-1] - np.repeat(offsets_of(cell_rows)[:-1], per_cell)
+        merged = {constants.VERTEX_FRAGMENTS: encode_ranges(per_cell, starts, counts)}
+        for name in payloads:
+            if name != constants.VERTEX_FRAGMENTS:
+                fresh = self.fresh[name]
+                width = int(fresh.total // max(1, len(part.table)))
+                both = np.concatenate([payloads[name].to_array(), fresh.to_array()])
+                values = both.reshape(-1, width)[source]
+                merged[name] = rows_as_cells(values, cell_rows)
+        return merged
+
+
+def _stack(old: Blobs, new: Blobs, dtype: np.dtype[Any], part: SortedRows) -> AnyArray:
+    ndim = part.table.positions.shape[1]
+    both: AnyArray = np.concatenate([old.to_array(), new.to_array()]).view(dtype)
+    return both.reshape(-1, ndim)
+
+
+def _recode(cells: Blobs, spec: ColumnSpec, array: CellArray) -> Blobs:
+    """Cells of one stored type as another."""
+    target = np.dtype(array.document.attributes["dtype"])
+    values = np.frombuffer(cells.joined(), dtype=spec.dtype).astype(target)
+    return Blobs.packed(values.view(np.uint8), cells.sizes // spec.dtype.itemsize * target.itemsize)
+
+
+def _renamed(old: CellArray, new: CellArray) -> Iterable[tuple[str, str]]:
+    """Old and new path of every stored object."""
+    if not len(old.present):
+        return
+    index = np.unique(old.locate(old.present)[0], axis=0)
+    first = index * np.asarray(old.block) + np.asarray(old.grid.origin)
+    moved = new.locate(first)[0]
+    for source, target in zip(index.tolist(), moved.tolist(), strict=True):
+        yield old.object_path(source), new.object_path(target)
+
+
+def _without(coords: IntArray, others: IntArray) -> IntArray:
+    gone = {tuple(row) for row in others.tolist()}
+    keep = [number for number, row in enumerate(coords.tolist()) if tuple(row) not in gone]
+    return coords[np.array(keep, dtype=np.int64)]

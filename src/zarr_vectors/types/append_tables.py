@@ -1,0 +1,314 @@
+"""What an append means for attributes, ids and tables: decided and checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec, absent_value
+from zarr_vectors.core.state import LevelState
+from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests, encode_manifests
+from zarr_vectors.exceptions import CorruptionError, InputError
+from zarr_vectors.geometry import Categorical, Column, same_values
+from zarr_vectors.query.tables import LevelTables, read_level_tables
+from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.storage.tables import read_tables
+from zarr_vectors.types.encode import Tally
+from zarr_vectors.types.intake import Intake, concatenate_columns
+from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
+from zarr_vectors.types.options import WriteOptions
+from zarr_vectors.types.table import code_dtype
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["TableMerge", "match_columns", "merge_object_tables"]
+
+
+@dataclass(frozen=True)
+class TableMerge:
+    """Object and group tables after an append.
+
+    Args:
+        level: Number of the level.
+        tables: Old rows first, then new ones; as they will be written.
+        manifests: Old manifests, one per old row.
+        old_rows: Rows of the old index.
+        new_objects: Rows added.
+        extended: Old objects that get more rows.
+        assigned: First and last id that the library gave out, or None.
+        compressor: As codecs for the tables.
+    """
+
+    level: int
+    tables: ObjectTables
+    manifests: Blobs
+    old_rows: int
+    new_objects: int
+    extended: int
+    assigned: tuple[int, int] | None
+    compressor: Any
+
+    @property
+    def group_count(self) -> int:
+        """Group ids from 0."""
+        return max(self.tables.groups, default=-1) + 1
+
+    def names(self, level: LevelState) -> list[str]:
+        """Names below the level of every table."""
+        return [*level.tables, *(table_names(self.tables) if level.has_objects else [])]
+
+    def puts(self, tally: Tally, ndim: int) -> Iterator[Put]:
+        """All tables with the new references."""
+        yield from table_puts(self.level, self.tables, self._extended_manifests(tally, ndim), ndim, self.compressor)
+
+    def _extended_manifests(self, tally: Tally, ndim: int) -> Blobs:
+        owner, chunk, number = tally.fragments(ndim)
+        order = np.argsort(self.tables.ids, kind="stable")
+        fresh = manifests_of(self.tables.ids[order], owner, chunk, number)
+        rows = order[fresh.objects]
+        is_old = rows < self.old_rows
+        old = np.unique(rows[is_old])
+        manifests = self.manifests
+        if len(old):
+            decoded, errors = decode_manifests(manifests.take(old), ndim)
+            if errors:
+                raise CorruptionError("an object manifest is corrupt", cell=int(old[min(errors)]), got=str(errors))
+            both = ManifestTable(
+                np.concatenate([decoded.objects, np.searchsorted(old, rows[is_old])]),
+                np.concatenate([decoded.chunks, fresh.chunks[is_old]]),
+                np.concatenate([decoded.fragments, fresh.fragments[is_old]]),
+            )
+            place = np.argsort(both.objects, kind="stable")
+            extended = encode_manifests(
+                ManifestTable(both.objects[place], both.chunks[place], both.fragments[place]), len(old)
+            )
+            items: list[Any] = list(manifests.views())
+            for row, item in zip(old.tolist(), extended.views(), strict=True):
+                items[row] = item
+            manifests = Blobs.from_list(items)
+        place = np.argsort(rows[~is_old], kind="stable")
+        added = ManifestTable(
+            (rows[~is_old] - self.old_rows)[place], fresh.chunks[~is_old][place], fresh.fragments[~is_old][place]
+        )
+        return Blobs.concatenate([manifests, encode_manifests(added, self.new_objects)])
+
+
+def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> dict[str, ColumnSpec]:
+    """Bring the new rows' attributes to the types of the level's.
+
+    Returns:
+        Attributes whose stored type must widen, with their new type.
+
+    Raises:
+        InputError: An attribute is missing and has no fill, is unknown to the level, or does not fit its type.
+    """
+    stored = level.vertex_columns
+    unknown = [name for name in intake.columns if name not in stored]
+    if unknown:
+        raise InputError(
+            f"the level has no attribute {unknown[0]!r}, and its rows would have no value for it",
+            expected=f"only {sorted(stored)}",
+            hint="leave the attribute out of the append",
+        )
+    useless = [name for name in options.fill if name not in stored]
+    if useless:
+        raise InputError(f"fill names an attribute that the level does not have: {useless[0]!r}", expected=sorted(stored))
+    columns: dict[str, ColumnSpec] = {}
+    lookups: dict[str, AnyArray] = {}
+    recoded: dict[str, ColumnSpec] = {}
+    for name, old in stored.items():
+        if name not in intake.columns:
+            intake.add_constant(name, *_filler(name, old, options.fill))
+        new = intake.columns[name]
+        if old.categories is None:
+            _check_fits(name, old, new, intake)
+            columns[name] = old
+        else:
+            columns[name], lookups[name] = _merge_categories(name, old, new)
+            if columns[name].dtype != old.dtype or columns[name].categories != old.categories:
+                recoded[name] = columns[name]
+    intake.recode(columns, lookups)
+    return recoded
+
+
+def _filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArray, ColumnSpec]:
+    """The value that rows without the attribute get."""
+    if name == constants.ROW_ID:
+        raise InputError("the level numbers its rows, but does not say where to continue")
+    if old.categories is not None:
+        value = fill.get(name)
+        missing = value is None
+        categories = () if missing else (value,)
+        return np.array(-1 if missing else 0), replace(
+            old, dtype=code_dtype(1, missing), categories=categories, row_shape=()
+        )
+    if name in fill:
+        try:
+            value = np.broadcast_to(np.asarray(fill[name]).astype(old.dtype, casting="unsafe"), old.row_shape)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"fill for {name!r} does not fit", expected=str(old.dtype), got=repr(fill[name])) from error
+        if not same_values(value.astype(object), np.broadcast_to(np.asarray(fill[name], dtype=object), old.row_shape)):
+            raise InputError(f"fill for {name!r} does not fit", expected=str(old.dtype), got=repr(fill[name]))
+        return np.asarray(value), old
+    if old.dtype.kind in "fc":
+        return np.full(old.row_shape, np.nan, dtype=old.dtype), old
+    if old.dtype.kind in "mM":
+        return np.full(old.row_shape, "NaT", dtype=old.dtype), old
+    raise InputError(
+        f"the appended rows have no attribute {name!r}",
+        expected=f"{old.dtype} values, or a fill",
+        hint=f"give it, or pass fill={{{name!r}: value}}",
+    )
+
+
+def _check_fits(name: str, old: ColumnSpec, new: ColumnSpec, intake: Intake) -> None:
+    if new.categories is not None:
+        raise InputError(f"attribute {name!r} must be {old.dtype}, as in the store", got="text")
+    if new.channels != old.channels:
+        raise InputError(
+            f"attribute {name!r} must have {old.channels} values per row, as in the store", got=new.channels
+        )
+    if new.dtype != old.dtype and not intake.casts_exactly(name, old.dtype):
+        raise InputError(
+            f"attribute {name!r} must be {old.dtype}, as in the store",
+            got=f"{new.dtype} with values that {old.dtype} cannot hold",
+            hint="cast it first, if the rounding is meant",
+        )
+
+
+def _merge_categories(name: str, old: ColumnSpec, new: ColumnSpec) -> tuple[ColumnSpec, AnyArray]:
+    """New categories go to the end, so that stored codes stay valid; the lookup's last entry is for missing."""
+    if new.categories is None:
+        raise InputError(f"attribute {name!r} must be text or categories, as in the store", got=str(new.dtype))
+    known = {category: code for code, category in enumerate(old.categories or ())}
+    for category in new.categories:
+        known.setdefault(category, len(known))
+    lookup = np.array([*(known[category] for category in new.categories), -1], dtype=np.int64)
+    missing = old.dtype.kind == "i" or new.dtype.kind == "i"
+    dtype = code_dtype(len(known), missing)
+    if old.dtype.kind == dtype.kind and old.dtype.itemsize >= dtype.itemsize:
+        dtype = old.dtype
+    return replace(old, dtype=dtype, categories=tuple(known)), lookup
+
+
+def merge_object_tables(
+    storage: Storage, level: LevelState, intake: Intake, options: WriteOptions, compressor: Any
+) -> TableMerge:
+    """Decide which objects are new, and unite the tables.
+
+    Raises:
+        InputError: An id exists and ``extend`` is not set, or the level has rows without objects.
+    """
+    if not level.has_objects:
+        if intake.has_objects:
+            raise InputError(
+                "the store's points belong to no objects, so appended ones cannot have object_ids",
+                hint="leave object_ids out, or keep them as a vertex attribute",
+            )
+        none = ObjectTables(ids=np.zeros(0, dtype=np.int64))
+        return TableMerge(level.number, none, Blobs.from_list([]), 0, 0, 0, None, compressor)
+    old = read_level_tables(storage, level)
+    (manifests,) = read_tables(storage, [(level.tables[constants.OBJECT_MANIFESTS], None)])
+    assigned: tuple[int, int] | None = None
+    if not intake.has_objects and intake.extent.rows:
+        value = int(old.ids.max(initial=-1)) + 1
+        if value > np.iinfo(np.int64).max:
+            raise InputError("there is no unused object id above the largest", hint="give object_ids")
+        intake.set_object_id(value)
+        assigned = (value, value)
+    fresh = intake.tables
+    known = np.isin(fresh.ids, old.ids)
+    if known.any() and not options.extend:
+        raise InputError(
+            "object_ids exist in the store already",
+            got=f"{int(known.sum())} of {len(fresh.ids)}, the first is {int(fresh.ids[known][0])}",
+            hint="use other ids, or extend=True to add these points to the existing objects",
+        )
+    added = fresh.ids[~known]
+    ids = np.concatenate([old.ids, added])
+    attributes = {
+        name: _append_rows(name, column, old.ids, fresh, known, options.fill) for name, column in old.attributes.items()
+    }
+    _refuse_unknown("object attribute", fresh.attributes, old.attributes)
+    groups, group_attributes = _merge_groups(old, fresh)
+    tables = ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=group_attributes)
+    check_tables(tables)
+    return TableMerge(
+        level.number, tables, manifests, len(old.ids), len(added), int(known.sum()), assigned, compressor
+    )
+
+
+def _refuse_unknown(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    unknown = [name for name in given if name not in stored]
+    if unknown:
+        raise InputError(f"the store has no {what} {unknown[0]!r}", expected=f"only {sorted(stored)}")
+
+
+def _append_rows(
+    name: str, old: Column, old_ids: IntArray, fresh: ObjectTables, known: AnyArray, fill: Mapping[str, Any]
+) -> Column:
+    """The old rows of an object attribute, and those of the new objects."""
+    given = fresh.attributes.get(name)
+    count = int((~known).sum())
+    if given is None:
+        tail = _missing_rows(name, old, count, fill)
+    else:
+        order = np.argsort(old_ids, kind="stable")
+        place = order[np.searchsorted(old_ids[order], fresh.ids[known])]
+        if known.any() and not same_values(np.asarray(old[place]), np.asarray(given[known])):
+            raise InputError(
+                f"object attribute {name!r} has other values for objects that exist",
+                hint="leave it out for objects that are extended, or give the stored values",
+            )
+        tail = given[~known]
+    if isinstance(old, Categorical) or isinstance(tail, Categorical):
+        return concatenate_columns([old, tail])
+    exact = tail.astype(old.dtype)
+    if old.shape[1:] != tail.shape[1:] or not np.array_equal(exact, tail, equal_nan=exact.dtype.kind in "fc"):
+        raise InputError(f"object attribute {name!r} must be {old.dtype} of shape {old.shape[1:]}, as in the store")
+    if isinstance(old, np.ma.MaskedArray):
+        old = np.ma.filled(old, absent_value(old.dtype))
+    return np.concatenate([old, exact])
+
+
+def _missing_rows(name: str, old: Column, count: int, fill: Mapping[str, Any]) -> Column:
+    if name in fill:
+        return Categorical.from_values([fill[name]] * count) if isinstance(old, Categorical) else np.full(
+            (count, *old.shape[1:]), fill[name]
+        )
+    if isinstance(old, Categorical):
+        return Categorical(np.full(count, -1), ())
+    if old.dtype.kind in "fc":
+        return np.full((count, *old.shape[1:]), np.nan, dtype=old.dtype)
+    if old.dtype.kind in "mM":
+        return np.full((count, *old.shape[1:]), "NaT", dtype=old.dtype)
+    if count == 0:
+        return np.zeros((0, *old.shape[1:]), dtype=old.dtype)
+    raise InputError(
+        f"the new objects have no object attribute {name!r}", hint=f"give it, or pass fill={{{name!r}: value}}"
+    )
+
+
+def _merge_groups(old: LevelTables, fresh: ObjectTables) -> tuple[dict[int, IntArray], dict[str, Column]]:
+    """Members of existing groups are kept; new groups need values for every group attribute."""
+    groups = dict(enumerate(old.groups.members))
+    for group, members in fresh.groups.items():
+        before = groups.get(group, np.zeros(0, dtype=np.int64))
+        groups[group] = np.concatenate([before, members[~np.isin(members, before)]])
+    count = max(groups, default=-1) + 1
+    _refuse_unknown("group attribute", fresh.group_attributes, old.group_attributes)
+    attributes: dict[str, Column] = {}
+    for name, column in old.group_attributes.items():
+        new = fresh.group_attributes.get(name)
+        if count > len(column) and (new is None or len(new) < count):
+            raise InputError(
+                f"the new groups have no group attribute {name!r}", expected=f"a value for each of {count} groups"
+            )
+        attributes[name] = column if count == len(column) or new is None else concatenate_columns(
+            [column, new[len(column) : count]]
+        )
+    return groups, attributes

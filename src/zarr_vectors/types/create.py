@@ -1,0 +1,199 @@
+"""Writing a new store, or a new content into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec, cell_array_document, dtype_name, group_document, with_presence
+from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document, new_root_document
+from zarr_vectors.encoding.compression import cell_codecs
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
+from zarr_vectors.spatial.layout import Layout, ResolvedLayout
+from zarr_vectors.storage.cells import CellArray
+from zarr_vectors.storage.storage import Batch, Put, Storage
+from zarr_vectors.types.encode import CellPlan, Tally, encode_table
+from zarr_vectors.types.intake import Intake
+from zarr_vectors.types.kinds import Kind
+from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
+from zarr_vectors.types.options import WriteOptions, as_bounds
+from zarr_vectors.types.report import WriteReport
+from zarr_vectors.typing import FloatArray, IntArray, JsonObject
+from zarr_vectors.encoding.manifests import encode_manifests
+from zarr_vectors.query.rows import EVERY_FRAGMENT_OWNED
+
+__all__ = ["cell_plan", "family_groups", "presence_puts", "write_new"]
+
+
+def write_new(storage: Storage, kind: Kind, intake: Intake, options: WriteOptions) -> WriteReport:
+    """Write a store from nothing; with ``mode="replace"`` in place of what is there."""
+    check_tables(intake.tables)
+    bounds = resolve_bounds(intake, options)
+    layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
+    plan = cell_plan(0, layout, intake.dtype, intake.columns, intake.has_objects)
+    work = _NewStore(storage, kind, intake, options, bounds, layout, plan)
+    storage.commit(Batch(puts=work.puts(), root=work.root, replace_all=options.mode == "replace"))
+    return work.report()
+
+
+def resolve_bounds(intake: Intake, options: WriteOptions) -> tuple[FloatArray, FloatArray]:
+    """The store's bounds: given ones, grown where told, or those of the data."""
+    ndim = len(intake.axes)
+    extent = intake.extent
+    if options.bounds is None:
+        if extent.low is None or extent.high is None:
+            return np.zeros(ndim), np.full(ndim, constants.DEFAULT_BOUNDS_SIDE)
+        return extent.low, extent.high
+    lo, hi = as_bounds(options.bounds, ndim)
+    if extent.low is not None and extent.high is not None and options.out_of_bounds == "expand":
+        return np.minimum(lo, extent.low), np.maximum(hi, extent.high)
+    return lo, hi
+
+
+def cell_plan(
+    level: int, layout: ResolvedLayout, dtype: np.dtype[Any], columns: Mapping[str, ColumnSpec], has_objects: bool
+) -> CellPlan:
+    """The arrays of a level on one grid."""
+    codecs = cell_codecs(layout.compressor)
+
+    def array(name: str, attributes: JsonObject) -> CellArray:
+        return CellArray(f"{level}/{name}", cell_array_document(layout.grid, layout.shard_shape, codecs, attributes))
+
+    arrays = {
+        constants.VERTICES: array(
+            constants.VERTICES,
+            {"zv_array": "vertices", "dtype": dtype_name(dtype), "encoding": constants.ENCODING_RAW},
+        ),
+        constants.VERTEX_FRAGMENTS: array(
+            constants.VERTEX_FRAGMENTS,
+            {"zv_array": "vertex_fragments", "encoding": constants.FRAGMENT_INDEX_ENCODING},
+        ),
+    }
+    for name, spec in columns.items():
+        path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
+        arrays[path] = array(path, {"zv_array": "attribute", "name": name, **spec.attributes()})
+    if has_objects:
+        said = {"zv_array": "fragment_attribute", "name": "object_id", "dtype": "int64", "row_shape": []}
+        arrays[constants.FRAGMENT_OWNER] = array(constants.FRAGMENT_OWNER, {**said, EVERY_FRAGMENT_OWNED: True})
+    return CellPlan(
+        arrays=arrays,
+        chunk_shape=layout.chunk_shape,
+        bin_shape=layout.bin_shape or layout.chunk_shape,
+        bins=layout.bins,
+        dtype=dtype,
+        columns=columns,
+        has_objects=has_objects,
+    )
+
+
+def family_groups(level: int, names: list[str]) -> Iterator[Put]:
+    """The groups that hold attribute arrays."""
+    for family in sorted({name.partition("/")[0] for name in names if "/" in name}):
+        if family in {constants.VERTEX_ATTRIBUTES, constants.FRAGMENT_ATTRIBUTES}:
+            yield f"{level}/{family}/zarr.json", dump_json(group_document())
+
+
+def presence_puts(arrays: Mapping[str, CellArray], coords: IntArray) -> Iterator[Put]:
+    """The documents of chunk-grid arrays that all have these cells."""
+    for array in arrays.values():
+        yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, coords).to_json())
+
+
+@dataclass
+class _NewStore:
+    """One write of a whole store."""
+
+    storage: Storage
+    kind: Kind
+    intake: Intake
+    options: WriteOptions
+    bounds: tuple[FloatArray, FloatArray]
+    layout: ResolvedLayout
+    plan: CellPlan
+    tally: Tally = field(default_factory=Tally)
+    chunks: int = 0
+
+    def puts(self) -> Iterator[Put]:
+        for table in self.intake.blocks(self.plan):
+            yield from encode_table(self.plan, table, self.tally)
+            self.options.notify(self.tally.rows, self.intake.extent.rows)
+        ndim = self.plan.vertices.ndim
+        present = self.tally.present(ndim)
+        self.chunks = len(present)
+        yield from presence_puts(self.plan.arrays, present)
+        yield from family_groups(0, list(self.plan.arrays))
+        if self.intake.has_objects:
+            yield from self._tables(self.intake.tables, ndim)
+        yield from header_puts(self.options.headers)
+        yield "0/zarr.json", dump_json(self.level())
+
+    def _tables(self, tables: ObjectTables, ndim: int) -> Iterator[Put]:
+        manifests = manifests_of(tables.ids, *self.tally.fragments(ndim))
+        blobs = encode_manifests(manifests, len(tables.ids))
+        yield from table_puts(0, tables, blobs, ndim, self.layout.compressor)
+
+    def level(self) -> JsonObject:
+        names = list(self.plan.arrays)
+        present = [constants.VERTICES]
+        if self.intake.columns:
+            present.append(constants.VERTEX_ATTRIBUTES)
+        if self.intake.has_objects:
+            names += table_names(self.intake.tables)
+            present.append(constants.OBJECT_INDEX)
+        facts: JsonObject = {
+            "level": 0,
+            "object_sparsity": 1.0,
+            "vertex_count": self.tally.rows,
+            "coarsening_method": constants.COARSEN_NONE,
+            "parent_level": None,
+            "arrays_present": present,
+            "fragments_tile": True,
+        }
+        if constants.ROW_ID in self.intake.columns:
+            facts["next_row_id"] = self.tally.rows + self.intake.dropped
+        return level_document(LevelMetadata.parse(facts, where="0/zarr.json"), names)
+
+    def root(self) -> JsonObject:
+        facts: JsonObject = {
+            "zv_version": constants.FORMAT_VERSION,
+            "format_capabilities": [],
+            "chunk_shape": list(self.layout.chunk_shape),
+            "bounds": [self.bounds[0].tolist(), self.bounds[1].tolist()],
+            "geometry_types": [self.kind.geometry_type],
+        }
+        if self.options.crs is not None:
+            facts["crs"] = self.options.crs
+        if self.layout.bin_shape is not None:
+            facts["base_bin_shape"] = list(self.layout.bin_shape)
+        facts |= {
+            "links_convention": self.kind.links_convention,
+            "object_index_convention": constants.OBJIDX_STANDARD,
+            "cross_chunk_strategy": constants.CROSS_CHUNK_EXPLICIT,
+        }
+        metadata = RootMetadata.parse(facts, where="zarr.json")
+        document = new_root_document(metadata, self.intake.axes, self.storage.name)
+        document["attributes"][HEADER_NAMES] = sorted(self.options.headers)
+        return document
+
+    def report(self) -> WriteReport:
+        lo, hi = self.bounds
+        return WriteReport(
+            url=self.storage.url,
+            mode=self.options.mode,
+            vertex_count=self.tally.rows,
+            total_vertices=self.tally.rows,
+            chunk_count=self.chunks,
+            object_count=len(self.intake.tables.ids) if self.intake.has_objects else 0,
+            group_count=max(self.intake.tables.groups, default=-1) + 1,
+            dropped=self.intake.dropped,
+            bounds=(tuple(lo.tolist()), tuple(hi.tolist())),
+            chunk_shape=self.layout.chunk_shape,
+            shard_shape=self.layout.shard_shape,
+            bins_per_chunk=self.layout.bins,
+        )

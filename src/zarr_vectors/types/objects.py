@@ -1,0 +1,179 @@
+"""The tables of objects and groups on their way to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import (
+    absent_value,
+    dtype_name,
+    group_document,
+    manifests_document,
+    typed_table_document,
+    vlen_table_document,
+)
+from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.compression import cell_codecs, typed_codecs
+from zarr_vectors.encoding.manifests import ManifestTable, encode_manifests
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.metadata.array import ArrayDocument
+from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.query.objects import ID_RUN
+from zarr_vectors.query.tables import EVERY_ROW_PRESENT
+from zarr_vectors.storage.storage import Put
+from zarr_vectors.storage.tables import TableArray
+from zarr_vectors.types.table import check_attribute_name
+from zarr_vectors.typing import AnyArray, IntArray, JsonObject
+
+__all__ = ["ObjectTables", "as_stored_column", "check_tables", "manifests_of", "table_puts"]
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectTables:
+    """Everything known by object or group.
+
+    Args:
+        ids: ``(O,)`` object ids in index order.
+        attributes: A row for each of ``ids``.
+        groups: Group id to object ids.
+        group_attributes: A row for each group id from 0.
+    """
+
+    ids: IntArray
+    attributes: Mapping[str, Column] = field(default_factory=dict)
+    groups: Mapping[int, IntArray] = field(default_factory=dict)
+    group_attributes: Mapping[str, Column] = field(default_factory=dict)
+
+
+def check_tables(tables: ObjectTables) -> None:
+    """Refuse what the tables cannot hold.
+
+    Raises:
+        InputError: A bad name, a group that names an unknown object, too many objects, or text that the format
+            cannot tell from missing.
+    """
+    if len(tables.ids) > constants.MAX_OBJECTS:
+        raise InputError("there are too many objects", got=len(tables.ids), expected=f"at most {constants.MAX_OBJECTS}")
+    known = tables.ids
+    for group, members in tables.groups.items():
+        unknown = members[~np.isin(members, known)]
+        if len(unknown):
+            raise InputError(
+                f"group {group} names an object that does not exist",
+                got=unknown[:5].tolist(),
+                hint="remove it from the group, or give its points",
+            )
+    for what, columns in (("object attribute", tables.attributes), ("group attribute", tables.group_attributes)):
+        for name, column in columns.items():
+            check_attribute_name(name, what)
+            as_stored_column(name, column)
+
+
+def as_stored_column(name: str, column: Column) -> tuple[AnyArray, bool]:
+    """The numbers or fixed-width text of a table column, and whether every row has a value."""
+    if not isinstance(column, Categorical):
+        return column, True
+    missing = column.codes < 0
+    if missing.any() and "" in column.categories:
+        raise InputError(
+            f"attribute {name!r} has both missing and empty text, which the format cannot tell apart",
+            got=f"missing in row {int(np.flatnonzero(missing)[0])}",
+        )
+    texts = np.asarray(column)
+    texts[missing] = ""
+    stored = texts.astype(str)
+    return (stored if stored.dtype.itemsize else stored.astype("<U1")), not bool(missing.any())
+
+
+def manifests_of(ids: IntArray, owner: IntArray, chunk: IntArray, number: IntArray) -> ManifestTable:
+    """Manifests by row of ``ids`` (ascending), each in order of chunks and fragments."""
+    rows = np.searchsorted(ids, owner)
+    order = np.lexsort((number, *chunk.T[::-1], rows))
+    return ManifestTable(rows[order], chunk[order], number[order])
+
+
+def table_puts(level: int, tables: ObjectTables, manifests: Blobs, ndim: int, compressor: Any) -> Iterator[Put]:
+    """The stored objects and documents of all tables."""
+    codecs, text_codecs = typed_codecs(compressor), cell_codecs(compressor)
+    ids = tables.ids
+    yield f"{level}/{constants.OBJECT_INDEX}/zarr.json", dump_json(group_document(_index_header(ids, manifests, ndim)))
+    if len(ids):
+        yield from _table(level, constants.OBJECT_MANIFESTS, manifests_document(len(ids), text_codecs), manifests)
+        yield from _table(level, constants.OBJECT_IDS, typed_table_document(ids, len(ids), codecs, {}, 0), ids)
+    if tables.attributes:
+        yield f"{level}/{constants.OBJECT_ATTRIBUTES}/zarr.json", dump_json(group_document())
+    for name, column in tables.attributes.items():
+        values, complete = as_stored_column(name, column)
+        said = _described("object_attribute", name, values) | {"fill_sentinel_meaning": "absent"}
+        document = typed_table_document(
+            values,
+            min(constants.OBJECT_ATTRIBUTE_CHUNK, len(values)),
+            codecs,
+            said | ({EVERY_ROW_PRESENT: True} if complete else {}),
+            False if values.dtype.kind == "b" else absent_value(values.dtype),
+        )
+        yield from _table(level, f"{constants.OBJECT_ATTRIBUTES}/{name}", document, values)
+    yield from _group_puts(level, tables, codecs, text_codecs)
+
+
+def _group_puts(
+    level: int, tables: ObjectTables, codecs: list[JsonObject], text_codecs: list[JsonObject]
+) -> Iterator[Put]:
+    if not tables.groups:
+        return
+    count = max(tables.groups) + 1
+    none = np.zeros(0, dtype=np.int64)
+    lists = Blobs.from_list([tables.groups.get(group, none).astype("<i8").tobytes() for group in range(count)])
+    document = vlen_table_document(count, count, text_codecs, {"zv_array": "groups", "num_groups": count})
+    yield from _table(level, constants.GROUPS, document, lists)
+    if tables.group_attributes:
+        yield f"{level}/{constants.GROUP_ATTRIBUTES}/zarr.json", dump_json(group_document())
+    for name, column in tables.group_attributes.items():
+        values, _ = as_stored_column(name, column)
+        said = _described("groupings_attribute", name, values)
+        fill = "" if values.dtype.kind == "U" else np.zeros(1, dtype=values.dtype)[0]
+        document = typed_table_document(values, len(values), codecs, said, fill)
+        yield from _table(level, f"{constants.GROUP_ATTRIBUTES}/{name}", document, values)
+
+
+def table_names(tables: ObjectTables) -> list[str]:
+    """Names below the level of every array that ``table_puts`` writes."""
+    names = [constants.OBJECT_INDEX]
+    if len(tables.ids):
+        names += [constants.OBJECT_MANIFESTS, constants.OBJECT_IDS]
+    names += [f"{constants.OBJECT_ATTRIBUTES}/{name}" for name in tables.attributes]
+    if tables.groups:
+        names += [constants.GROUPS, *(f"{constants.GROUP_ATTRIBUTES}/{name}" for name in tables.group_attributes)]
+    return names
+
+
+def _index_header(ids: IntArray, manifests: Blobs, ndim: int) -> JsonObject:
+    header: JsonObject = {
+        "zv_array": "object_index",
+        "num_objects": len(ids),
+        "num_present": int((manifests.sizes > 4).sum()),
+        "sid_ndim": ndim,
+        "layout": constants.MANIFEST_LAYOUT_V2,
+        "object_ids_sorted": bool((np.diff(ids) > 0).all()),
+    }
+    if len(ids) and np.array_equal(ids, np.arange(ids[0], ids[0] + len(ids))):
+        header[ID_RUN] = [int(ids[0]), len(ids)]
+    return header
+
+
+def _described(zv_array: str, name: str, values: AnyArray) -> JsonObject:
+    dtype = values.dtype.str if values.dtype.kind == "U" else dtype_name(values.dtype)
+    return {"zv_array": zv_array, "name": name, "dtype": dtype, "shape": list(values.shape)}
+
+
+def _table(level: int, name: str, document: ArrayDocument, rows: Any) -> Iterator[Put]:
+    table = TableArray(f"{level}/{name}", document)
+    yield from table.encode(rows)
+    yield f"{level}/{name}/zarr.json", dump_json(document.to_json())

@@ -1,0 +1,122 @@
+"""Rows on their way to disk: plain columns, checked, with text as codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.geometry import Categorical, Column, Points
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["RowTable", "check_attribute_name", "check_finite", "column_codes", "column_spec", "table_of"]
+
+
+@dataclass
+class RowTable:
+    """``N`` rows.
+
+    Args:
+        positions: ``(N, D)``.
+        columns: Attribute name to ``(N,)`` or ``(N, ...)`` numbers; codes for text.
+        object_ids: ``(N,)`` int64, or None.
+    """
+
+    positions: AnyArray
+    columns: dict[str, AnyArray] = field(default_factory=dict)
+    object_ids: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def take(self, rows: Any) -> RowTable:
+        """The rows of an index, mask or slice."""
+        return RowTable(
+            self.positions[rows],
+            {name: column[rows] for name, column in self.columns.items()},
+            None if self.object_ids is None else self.object_ids[rows],
+        )
+
+
+def check_attribute_name(name: Any, what: str = "attribute") -> None:
+    """Refuse names that cannot be a folder of their own in every store.
+
+    Raises:
+        InputError: The name is empty, not text, contains ``/`` or ``\\``, or is ``.``, ``..`` or ``zarr.json``.
+    """
+    if not isinstance(name, str):
+        raise InputError(f"{what} names must be text", got=repr(name))
+    if not name or "/" in name or "\\" in name or name in {".", "..", "zarr.json", "c"} or "\0" in name:
+        raise InputError(
+            f"{what} name {name!r} cannot be used",
+            hint="use a name that is not empty, has no slash, and is not '.', '..', 'c' or 'zarr.json'",
+        )
+
+
+def check_finite(positions: AnyArray, low: AnyArray, high: AnyArray) -> None:
+    """Refuse NaN and infinite coordinates, which show in the extremes.
+
+    Raises:
+        InputError: With the first bad row.
+    """
+    if np.isfinite(low).all() and np.isfinite(high).all():
+        return
+    row, axis = (int(n) for n in np.argwhere(~np.isfinite(positions))[0])
+    raise InputError(
+        "positions must be finite",
+        got=f"{positions[row, axis]} in row {row}, column {axis}",
+        hint="remove these rows first: positions[np.isfinite(positions).all(axis=1)]",
+    )
+
+
+def column_spec(column: Column, unit: str | None = None) -> ColumnSpec:
+    """The stored type of a column; codes take the narrowest integers that hold them."""
+    if not isinstance(column, Categorical):
+        return ColumnSpec(dtype=column.dtype, row_shape=column.shape[1:], unit=unit)
+    missing = bool(len(column.codes)) and bool((column.codes < 0).any())
+    return ColumnSpec(
+        dtype=code_dtype(len(column.categories), missing),
+        categories=column.categories,
+        ordered=column.ordered,
+        unit=unit,
+    )
+
+
+def code_dtype(categories: int, missing: bool) -> np.dtype[Any]:
+    """The narrowest integer that holds so many codes, signed where some are missing.
+
+    Example:
+        >>> code_dtype(3, False), code_dtype(200, True)
+        (dtype('uint8'), dtype('int16'))
+    """
+    for size in (1, 2, 4):
+        dtype = np.dtype(f"{'i' if missing else 'u'}{size}")
+        if categories - 1 <= np.iinfo(dtype).max:
+            return dtype
+    raise InputError("too many categories", got=categories)
+
+
+def column_codes(column: Column, spec: ColumnSpec) -> AnyArray:
+    """The stored numbers of a column."""
+    if isinstance(column, Categorical):
+        return column.codes.astype(spec.dtype, copy=False)
+    return column
+
+
+def table_of(points: Points, columns: Mapping[str, ColumnSpec]) -> RowTable:
+    """A value as a row table."""
+    return RowTable(
+        points.positions,
+        {name: column_codes(column, columns[name]) for name, column in points.attributes.items()},
+        points.object_ids,
+    )
+
+
+def reserved_names(keep_order: bool) -> frozenset[str]:
+    """Attribute names that the library writes itself."""
+    return frozenset({constants.ROW_ID}) if keep_order else frozenset()

@@ -1,0 +1,157 @@
+"""The one way of writing: decide what there is, take the value in, then create, replace or append."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.headers import read_headers
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
+from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError
+from zarr_vectors.geometry import Points
+from zarr_vectors.spatial.layout import Layout
+from zarr_vectors.storage.storage import ROOT, Storage
+from zarr_vectors.types.append import append_rows
+from zarr_vectors.types.append_tables import match_columns, merge_object_tables
+from zarr_vectors.types.create import write_new
+from zarr_vectors.types.intake import Intake, Limits, memory_intake
+from zarr_vectors.types.kinds import POINT_CLOUD, Kind
+from zarr_vectors.types.options import WriteOptions, as_bounds
+from zarr_vectors.types.report import WriteReport
+from zarr_vectors.types.spill import stream_intake
+from zarr_vectors.typing import FloatArray, JsonObject
+
+__all__ = ["write_value"]
+
+
+def write_value(storage: Storage, value: Any, options: WriteOptions, kind: Kind = POINT_CLOUD) -> WriteReport:
+    """Write a geometry value, or an iterable of them, in memory bounded by the batch.
+
+    Raises:
+        InputError: The value cannot be written; nothing has been.
+        StoreExistsError: There is a store, and ``mode`` does not say what to do with it.
+        StoreNotFoundError: There is no store to append to.
+    """
+    if options.mode == "append":
+        return _append(storage, value, options, kind)
+    exists = storage.backend.exists(ROOT)
+    if exists and options.mode == "create":
+        raise StoreExistsError(
+            "there is already something here", store=storage.url, hint="use mode='append' or mode='replace'"
+        )
+    if exists:
+        open_root(storage)
+
+    def limits(ndim: int) -> tuple[FloatArray, FloatArray] | None:
+        return None if options.bounds is None else as_bounds(options.bounds, ndim)
+
+    with _intake(value, options, limits, 0 if options.layout.keep_order else None) as intake:
+        return write_new(storage, kind, intake, options)
+
+
+def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> WriteReport:
+    with storage.lock():
+        root, documents = open_root(storage, ["0/zarr.json"])
+        level = open_level(storage, root, 0, documents["0/zarr.json"])
+        _check_appendable(storage, root, level, options, kind)
+
+        def limits(ndim: int) -> tuple[FloatArray, FloatArray]:
+            if ndim != root.metadata.ndim:
+                raise InputError(
+                    "the value and the store differ in the number of axes", expected=root.metadata.ndim, got=ndim
+                )
+            return as_bounds(root.metadata.bounds, ndim)
+
+        numbered = constants.ROW_ID in level.vertex_columns
+        first = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
+        options = replace(options, axes=root.axes)
+        with _intake(value, options, limits, first) as intake:
+            _match_positions(level, intake, options)
+            recoded = match_columns(level, intake, options)
+            if intake.has_objects and not level.has_objects and not len(level.vertices.present):
+                return write_new(storage, kind, intake, _as_first_rows(storage, root, level, options))
+            merge = merge_object_tables(storage, level, intake, options, _table_codecs(level))
+            return append_rows(storage, root, level, intake, options, merge, recoded)
+
+
+def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options: WriteOptions) -> WriteOptions:
+    """Options that write objects into a store that is empty and was made without them, keeping how it is cut."""
+    sharded = level.vertices.document.is_sharded
+    layout = Layout(
+        chunk_shape=root.metadata.chunk_shape,
+        bin_shape=root.metadata.base_bin_shape,
+        shard_shape=level.vertices.block if sharded else None,
+        compressor=_table_codecs(level),
+    )
+    return replace(
+        options,
+        mode="replace",
+        layout=layout,
+        bounds=root.metadata.bounds,
+        crs=root.metadata.crs,
+        headers={**read_headers(storage, root.attributes), **options.headers},
+    )
+
+
+def _check_appendable(
+    storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind
+) -> None:
+    types = root.metadata.geometry_types
+    if types and kind.geometry_type not in types:
+        raise ConventionError(
+            f"a {kind.geometry_type} cannot be appended to this store", store=storage.url, got=f"it holds {types}"
+        )
+    if options.bounds is not None:
+        raise InputError(
+            "bounds cannot be given when appending", hint="use out_of_bounds='expand' to grow the store's bounds"
+        )
+    others = [name for name in level.cells if name.startswith(constants.FRAGMENT_ATTRIBUTES)]
+    if [name for name in others if name != constants.FRAGMENT_OWNER]:
+        raise ConventionError(
+            "the store has fragment attributes that appended rows would lack", store=storage.url, got=others
+        )
+    if level.metadata.leading_axes:
+        raise ConventionError(
+            "rows cannot be appended to a store chunked by an attribute", store=storage.url
+        )
+
+
+def _match_positions(level: LevelState, intake: Intake, options: WriteOptions) -> None:
+    dtype = level.position_dtype
+    if intake.dtype != dtype and options.dtype is None and not intake.casts_exactly(None, dtype):
+        raise InputError(
+            f"the store's positions are {dtype}, which cannot hold these exactly",
+            got=str(intake.dtype),
+            hint=f"pass dtype={dtype.name!r} to accept the rounding",
+        )
+    if options.dtype is not None and options.dtype != dtype:
+        raise InputError("dtype must be that of the store", expected=str(dtype), got=str(options.dtype))
+
+
+def _table_codecs(level: LevelState) -> list[JsonObject] | None:
+    """The bytes-to-bytes codecs of the level's cells, for its tables."""
+    document = level.vertices.document
+    codecs = document.codecs if document.sharding is None else document.sharding.inner
+    return [dict(codec) for codec in codecs if codec.get("name") != "vlen-bytes"]
+
+
+@contextmanager
+def _intake(value: Any, options: WriteOptions, limits: Limits, first_row_id: int | None) -> Iterator[Intake]:
+    if isinstance(value, Points):
+        yield memory_intake(value, options, limits, first_row_id)
+        return
+    if isinstance(value, (str, bytes, dict, np.ndarray)) or not isinstance(value, Iterable):
+        raise InputError(
+            "what to write must be a geometry value or an iterable of them",
+            got=type(value).__name__,
+            hint="wrap positions in zv.Points(positions)",
+        )
+    with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
+        yield stream_intake(value, options, limits, first_row_id, Path(folder))
