@@ -9,6 +9,8 @@ from zarr_vectors.api.store import open_zv_store as open  # noqa: A004  (the ver
 from zarr_vectors.api.write import create, write
 from zarr_vectors.axes import Axis
 from zarr_vectors.constants import FORMAT_VERSION
+from zarr_vectors.core.group import FsGroup, Group
+from zarr_vectors.core.store import create_store, open_store
 from zarr_vectors.exceptions import ZVError
 from zarr_vectors.geometry import Categorical, Points
 from zarr_vectors.spatial.layout import Layout
@@ -23,6 +25,8 @@ __all__ = [
     "AttributeInfo",
     "Axis",
     "Categorical",
+    "FsGroup",
+    "Group",
     "Layout",
     "ObjectTable",
     "Points",
@@ -33,8 +37,10 @@ __all__ = [
     "ZVStore",
     "__version__",
     "create",
+    "create_store",
     "detect_scheme",
     "exceptions",
     "open",
+    "open_store",
     "write",
 ]

@@ -90,6 +90,7 @@ class Categorical:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """``(n,)``, like an array."""
         return self.codes.shape
 
     def __len__(self) -> int:
@@ -201,10 +202,7 @@ class Points(Mapping[str, Any]):
         put(
             self,
             "group_attributes",
-            {
-                k: _as_table(f"group attribute {k!r}", v, list(range(count)))
-                for k, v in self.group_attributes.items()
-            },
+            {k: _as_table(f"group attribute {k!r}", v, list(range(count))) for k, v in self.group_attributes.items()},
         )
 
     @property
@@ -298,7 +296,9 @@ def as_positions(value: Any, name: str = "positions") -> AnyArray:
     positions = np.asarray(value)
     if positions.size == 0 and positions.ndim < 2:
         raise InputError(
-            f"{name} must be an (N, D) array", got=f"shape {positions.shape}", hint="for no points pass np.empty((0, 3))"
+            f"{name} must be an (N, D) array",
+            got=f"shape {positions.shape}",
+            hint="for no points pass np.empty((0, 3))",
         )
     if positions.ndim != 2:
         raise InputError(f"{name} must be an (N, D) array", got=f"shape {positions.shape}")
@@ -337,7 +337,9 @@ def as_column(name: str, value: Any, rows: int | None = None, *, what: str = "at
     else:
         column = _as_plain_column(name, value, what)
     if rows is not None and len(column) != rows:
-        raise InputError(f"{what} {name!r} must have one value per row", expected=f"{rows} rows", got=f"{len(column)} rows")
+        raise InputError(
+            f"{what} {name!r} must have one value per row", expected=f"{rows} rows", got=f"{len(column)} rows"
+        )
     return column
 
 
@@ -351,12 +353,7 @@ def _as_plain_column(name: str, value: Any, what: str) -> Column:
     if array.dtype.kind in "USOT":
         return Categorical.from_values(value, name=name)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        if array.dtype.kind != "f":
-            raise InputError(
-                f"{what} {name!r} has masked values, which {array.dtype} cannot mark as missing",
-                hint="fill them, or convert to float",
-            )
-        array = np.ma.filled(value, np.nan)
+        array = np.ma.filled(value, np.nan) if array.dtype.kind == "f" else value
     if array.dtype.kind not in "biufcmM":
         raise InputError(f"{what} {name!r} must be numbers, booleans, times or text", got=f"dtype {array.dtype}")
     if 0 in array.shape[1:]:
@@ -408,7 +405,9 @@ def _as_text(item: Any, name: str, items: list[Any]) -> str:
         try:
             return item.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"attribute {name!r} has bytes that are not UTF-8", got=f"row {items.index(item)}") from error
+            raise InputError(
+                f"attribute {name!r} has bytes that are not UTF-8", got=f"row {items.index(item)}"
+            ) from error
     if isinstance(item, str):
         return str(item)
     raise InputError(

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.axes import Axis
+from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Column, Points
-from zarr_vectors.query.rows import Rows, iter_rows, read_rows
+from zarr_vectors.query.rows import iter_rows, read_rows
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.tables import LevelTables, read_level_tables
+from zarr_vectors.query.values import Rows
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import IntArray, Json
+from zarr_vectors.typing import IntArray, Json, JsonObject
 
 __all__ = ["AttributeInfo", "ObjectTable", "ZVLevel"]
 
@@ -76,9 +79,35 @@ class ZVLevel:
         self._state = state
 
     @property
+    def state(self) -> LevelState:
+        """The level's documents and arrays, for those who extend the library."""
+        return self._state
+
+    @property
     def number(self) -> int:
         """Which level; 0 is the full resolution."""
         return self._state.number
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Names and units of the positions' columns."""
+        return self._root.axes
+
+    @property
+    def bounds(self) -> tuple[list[float], list[float]]:
+        """Closed box of the store."""
+        low, high = self._root.metadata.bounds
+        return list(low), list(high)
+
+    @property
+    def crs(self) -> Json:
+        """Coordinate reference system of the store, or None."""
+        return self._root.metadata.crs
+
+    @cached_property
+    def headers(self) -> dict[str, JsonObject]:
+        """What ingested files said about themselves, by format."""
+        return read_headers(self._storage, self._root.attributes)
 
     @property
     def vertex_count(self) -> int:
@@ -218,27 +247,20 @@ class ZVLevel:
         names = [attributes] if isinstance(attributes, str) else list(attributes)
         return [*names, constants.ROW_ID] if constants.ROW_ID in self._state.vertex_columns else names
 
-    def _as_points(self, rows: Rows, tables: LevelTables | ObjectTable | None) -> Points:
+    def _as_points(self, rows: Rows, tables: ObjectTable | None) -> Points:
         columns = dict(rows.columns)
         row_ids = columns.pop(constants.ROW_ID, None)
-        points = Points(
+        return Points(
             rows.positions,
             attributes=columns,
             object_ids=rows.object_ids,
+            objects=None if tables is None else tables.ids,
+            object_attributes={} if tables is None else tables.attributes,
+            groups={} if tables is None else tables.groups,
+            group_attributes={} if tables is None else tables.group_attributes,
             axes=self._root.axes,
             row_ids=None if row_ids is None else np.asarray(row_ids),
             errors=tuple(rows.errors),
-        )
-        if not isinstance(tables, ObjectTable):
-            return points
-        return Points(
-            **{
-                **{name: getattr(points, name) for name in ("positions", "attributes", "object_ids", "axes", "row_ids", "errors")},
-                "objects": tables.ids,
-                "object_attributes": tables.attributes,
-                "groups": tables.groups,
-                "group_attributes": tables.group_attributes,
-            }
         )
 
     def __repr__(self) -> str:

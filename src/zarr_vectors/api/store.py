@@ -8,7 +8,6 @@ from html import escape
 from types import TracebackType
 from typing import Any, Self
 
-from zarr_vectors import constants
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.headers import read_headers
@@ -135,7 +134,7 @@ class ZVStore:
         }
 
     def _level_info(self, level: ZVLevel) -> JsonObject:
-        state = level._state
+        state = level.state
         index, _ = state.vertices.locate(state.vertices.present)
         return {
             "level": level.number,
@@ -179,9 +178,9 @@ class ZVStore:
             "bounds": f"{self.bounds[0]} to {self.bounds[1]}",
         }
         for level in self:
-            rows[f"level {level.number}"] = (
-                f"{level.vertex_count:,} vertices, {level.chunk_count:,} chunks, attributes: {', '.join(level.attributes)}"
-            )
+            names = ", ".join(level.attributes)
+            count = f"{level.vertex_count:,} vertices, {level.chunk_count:,} chunks"
+            rows[f"level {level.number}"] = f"{count}, attributes: {names}"
         cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>" for key, value in rows.items())
         return f"<table>{cells}</table>"
 
@@ -191,9 +190,7 @@ def _cell_codecs(state: LevelState) -> tuple[Mapping[str, Any], ...]:
     return document.codecs if document.sharding is None else document.sharding.inner
 
 
-def open_zv_store(
-    target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None
-) -> ZVStore:
+def open_zv_store(target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None) -> ZVStore:
     """Open a store in at most two rounds of requests.
 
     Args:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors.geometry import Points
 from zarr_vectors.exceptions import InputError
+from zarr_vectors.geometry import Points
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
@@ -116,8 +116,8 @@ def create(
 
     Example:
         >>> import zarr_vectors as zv
-        >>> _ = zv.create("memory://create-doc", bounds=([0, 0, 0], [100, 100, 10]), attributes={"intensity": "float32"})
-        >>> zv.open("memory://create-doc")[0].attributes["intensity"].dtype
+        >>> _ = zv.create("memory://create-doc", bounds=([0, 0], [9, 9]), attributes={"i": "float32"})
+        >>> zv.open("memory://create-doc")[0].attributes["i"].dtype
         dtype('float32')
     """
     if kind not in KINDS:

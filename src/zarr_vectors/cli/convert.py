@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
 
 import zarr_vectors as zv
+from zarr_vectors.api.level import ObjectTable
 from zarr_vectors.axes import as_axes
-from zarr_vectors.cli.console import byte_text, checked, count_text, progress_bar, rate_text, replaced, say
+from zarr_vectors.cli.console import byte_text, checked, count_text, progress_bar, rate_text, say
 from zarr_vectors.cli.options import (
     AttributesOption,
     BoxOption,
@@ -26,9 +29,9 @@ from zarr_vectors.cli.options import (
     QuietOption,
 )
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
-from zarr_vectors.exceptions import InputError, StoreExistsError
+from zarr_vectors.exceptions import ExportError, InputError, StoreExistsError
 from zarr_vectors.formats.base import ReadOptions
-from zarr_vectors.formats.registry import FORMATS, export, format_of, ingest
+from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
 from zarr_vectors.geometry import Points
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.types.options import POLICIES
@@ -140,6 +143,7 @@ def convert(
     way = _way(source, target)
     _refuse_idle_options(ctx, way)
     picked = Picked.parse(bbox, object_ids, group_ids, attributes)
+    shards: int | tuple[int, ...] | Literal["auto"] | None = checked("--shard-shape", parse_shard_shape, shard_shape)
     columns = checked("--positions", parse_names, positions)
     job = _Job(
         source=source,
@@ -156,7 +160,7 @@ def convert(
             "layout": zv.Layout(
                 chunk_shape=checked("--chunk-shape", parse_shape, chunk_shape),
                 bin_shape=checked("--bin-shape", parse_shape, bin_shape),
-                shard_shape=checked("--shard-shape", parse_shard_shape, shard_shape),
+                shard_shape=shards,
                 compressor=checked("--compressor", parse_compressor, compressor),
                 keep_order=keep_order,
             ),
@@ -170,7 +174,7 @@ def convert(
     try:
         steps[way](job)
     except StoreExistsError as error:
-        error.hint = "choose --append or --replace" if way is not _Way.STORE_TO_FILE else "choose --replace"
+        error.hint = "choose --append or --replace"
         raise
 
 
@@ -196,8 +200,7 @@ def _way(source: str, target: str) -> _Way:
 
 
 def _has_suffix(path: str) -> bool:
-    lowered = path.lower()
-    return "://" not in path and any(lowered.endswith(suffix) for known in FORMATS for suffix in known.suffixes)
+    return "://" not in path and has_format(path)
 
 
 def _refuse_idle_options(ctx: typer.Context, way: _Way) -> None:
@@ -220,7 +223,7 @@ def _ingest(job: _Job) -> None:
             done = zv.write(
                 job.target,
                 (_keep(batch, job.picked) for batch in found.batches),
-                axes=found.axes,
+                axes=None if job.write["mode"] == "append" else found.axes,
                 crs=found.crs,
                 headers=found.headers,
                 progress=report,
@@ -234,34 +237,56 @@ def _export(job: _Job) -> None:
     target = Path(job.target)
     replacing = job.write["mode"] == "replace"
     if target.exists() and not replacing:
-        raise StoreExistsError("there is a file at OUT", got=job.target)
-    with zv.open(job.source) as store, replaced(target) as path:
-        rows = export(store[job.level], path, **job.picked.all)
-    size = target.stat().st_size
+        raise ExportError("the file exists", got=job.target, hint="choose --replace to overwrite it")
+    with zv.open(job.source) as store, progress_bar("converting", quiet=job.quiet) as report:
+        level = store[job.level]
+        total = level.vertex_count if job.picked.takes_all_rows else None
+        told = None if report is None else lambda rows, _: report(rows, total)
+        rows = export(level, target, **job.picked.all, overwrite=replacing, progress=told)
     seconds = perf_counter() - started
     say(f"{job.source} -> {job.target}", quiet=job.quiet)
-    say(f"{rows:,} points, {byte_text(size)}, {seconds:.2f} s ({rate_text(rows, seconds)})", quiet=job.quiet)
+    facts = f"{count_text(rows, 'point')}, {byte_text(target.stat().st_size)}"
+    say(f"{facts}, {seconds:.2f} s ({rate_text(rows, seconds)})", quiet=job.quiet)
 
 
 def _relayout(job: _Job) -> None:
     started = perf_counter()
-    with zv.open(job.source) as store:
+    with zv.open(job.source) as store, progress_bar("converting", quiet=job.quiet) as report:
         level = store[job.level]
-        total = level.count(**job.picked.rows)
-        with progress_bar("converting", quiet=job.quiet) as report:
-            done = zv.write(
-                job.target,
-                level.iter(**job.picked.all),
-                axes=store.axes,
-                crs=store.crs,
-                headers=store.headers,
-                progress=None if report is None else lambda rows, _: report(rows, total),
-                **job.write,
-            )
-        left_out = [number for number in store.levels if number != job.level]
+        total = level.vertex_count if job.picked.takes_all_rows else None
+        batches = level.iter(**job.picked.all)
+        done = zv.write(
+            job.target,
+            _with_tables(batches, level.objects, job.picked) if level.has_objects else batches,
+            axes=None if job.write["mode"] == "append" else store.axes,
+            crs=store.crs,
+            headers=store.headers,
+            progress=None if report is None else lambda rows, _: report(rows, total),
+            **job.write,
+        )
+        left_out = [str(number) for number in store.levels if number != job.level]
     _tell_store(job, done, perf_counter() - started)
     if left_out:
-        say(f"level {job.level} was converted; levels {', '.join(map(str, left_out))} were not", quiet=job.quiet)
+        say(f"only level {job.level} was converted, not {', '.join(left_out)}", quiet=job.quiet)
+
+
+def _with_tables(batches: Iterable[Points], table: ObjectTable, picked: Picked) -> Iterator[Points]:
+    """Give every batch what the store knows of its objects; the first one also objects without points."""
+    ids_in_order = np.argsort(table.ids, kind="stable")
+    whole = picked.takes_all_rows
+    for number, batch in enumerate(batches):
+        ids = table.ids
+        if number or not whole:
+            found = np.unique(batch.object_ids) if batch.object_ids is not None else ids[:0]
+            ids = found[np.isin(found, table.ids)]
+        rows = ids_in_order[np.searchsorted(table.ids, ids, sorter=ids_in_order)]
+        yield dataclasses.replace(
+            batch,
+            objects=ids,
+            object_attributes={name: column[rows] for name, column in table.attributes.items()},
+            groups={group: members[np.isin(members, ids)] for group, members in table.groups.items()},
+            group_attributes=table.group_attributes,
+        )
 
 
 def _keep(batch: Points, picked: Picked) -> Points:

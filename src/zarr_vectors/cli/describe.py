@@ -65,7 +65,7 @@ def _describe_level(level: Mapping[str, Any], axes: Sequence[Mapping[str, Any]])
         ("chunks", _pieces(level["chunk_count"], level["chunk_shape"], "of", axes)),
         ("shards", _shards(level["shard_count"], level["shard_shape"])),
         ("bytes", "-" if size is None else f"{byte_text(size)}{each}"),
-        ("positions", f"{level['position_dtype']}, {level['codec']}"),
+        ("positions", f"{level['position_dtype']}, {', '.join(level['codec'])}"),
     ]
     if level.get("bin_shape") and level["bin_shape"] != level["chunk_shape"]:
         facts.insert(2, ("bins", _lengths(level["bin_shape"], axes)))

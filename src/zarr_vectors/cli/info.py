@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from zarr_vectors import api
+import zarr_vectors as zv
 from zarr_vectors.cli.describe import Section, Table, describe
 from zarr_vectors.cli.options import StoreArgument
 
@@ -22,7 +22,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
     """Describe a store: axes, bounds, counts, chunks, attributes."""
-    with api.open(store) as opened:
+    with zv.open(store) as opened:
         facts = opened.info()
     if as_json:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -76,6 +76,11 @@ class Picked:
         )
 
     @property
+    def takes_all_rows(self) -> bool:
+        """Whether no row is left out."""
+        return self.bbox is None and self.object_ids is None and self.group_ids is None
+
+    @property
     def rows(self) -> dict[str, Any]:
         """The keywords that choose rows, as ``ZVLevel.read`` takes them."""
         return {"bbox": self.bbox, "object_ids": self.object_ids, "group_ids": self.group_ids}

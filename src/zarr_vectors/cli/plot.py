@@ -116,9 +116,10 @@ def _joined(batches: list[Points]) -> Points:
             return Categorical(codes, head.categories, head.ordered)
         return np.concatenate([np.asarray(column) for column in columns])
 
+    owners = [batch.object_ids for batch in batches if batch.object_ids is not None]
     return Points(
         np.concatenate([batch.positions for batch in batches]),
         attributes={name: join([batch.attributes[name] for batch in batches]) for name in first.attributes},
-        object_ids=None if first.object_ids is None else join([batch.object_ids for batch in batches]),
+        object_ids=np.concatenate(owners) if owners else None,
         axes=first.axes,
     )

@@ -100,7 +100,7 @@ def _row_format(chosen: RowFormat | None, output: Path | None, *, count: bool) -
         return chosen
     suffix = output.suffix.lower().removeprefix(".")
     suffix = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
-    if suffix not in RowFormat:
+    if suffix not in [known.value for known in RowFormat]:
         raise typer.BadParameter(
             f"{output.name} has none of the suffixes .csv, .jsonl, .parquet; give --format", param_hint="--output"
         )

@@ -182,7 +182,9 @@ def _check_chunks(path: Path, laspy: Any, header: Any) -> bool:
     held = path.stat().st_size - header.offset_to_point_data
     if not header.point_count and held < CHUNKS_AT.size:
         return True
-    with laspy_errors(laspy, IngestError, f"{path} is truncated or its table of compressed chunks is damaged"):
+    with laspy_errors(
+        laspy, IngestError, f"{path} is truncated, damaged, or compressed in a way that lazrs does not know"
+    ):
         layout = lazrs.LazVlr(header.vlrs[header.vlrs.index("LasZipVlr")].record_data)
         with path.open("rb") as file:
             count = _count_chunks(path, file, header.offset_to_point_data, held)

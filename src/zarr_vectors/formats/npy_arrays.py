@@ -51,7 +51,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except IngestError:
         raise
-    except (ValueError, OverflowError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, ArithmeticError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise IngestError(f"{path} is not {what}, is truncated or is damaged", got=str(error)) from error
 
 
@@ -61,7 +61,8 @@ def map_array(path: Path) -> AnyArray:
     Raises:
         IngestError: It is not such a file.
     """
-    with reading(path, "a .npy file"):
+    # A shape whose product overflows must not wrap around to one that fits.
+    with reading(path, "a .npy file"), np.errstate(over="raise"):
         array: AnyArray = npy_format.open_memmap(path, mode="r", max_header_size=_LARGEST_HEADER)
     return array
 
@@ -149,7 +150,7 @@ class ArrayFile:
 
     def write(self, values: AnyArray) -> None:
         """Append rows."""
-        self._file.write(np.ascontiguousarray(values, dtype=self.dtype).data.cast("B") if values.size else b"")
+        self._file.write(np.ascontiguousarray(values, dtype=self.dtype).reshape(-1).view(np.uint8).data)
         self.rows += len(values)
 
     def __enter__(self) -> ArrayFile:

@@ -45,6 +45,8 @@ class Property:
 
 @dataclass(frozen=True)
 class Element:
+    """A table of a PLY file: its name, number of rows and properties."""
+
     name: str
     rows: int
     properties: list[Property] = field(default_factory=list)
@@ -98,6 +100,11 @@ def _ordered(dtype: np.dtype[Any], order: str) -> np.dtype[Any]:
 
 
 def read_header(path: Path, file: BinaryIO) -> Header:
+    """Read up to the line 'end_header', where it leaves the file; lines may end with CR LF.
+
+    Raises:
+        IngestError: Not PLY 1.0, truncated, or a line that cannot be used, named by its number.
+    """
     line = file.readline(LONGEST_LINE)
     if not line:
         raise IngestError(f"{path} is empty", expected="a PLY header")
@@ -295,6 +302,7 @@ def _fill(table: AnyArray, name: str, values: FloatArray) -> AnyArray:
 
 
 def reader_of(path: Path, header: Header, vertices: Element, options: ReadOptions) -> VertexReader:
+    """Decide what becomes of each property; raises ``IngestError`` for a wanted one that is not there."""
     dtypes = {prop.name: prop.dtype for prop in vertices.properties}
     positions = options.positions or (AXES if AXES[2] in dtypes else AXES[:2])
     if not set(positions) <= set(dtypes) or not 1 <= len(set(positions)) == len(positions) <= 4:

@@ -124,8 +124,8 @@ def _scan(dialect: Dialect, plan: ColumnPlan) -> _Table:
         scan, kind = scans[name], table.position_kind if name in plan.positions else scans[name].kind
         if kind is Kind.FLOAT and scan.inexact is not None and not scan.fraction:
             raise IngestError(
-                f"{dialect.path}: column {name!r} has integers that change as float64, which its other values call for",
-                got=_in_line(dialect, scan.inexact),
+                f"{dialect.path}: column {name!r} has an integer that changes as float64, which other values call for",
+                got=f"the one in line {line_of_row(dialect, scan.inexact)}",
                 hint="fill in missing values, or leave the column out with attributes= (--attributes)",
             )
     return table
@@ -139,7 +139,7 @@ def _check_numbers(dialect: Dialect, name: str, scan: ColumnScan, values: Any, f
         what = f"{dialect.path}: object ids in column {name!r} must be integers of 64 bits"
         hint = "correct the line, or keep the column as an attribute with attributes= (--attributes)"
     if scan.missing is not None:
-        raise IngestError(what, got=f"no value {_in_line(dialect, scan.missing)}", hint=hint)
+        raise IngestError(what, got=f"no value in line {line_of_row(dialect, scan.missing)}", hint=hint)
     if scan.kind in {kind, Kind.INT} or (scan.kind is Kind.UINT and kind is Kind.FLOAT):
         return
     for row in range(len(values)):
@@ -148,12 +148,8 @@ def _check_numbers(dialect: Dialect, name: str, scan: ColumnScan, values: Any, f
             text = values[row].as_py()
             if text.replace(",", "", 1).strip().lstrip("+-").isdecimal():
                 hint = "write decimal points, not commas"
-            raise IngestError(what, got=f"{text[:80]!r} {_in_line(dialect, first_row + row)}", hint=hint)
+            raise IngestError(what, got=f"{text[:80]!r} in line {line_of_row(dialect, first_row + row)}", hint=hint)
     raise IngestError(what, hint=hint)
-
-
-def _in_line(dialect: Dialect, row: int) -> str:
-    return f"in line {line_of_row(dialect, row)}"
 
 
 def _batches(table: _Table, options: ReadOptions) -> Iterator[Points]:
@@ -263,7 +259,7 @@ def _columns_of(path: Path, points: Points, *, spaced: bool) -> Iterator[tuple[A
             yield codes, require_arrow().array([*words, missing], type=require_arrow().string())
         else:
             values = native_times(path, name, column)
-            for channel in values.reshape(len(values), -1).T if values.ndim > 1 else [values]:
+            for channel in values.T if values.ndim > 1 else [values]:
                 yield np.ascontiguousarray(channel), None
 
 

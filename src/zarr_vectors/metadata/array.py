@@ -168,7 +168,9 @@ def fill_value_json(value: Any, dtype: np.dtype[Any]) -> Any:
         return [fill_value_json(np.real(value), part), fill_value_json(np.imag(value), part)]
     if dtype.kind == "b":
         return bool(value)
-    return str(value) if dtype.kind == "U" else int(np.asarray(value, dtype=dtype).astype(np.int64) if dtype.kind in "mM" else value)
+    if dtype.kind == "U":
+        return str(value)
+    return int(np.asarray(value, dtype=dtype).astype(np.int64)) if dtype.kind in "mM" else int(value)
 
 
 def fill_value_of(document: ArrayDocument) -> Any:

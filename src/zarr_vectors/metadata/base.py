@@ -31,9 +31,7 @@ class Document(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()
-            ]
+            problems = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
             raise MetadataError(
                 f"metadata of {where} is malformed: {problems[0]}", problems=problems, array=where
             ) from error

@@ -59,9 +59,7 @@ def axes_of(block: Any) -> tuple[Axis, ...]:
     """
     try:
         entries = block[0]["axes"]
-        axes = tuple(
-            Axis(str(entry["name"]), entry.get("unit"), entry.get("type") or "space") for entry in entries
-        )
+        axes = tuple(Axis(str(entry["name"]), entry.get("unit"), entry.get("type") or "space") for entry in entries)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise MetadataError("root metadata has no multiscales block with named axes") from error
     if not axes:

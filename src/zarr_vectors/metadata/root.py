@@ -35,7 +35,7 @@ def check_version(version: Any, *, store: str | None = None) -> str:
         "this library reads format versions 0.9.x",
         store=store,
         got=f"zv_version {version!r}",
-        hint="an older store must be converted by the software that wrote it; a newer one needs a newer release of this library",
+        hint="convert an older store with the software that wrote it; a newer one needs a newer release",
     )
 
 

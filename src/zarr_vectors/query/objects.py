@@ -14,7 +14,7 @@ from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
 from zarr_vectors.exceptions import CorruptionError, MetadataError, ObjectNotFoundError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import read_tables
-from zarr_vectors.typing import IntArray
+from zarr_vectors.typing import BoolArray, IntArray
 
 __all__ = ["GroupTable", "ObjectRefs", "all_refs", "decode_groups", "id_run", "read_ids", "refs_of"]
 
@@ -56,7 +56,10 @@ class GroupTable:
         unknown = group_ids[(group_ids < 0) | (group_ids >= len(self.members))]
         if len(unknown):
             raise ObjectNotFoundError(
-                "the level has no such group", store=store, got=unknown[:5].tolist(), expected=f"0 to {len(self.members) - 1}"
+                "the level has no such group",
+                store=store,
+                got=unknown[:5].tolist(),
+                expected=f"0 to {len(self.members) - 1}",
             )
         joined = np.concatenate([*(self.members[group] for group in group_ids.tolist()), np.zeros(0, dtype=np.int64)])
         return joined[np.sort(np.unique(joined, return_index=True)[1])]
@@ -103,8 +106,12 @@ def all_refs(storage: Storage, level: LevelState) -> tuple[IntArray, ObjectRefs]
     return ids, ObjectRefs(ids[table.objects], table.chunks, table.fragments)
 
 
-def refs_of(storage: Storage, level: LevelState, wanted: IntArray) -> ObjectRefs:
+def refs_of(storage: Storage, level: LevelState, wanted: IntArray, required: BoolArray) -> ObjectRefs:
     """Fragments of these objects, in this order; one round, or two where a long id table must be searched first.
+
+    Args:
+        wanted: ``(n,)`` object ids.
+        required: ``(n,)`` whether each must exist; others are left out where they do not.
 
     Raises:
         ObjectNotFoundError: An id does not exist, or the level dropped the object.
@@ -113,11 +120,11 @@ def refs_of(storage: Storage, level: LevelState, wanted: IntArray) -> ObjectRefs
     ids = id_run(level)
     if ids is None and table.rows <= table.chunk_rows:
         ids, blobs = _ids_and_manifests(storage, level, None)
-        rows = _rows_of(level, ids, wanted)
+        wanted, rows = _rows_of(level, ids, wanted, required)
         blobs = blobs.take(rows)
     else:
         ids = read_ids(storage, level) if ids is None else ids
-        rows = _rows_of(level, ids, wanted)
+        wanted, rows = _rows_of(level, ids, wanted, required)
         (blobs,) = read_tables(storage, [(table, rows)])
     refs = _decode(level, blobs)
     return ObjectRefs(wanted[refs.objects], refs.chunks, refs.fragments)
@@ -133,20 +140,21 @@ def _ids_and_manifests(storage: Storage, level: LevelState, rows: IntArray | Non
     return _check_ids(level, found), blobs
 
 
-def _rows_of(level: LevelState, ids: IntArray, wanted: IntArray) -> IntArray:
+def _rows_of(level: LevelState, ids: IntArray, wanted: IntArray, required: BoolArray) -> tuple[IntArray, IntArray]:
+    """The ids that exist, and their rows in the index."""
     order = np.argsort(ids, kind="stable")
     place = np.searchsorted(ids[order], wanted)
     place = np.minimum(place, max(len(ids) - 1, 0))
     found = ids[order][place] == wanted if len(ids) else np.zeros(len(wanted), dtype=bool)
-    if not found.all():
-        unknown = wanted[~found]
+    unknown = wanted[~found & required]
+    if len(unknown):
         raise ObjectNotFoundError(
             f"the level has no object {unknown[0]}",
             store=level.store,
             got=f"{len(unknown)} unknown of {len(wanted)} ids" if len(unknown) > 1 else None,
             hint=f"it has {len(ids)} ids from {ids.min()} to {ids.max()}" if len(ids) else "it has no objects",
         )
-    return order[place]
+    return wanted[found], order[place][found]
 
 
 def _decode(level: LevelState, blobs: Blobs) -> ManifestTable:
@@ -161,7 +169,9 @@ def _decode(level: LevelState, blobs: Blobs) -> ManifestTable:
     table, errors = decode_manifests(blobs, level.vertices.ndim)
     if errors:
         row = min(errors)
-        raise CorruptionError("an object manifest is corrupt", store=level.store, array=array, cell=row, got=errors[row])
+        raise CorruptionError(
+            "an object manifest is corrupt", store=level.store, array=array, cell=row, got=errors[row]
+        )
     return table
 
 

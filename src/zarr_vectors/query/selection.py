@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors.exceptions import AttributeNotFoundError
+from zarr_vectors.exceptions import AttributeNotFoundError, InputError
 from zarr_vectors.geometry import as_ids
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.typing import IntArray
@@ -25,12 +25,14 @@ class Selection:
         box: Rows inside this closed box; None for everywhere.
         object_ids: Rows of these objects, in this order; None for all rows.
         group_ids: Rows of the objects of these groups, after those of ``object_ids``.
+        chunks: ``(n, K)`` rows of these chunks; None for all.
         attributes: Names of the vertex attributes to bring along; None for all.
     """
 
     box: ClosedBox | None = None
     object_ids: IntArray | None = None
     group_ids: IntArray | None = None
+    chunks: IntArray | None = None
     attributes: tuple[str, ...] | None = None
 
     @classmethod
@@ -41,6 +43,7 @@ class Selection:
         bbox: Any = None,
         object_ids: Any = None,
         group_ids: Any = None,
+        chunks: Any = None,
         attributes: Sequence[str] | str | None = None,
     ) -> Selection:
         """Check what a user gave.
@@ -53,6 +56,7 @@ class Selection:
             box=None if bbox is None else ClosedBox.from_user(bbox, axes),
             object_ids=None if object_ids is None else as_ids("object_ids", np.atleast_1d(object_ids)),
             group_ids=None if group_ids is None else as_ids("group_ids", np.atleast_1d(group_ids)),
+            chunks=None if chunks is None else _as_chunks(chunks),
             attributes=None if names is None else tuple(names),
         )
 
@@ -64,7 +68,16 @@ class Selection:
     @property
     def is_everything(self) -> bool:
         """Whether no row is left out."""
-        return self.box is None and not self.by_object
+        return self.box is None and self.chunks is None and not self.by_object
+
+
+def _as_chunks(value: Any) -> IntArray:
+    chunks = np.asarray(value)
+    if chunks.size == 0:
+        return np.zeros((0, 0), dtype=np.int64)
+    if chunks.ndim != 2 or chunks.dtype.kind not in "iu":
+        raise InputError("chunks must be a list of chunk coordinates", got=repr(value))
+    return chunks.astype(np.int64)
 
 
 def choose_names(wanted: Sequence[str] | None, known: Sequence[str], *, store: str | None = None) -> list[str]:

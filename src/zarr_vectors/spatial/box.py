@@ -61,9 +61,7 @@ class ClosedBox:
         inverted = np.flatnonzero(low > high)
         if len(inverted):
             axis = int(inverted[0])
-            raise InputError(
-                f"bbox is inverted on axis {names[axis]!r}", got=f"lo {low[axis]} above hi {high[axis]}"
-            )
+            raise InputError(f"bbox is inverted on axis {names[axis]!r}", got=f"lo {low[axis]} above hi {high[axis]}")
         return cls(low, high)
 
     def clip_grid(self, grid: Grid, chunk_shape: Sequence[float] | FloatArray, slack: FloatArray) -> Grid | None:

@@ -74,9 +74,7 @@ class Layout:
             )
         return ResolvedLayout(chunk, bins, grid, self._shards(grid, chunk, sample, rows), self.compressor)
 
-    def _shards(
-        self, grid: Grid, chunk: tuple[float, ...], sample: AnyArray, rows: int
-    ) -> tuple[int, ...] | None:
+    def _shards(self, grid: Grid, chunk: tuple[float, ...], sample: AnyArray, rows: int) -> tuple[int, ...] | None:
         if self.shard_shape is None:
             return None
         if self.shard_shape == "auto":
@@ -119,7 +117,7 @@ class ResolvedLayout:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def check_edges(name: str, value: Any, ndim: int) -> tuple[float, ...]:
@@ -157,7 +155,7 @@ def choose_chunk_shape(
     extent = hi - lo
     longest = float(extent.max()) or 1.0
     if rows <= 1.5 * TARGET_CHUNK_ROWS or not len(sample):
-        return _whole(extent, lo)
+        return _whole(extent)
     step = max(1, len(sample) // _SAMPLE_ROWS)
     points = sample[::step]
     edge = _nice(longest, up=True)
@@ -175,10 +173,16 @@ def choose_chunk_shape(
 
 def _typical_rows(points: AnyArray, shape: tuple[float, ...], grid: Grid, rows: int) -> float:
     """Expected number of other vertices in the chunk of a vertex drawn at random, from a sample."""
-    coords = chunk_coords(points, shape) - np.asarray(grid.origin)
-    counts = np.unique(np.ravel_multi_index(tuple(np.clip(coords, 0, np.asarray(grid.shape) - 1).T), grid.shape), return_counts=True)[1]
-    pairs = float((counts.astype(np.float64) * (counts - 1)).sum())
+    counts = _cell_counts(points, shape, grid).astype(np.float64)
+    pairs = float((counts * (counts - 1)).sum())
     return rows * pairs / max(1.0, float(len(points)) * (len(points) - 1))
+
+
+def _cell_counts(points: AnyArray, shape: tuple[float, ...], grid: Grid) -> IntArray:
+    """Points in each occupied cell."""
+    coords = chunk_coords(points, shape) - np.asarray(grid.origin)
+    inside = np.clip(coords, 0, np.asarray(grid.shape) - 1)
+    return np.unique(np.ravel_multi_index(tuple(inside.T), grid.shape), return_counts=True)[1]
 
 
 def choose_shard_shape(
@@ -191,7 +195,7 @@ def choose_shard_shape(
     occupied = 1
     if len(sample):
         points = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
-        occupied = len(np.unique(chunk_coords(points, chunk_shape), axis=0))
+        occupied = len(_cell_counts(points, chunk_shape, grid))
     density = min(1.0, occupied / grid.cells)
     per_cell = max(1.0, rows / max(1, occupied))
     cells = TARGET_SHARD_BYTES / (row_bytes * per_cell * max(density, 1 / grid.cells))
@@ -205,7 +209,7 @@ def choose_shard_shape(
     return tuple(shape)
 
 
-def _whole(extent: FloatArray, lo: FloatArray) -> tuple[float, ...]:
+def _whole(extent: FloatArray) -> tuple[float, ...]:
     """A chunk that is about as large as everything."""
     return tuple(_edge_for(side, float(extent.max()) or 1.0) for side in extent)
 

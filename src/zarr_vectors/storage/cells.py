@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from zarr_vectors.encoding.blobs import Blobs, Buffer, offsets_of
+from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, unframe, vlen_frame
 from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, encode_shard, index_size
 from zarr_vectors.exceptions import CorruptionError, MetadataError
@@ -110,6 +109,10 @@ class CellArray:
             )
         return coords
 
+    def has_all_of(self, other: CellArray) -> bool:
+        """Whether every cell that is present in another array is present here, told by the presence lists alone."""
+        return self.keys is not None and other.keys is not None and self.keys >= other.keys
+
     def has(self, coords: IntArray) -> BoolArray:
         """``(n,)`` whether each cell is present."""
         if self.keys is None:
@@ -138,9 +141,7 @@ class CellArray:
         """Path of a stored object."""
         return f"{self.path}/{self.document.chunk_path(index)}"
 
-    def encode(
-        self, coords: IntArray, cells: Blobs, kept: CellRead | None = None
-    ) -> Iterator[tuple[str, Buffer]]:
+    def encode(self, coords: IntArray, cells: Blobs, kept: CellRead | None = None) -> Iterator[tuple[str, Buffer]]:
         """The stored objects of these cells, which must be all cells of every object they touch.
 
         Args:
@@ -168,9 +169,7 @@ class CellArray:
             else:
                 sharding = self.document.sharding
                 assert sharding is not None
-                data = encode_shard(
-                    encoded.take(members), number[members], self.block, crc32c=sharding.index_crc32c
-                )
+                data = encode_shard(encoded.take(members), number[members], self.block, crc32c=sharding.index_crc32c)
             yield self.object_path(row), data
 
     def _as_chunk(self, number: IntArray, cells: Blobs) -> AnyArray:
@@ -273,10 +272,10 @@ class _Plan:
             entry = indexes[path][self.number[members]]
             missing = entry[:, 1] == MISSING
             self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
-            members, entry = members[~missing], entry[~missing].astype(np.int64)
-            for part, start, end in _coalesce(entry, gap):
+            stored, ranges = members[~missing], entry[~missing].astype(np.int64)
+            for part, start, end in _coalesce(ranges, gap):
                 self.requests.append(Get(path, start, end - start))
-                self._pieces.append((members[part], entry[part, 0] - start, entry[part, 1]))
+                self._pieces.append((stored[part], ranges[part, 0] - start, ranges[part, 1]))
 
     def collect(self, found: dict[Get, bytes | None], decode: bool) -> CellRead:
         """Decode what the round brought."""
@@ -295,13 +294,12 @@ class _Plan:
         sizes = np.zeros(len(self.coords), dtype=np.int64)
         buffers: list[bytes] = []
         base = 0
-        for get, (members, offset, size) in zip(self.requests, self._pieces, strict=True):
+        for get, (members, offset, stated) in zip(self.requests, self._pieces, strict=True):
             data = found[get]
             if data is None:
                 self.errors.update(dict.fromkeys(members.tolist(), _ABSENT))
                 continue
-            if not self.by_ranges:
-                size = np.full(len(members), len(data), dtype=np.int64)
+            size = stated if self.by_ranges else np.full(len(members), len(data), dtype=np.int64)
             short = offset + size > len(data)
             self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
             starts[members] = np.where(short, 0, base + offset)

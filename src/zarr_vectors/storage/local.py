@@ -88,7 +88,7 @@ class LocalBackend:
             handle = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             view = memoryview(data)
-            while len(view):
+            while view:
                 view = view[os.write(handle, view) :]
         finally:
             os.close(handle)

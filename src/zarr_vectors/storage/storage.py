@@ -244,11 +244,12 @@ class Storage:
 
     def _publish(self, record: _Record, new_root: bytes) -> None:
         """Move staged objects into place. Every step may be repeated after a crash."""
+        # Deletes first: a folder of the old content may stand where a file of the new one goes.
+        for path in record.deletes:
+            self.backend.delete(path)
         for path in record.puts - {ROOT}:
             if self.backend.exists(record.staged(path)):
                 self.backend.move(record.staged(path), path)
-        for path in record.deletes:
-            self.backend.delete(path)
         self.backend.replace(ROOT, new_root)
         self._record = None
         self.backend.delete_prefix(STAGE)

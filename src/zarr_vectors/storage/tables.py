@@ -88,9 +88,11 @@ class TableArray:
         if rows is None:
             return whole.take(np.arange(self.rows)) if self.is_vlen else whole[: self.rows]
         place = np.searchsorted(np.asarray(chunks), np.asarray(rows) // self.chunk_rows)
-        return whole.take(place * self.chunk_rows + np.asarray(rows) % self.chunk_rows) if self.is_vlen else whole[
-            place * self.chunk_rows + np.asarray(rows) % self.chunk_rows
-        ]
+        return (
+            whole.take(place * self.chunk_rows + np.asarray(rows) % self.chunk_rows)
+            if self.is_vlen
+            else whole[place * self.chunk_rows + np.asarray(rows) % self.chunk_rows]
+        )
 
     def _decode_chunk(self, chunk: int, data: bytes | None) -> Any:
         if data is None:
@@ -123,7 +125,11 @@ class TableArray:
             raise self._corrupt(chunk, "the chunk is gone")
         if self.is_vlen:
             return Blobs.from_list([b""] * self.chunk_rows)
-        return np.full(self.document.chunk_shape, fill_value_of(self.document))
+        return self._blank()
+
+    def _blank(self) -> AnyArray:
+        """A chunk of fill values."""
+        return np.full(self.document.chunk_shape, fill_value_of(self.document), numpy_dtype(self.document.data_type))
 
     def _split_items(self, chunk: int, raw: memoryview) -> Blobs:
         """The items of a vlen-bytes chunk: u32 count, then u32 size and payload of each."""
@@ -142,9 +148,7 @@ class TableArray:
         return Blobs(raw, starts, sizes)
 
     def _corrupt(self, chunk: int, what: str) -> CorruptionError:
-        return CorruptionError(
-            "a table chunk cannot be read", store=self.store, array=self.path, cell=chunk, got=what
-        )
+        return CorruptionError("a table chunk cannot be read", store=self.store, array=self.path, cell=chunk, got=what)
 
     def encode(self, rows: Any) -> Iterator[tuple[str, Buffer]]:
         """Every stored chunk of the table; ``rows`` is an array, or ``Blobs`` for byte strings."""
@@ -155,7 +159,7 @@ class TableArray:
                 raw = _join_items(rows.take(np.arange(start, end)), self.chunk_rows)
                 values: AnyArray | None = None
             else:
-                values = np.full(self.document.chunk_shape, fill_value_of(self.document))
+                values = self._blank()
                 values[: end - start] = rows[start:end]
                 raw = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
             if codec is not None:

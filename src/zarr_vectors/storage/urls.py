@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from zarr.abc.store import Store
-from zarr.storage import MemoryStore
+from zarr.storage import LocalStore, MemoryStore
 
 from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError
-from zarr_vectors.storage.backend import Backend
+from zarr_vectors.storage.backend import Backend, StorageBackend
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
 
-__all__ = ["StoreLike", "detect_scheme", "open_backend", "store_name"]
+__all__ = ["StoreLike", "detect_scheme", "open_backend", "store_name", "zarr_store_of"]
 
 StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend"
 """A path, a URL, an open zarr store, or a backend."""
@@ -49,6 +49,9 @@ def open_backend(
         MissingDependencyError: The scheme needs obstore, which is not installed.
     """
     options = dict(storage_options or {})
+    if isinstance(target, LocalStore):
+        _refuse_options(options, "an open zarr store")
+        return LocalBackend(target.root, read_only=read_only or target.read_only)
     if isinstance(target, Store):
         _refuse_options(options, "an open zarr store")
         return ZarrBackend(target, read_only=read_only)
@@ -74,6 +77,15 @@ def open_backend(
         got=text,
         hint="use a path, file://, memory://, s3://, gs://, az://, http(s)://, or pass an open zarr store",
     )
+
+
+def zarr_store_of(backend: StorageBackend) -> Store:
+    """A backend as a zarr store, for what only zarr-python does."""
+    if isinstance(backend, ZarrBackend):
+        return backend.store
+    if isinstance(backend, LocalBackend):
+        return LocalStore(backend.root, read_only=backend.read_only)
+    raise InputError("this backend has no zarr store", got=type(backend).__name__)
 
 
 def store_name(url: str) -> str:

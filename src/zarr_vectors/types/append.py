@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -12,17 +11,15 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec, with_presence
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.encoding.blobs import Blobs, offsets_of
 from zarr_vectors.encoding.codecs import vlen_frame
-from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments, encode_fragments, encode_ranges
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.spatial.grid import Grid, bin_numbers, format_keys
-from zarr_vectors.spatial.partition import stable_order
+from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_tables import TableMerge
-from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, rows_as_cells, sort_table
+from zarr_vectors.types.cell_merge import CellMerge, recode
+from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, sort_table
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.report import WriteReport
@@ -47,7 +44,7 @@ def append_rows(
         recoded: Attributes whose stored type must widen, with their new type.
     """
     bounds = _new_bounds(root, intake)
-    plan = _plan(root, level, intake, bounds, recoded)
+    plan = _plan(root, level, intake, recoded)
     work = _Append(storage, root, level, intake, options, merge, bounds, plan, dict(recoded))
     storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes()))
     return work.report()
@@ -78,7 +75,6 @@ def _plan(
     root: RootState,
     level: LevelState,
     intake: Intake,
-    bounds: tuple[FloatArray, FloatArray],
     recoded: Mapping[str, ColumnSpec],
 ) -> CellPlan:
     needed = level.vertices.grid
@@ -148,7 +144,7 @@ class _Append:
         old = self.level.vertices.has(part.coords)
         first = np.zeros(len(part.coords), dtype=np.int64)
         if old.any():
-            cells = _CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
+            cells = CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
             fresh, first = cells.merge(self._read_old(part.coords[old]))
         note(self.tally, part.coords, part.owners, part.per_cell, first)
         for name, array in self.plan.arrays.items():
@@ -188,7 +184,7 @@ class _Append:
         (read,) = read_cells(self.storage, [(old, beside)], decode=recoding)
         read.check()
         if recoding:
-            cells = _recode(read.cells, self.level.vertex_columns[name.partition("/")[2]], array)
+            cells = recode(read.cells, self.level.vertex_columns[name.partition("/")[2]], array)
             read = CellRead(array, beside, array.codec.encode(vlen_frame(cells)) if array.codec else cells)
         return read
 
@@ -205,7 +201,7 @@ class _Append:
         ends = np.flatnonzero((index[1:] != index[:-1]).any(axis=1)) + 1 if len(index) else np.zeros(0, dtype=np.int64)
         for part in np.split(coords, ends):
             (read,) = read_cells(self.storage, [(old, part)])
-            cells = _recode(read.check().cells, self.level.vertex_columns[name.partition("/")[2]], array)
+            cells = recode(read.check().cells, self.level.vertex_columns[name.partition("/")[2]], array)
             yield from array.encode(part, cells)
 
     def copies(self) -> Iterator[tuple[str, str]]:
@@ -264,158 +260,6 @@ class _Append:
             shard_shape=self.plan.vertices.block if self.plan.vertices.document.is_sharded else None,
             bins_per_chunk=self.plan.bins,
         )
-
-
-@dataclass
-class _CellMerge:
-    """Old and new rows of some cells."""
-
-    plan: CellPlan
-    level: LevelState
-    part: SortedRows
-    fresh: dict[str, Blobs]
-    old: AnyArray
-    recoded: Mapping[str, ColumnSpec]
-
-    def merge(self, reads: Mapping[str, CellRead]) -> tuple[dict[str, Blobs], IntArray]:
-        """Payloads of every array, and the number of the first new fragment of each cell."""
-        payloads = {name: self._recoded(name, read.cells) for name, read in reads.items()}
-        row_bytes = self.plan.dtype.itemsize * self.part.table.positions.shape[1]
-        old_rows = np.zeros(len(self.part.coords), dtype=np.int64)
-        old_rows[self.old] = payloads[constants.VERTICES].sizes // row_bytes
-        table, errors = decode_fragments(payloads[constants.VERTEX_FRAGMENTS])
-        if errors:
-            raise CorruptionError(
-                "a fragment index is corrupt",
-                store=self.level.store,
-                array=f"{self.level.number}/{constants.VERTEX_FRAGMENTS}",
-                cell=format_keys(self.part.coords[self.old][[min(errors)]])[0],
-                got=errors[min(errors)],
-            )
-        self._check_widths(payloads, old_rows)
-        if not self.plan.has_objects:
-            return self._resorted(payloads, table, old_rows), np.zeros(len(old_rows), dtype=np.int64)
-        joined = {
-            name: self._joined(payloads[name], self.fresh[name])
-            for name in payloads
-            if name != constants.VERTEX_FRAGMENTS
-        }
-        fragments, first = self._appended_fragments(table, payloads[constants.VERTEX_FRAGMENTS], old_rows)
-        return {**joined, constants.VERTEX_FRAGMENTS: fragments}, first
-
-    def _recoded(self, name: str, cells: Blobs) -> Blobs:
-        attribute = name.partition("/")[2]
-        if name.startswith(constants.VERTEX_ATTRIBUTES) and attribute in self.recoded:
-            return _recode(cells, self.level.vertex_columns[attribute], self.plan.arrays[name])
-        return cells
-
-    def _check_widths(self, payloads: Mapping[str, Blobs], old_rows: IntArray) -> None:
-        rows = old_rows[self.old]
-        for name, spec in self.plan.columns.items():
-            path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
-            wrong = np.flatnonzero(payloads[path].sizes != rows * spec.row_bytes)
-            if len(wrong):
-                raise CorruptionError(
-                    "an attribute's cell does not have one value per vertex",
-                    store=self.level.store,
-                    array=f"{self.level.number}/{path}",
-                    cell=format_keys(self.part.coords[self.old][wrong[:1]])[0],
-                    expected=f"{rows[wrong[0]]} rows of {spec.row_bytes} bytes",
-                    got=f"{payloads[path].sizes[wrong[0]]} bytes",
-                )
-
-    def _joined(self, old: Blobs, new: Blobs) -> Blobs:
-        """Each cell's old payload and then its new one."""
-        sizes = new.sizes.copy()
-        sizes[self.old] += old.sizes
-        place = np.cumsum(self.old) - 1
-        before, after = old.views(), new.views()
-        pieces: list[Any] = []
-        for cell, is_old in enumerate(self.old.tolist()):
-            if is_old:
-                pieces.append(before[place[cell]])
-            pieces.append(after[cell])
-        return Blobs.packed(b"".join(pieces), sizes)
-
-    def _appended_fragments(
-        self, table: FragmentTable, blobs: Blobs, old_rows: IntArray
-    ) -> tuple[Blobs, IntArray]:
-        """Old fragments keep their numbers; new ones follow."""
-        part = self.part
-        first = np.zeros(len(part.coords), dtype=np.int64)
-        first[self.old] = table.per_cell
-        starts = offsets_of(part.counts)[:-1] - np.repeat(offsets_of(part.cell_rows)[:-1], part.per_cell)
-        starts = starts + np.repeat(old_rows, part.per_cell)
-        per_cell = first + part.per_cell
-        cell = np.concatenate([np.flatnonzero(self.old)[table.cell_of], np.repeat(np.arange(len(first)), part.per_cell)])
-        order = np.argsort(cell, kind="stable")
-        all_starts = np.concatenate([table.starts, starts])[order]
-        all_counts = np.concatenate([table.counts, part.counts])[order]
-        encoded = encode_ranges(per_cell, np.maximum(all_starts, 0), all_counts)
-        mixed = np.unique(np.flatnonzero(self.old)[table.cell_of[table.starts < 0]])
-        if not len(mixed):
-            return encoded, first
-        items: list[Any] = list(encoded.views())
-        ends = offsets_of(per_cell)
-        lists = np.split(table.rows(np.flatnonzero(table.starts < 0)), np.cumsum(table.counts[table.starts < 0])[:-1])
-        listed = iter(lists)
-        for number in mixed.tolist():
-            span = range(int(ends[number]), int(ends[number + 1]))
-            items[number] = encode_fragments(
-                [
-                    (int(all_starts[i]), int(all_counts[i])) if all_starts[i] >= 0 else next(listed)
-                    for i in span
-                ]
-            )
-        return Blobs.from_list(items), first
-
-    def _resorted(self, payloads: Mapping[str, Blobs], table: FragmentTable, old_rows: IntArray) -> dict[str, Blobs]:
-        """Without objects fragments are bins or whole cells: all rows are sorted into them anew."""
-        part, plan = self.part, self.plan
-        old_cells = np.flatnonzero(self.old)
-        base = offsets_of(old_rows[self.old])[:-1][table.cell_of]
-        rows = table.rows() + np.repeat(base, table.counts)
-        cell = np.concatenate(
-            [
-                np.repeat(old_cells[table.cell_of], table.counts),
-                np.repeat(np.arange(len(part.coords)), part.cell_rows),
-            ]
-        )
-        total_old = int(old_rows.sum())
-        source = np.concatenate([rows, total_old + np.arange(len(part.table))])
-        bins = int(np.prod(plan.bins))
-        positions = _stack(payloads[constants.VERTICES], self.fresh[constants.VERTICES], plan.dtype, part)
-        number = np.zeros(len(source), dtype=np.int64)
-        if bins > 1:
-            number = bin_numbers(positions[source], plan.chunk_shape, plan.bin_shape, plan.bins)
-        order = stable_order([cell, number])
-        source = source[order]
-        cell_rows = np.bincount(cell, minlength=len(part.coords)).astype(np.int64)
-        counts = np.bincount(cell * bins + number, minlength=bins * len(part.coords)).astype(np.int64)
-        per_cell = np.full(len(part.coords), bins, dtype=np.int64)
-        starts = offsets_of(counts)[:-1] - np.repeat(offsets_of(cell_rows)[:-1], per_cell)
-        merged = {constants.VERTEX_FRAGMENTS: encode_ranges(per_cell, starts, counts)}
-        for name in payloads:
-            if name != constants.VERTEX_FRAGMENTS:
-                fresh = self.fresh[name]
-                width = int(fresh.total // max(1, len(part.table)))
-                both = np.concatenate([payloads[name].to_array(), fresh.to_array()])
-                values = both.reshape(-1, width)[source]
-                merged[name] = rows_as_cells(values, cell_rows)
-        return merged
-
-
-def _stack(old: Blobs, new: Blobs, dtype: np.dtype[Any], part: SortedRows) -> AnyArray:
-    ndim = part.table.positions.shape[1]
-    both: AnyArray = np.concatenate([old.to_array(), new.to_array()]).view(dtype)
-    return both.reshape(-1, ndim)
-
-
-def _recode(cells: Blobs, spec: ColumnSpec, array: CellArray) -> Blobs:
-    """Cells of one stored type as another."""
-    target = np.dtype(array.document.attributes["dtype"])
-    values = np.frombuffer(cells.joined(), dtype=spec.dtype).astype(target)
-    return Blobs.packed(values.view(np.uint8), cells.sizes // spec.dtype.itemsize * target.itemsize)
 
 
 def _renamed(old: CellArray, new: CellArray) -> Iterable[tuple[str, str]]:

@@ -54,8 +54,8 @@ class TableMerge:
 
     @property
     def group_count(self) -> int:
-        """Group ids from 0."""
-        return max(self.tables.groups, default=-1) + 1
+        """Groups that have members."""
+        return sum(len(members) > 0 for members in self.tables.groups.values())
 
     def names(self, level: LevelState) -> list[str]:
         """Names below the level of every table."""
@@ -116,7 +116,9 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
         )
     useless = [name for name in options.fill if name not in stored]
     if useless:
-        raise InputError(f"fill names an attribute that the level does not have: {useless[0]!r}", expected=sorted(stored))
+        raise InputError(
+            f"fill names an attribute that the level does not have: {useless[0]!r}", expected=sorted(stored)
+        )
     columns: dict[str, ColumnSpec] = {}
     lookups: dict[str, AnyArray] = {}
     recoded: dict[str, ColumnSpec] = {}
@@ -150,7 +152,9 @@ def _filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArr
         try:
             value = np.broadcast_to(np.asarray(fill[name]).astype(old.dtype, casting="unsafe"), old.row_shape)
         except (TypeError, ValueError) as error:
-            raise InputError(f"fill for {name!r} does not fit", expected=str(old.dtype), got=repr(fill[name])) from error
+            raise InputError(
+                f"fill for {name!r} does not fit", expected=str(old.dtype), got=repr(fill[name])
+            ) from error
         if not same_values(value.astype(object), np.broadcast_to(np.asarray(fill[name], dtype=object), old.row_shape)):
             raise InputError(f"fill for {name!r} does not fit", expected=str(old.dtype), got=repr(fill[name]))
         return np.asarray(value), old
@@ -237,9 +241,7 @@ def merge_object_tables(
     groups, group_attributes = _merge_groups(old, fresh)
     tables = ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=group_attributes)
     check_tables(tables)
-    return TableMerge(
-        level.number, tables, manifests, len(old.ids), len(added), int(known.sum()), assigned, compressor
-    )
+    return TableMerge(level.number, tables, manifests, len(old.ids), len(added), int(known.sum()), assigned, compressor)
 
 
 def _refuse_unknown(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
@@ -277,8 +279,10 @@ def _append_rows(
 
 def _missing_rows(name: str, old: Column, count: int, fill: Mapping[str, Any]) -> Column:
     if name in fill:
-        return Categorical.from_values([fill[name]] * count) if isinstance(old, Categorical) else np.full(
-            (count, *old.shape[1:]), fill[name]
+        return (
+            Categorical.from_values([fill[name]] * count)
+            if isinstance(old, Categorical)
+            else np.full((count, *old.shape[1:]), fill[name])
         )
     if isinstance(old, Categorical):
         return Categorical(np.full(count, -1), ())
@@ -308,7 +312,7 @@ def _merge_groups(old: LevelTables, fresh: ObjectTables) -> tuple[dict[int, IntA
             raise InputError(
                 f"the new groups have no group attribute {name!r}", expected=f"a value for each of {count} groups"
             )
-        attributes[name] = column if count == len(column) or new is None else concatenate_columns(
-            [column, new[len(column) : count]]
+        attributes[name] = (
+            column if count == len(column) or new is None else concatenate_columns([column, new[len(column) : count]])
         )
     return groups, attributes

@@ -12,10 +12,10 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec, cell_array_document, dtype_name, group_document, with_presence
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document, new_root_document
 from zarr_vectors.encoding.compression import cell_codecs
-from zarr_vectors.exceptions import InputError
+from zarr_vectors.encoding.manifests import encode_manifests
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
-from zarr_vectors.spatial.layout import Layout, ResolvedLayout
+from zarr_vectors.spatial.layout import ResolvedLayout
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.encode import CellPlan, Tally, encode_table
@@ -25,8 +25,6 @@ from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of,
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import FloatArray, IntArray, JsonObject
-from zarr_vectors.encoding.manifests import encode_manifests
-from zarr_vectors.query.rows import EVERY_FRAGMENT_OWNED
 
 __all__ = ["cell_plan", "family_groups", "presence_puts", "write_new"]
 
@@ -80,7 +78,7 @@ def cell_plan(
         arrays[path] = array(path, {"zv_array": "attribute", "name": name, **spec.attributes()})
     if has_objects:
         said = {"zv_array": "fragment_attribute", "name": "object_id", "dtype": "int64", "row_shape": []}
-        arrays[constants.FRAGMENT_OWNER] = array(constants.FRAGMENT_OWNER, {**said, EVERY_FRAGMENT_OWNED: True})
+        arrays[constants.FRAGMENT_OWNER] = array(constants.FRAGMENT_OWNER, said)
     return CellPlan(
         arrays=arrays,
         chunk_shape=layout.chunk_shape,
@@ -169,7 +167,8 @@ class _NewStore:
         }
         if self.options.crs is not None:
             facts["crs"] = self.options.crs
-        if self.layout.bin_shape is not None:
+        # With objects, fragments follow objects; a stated bin would make other readers take them for bins.
+        if self.layout.bin_shape is not None and not self.intake.has_objects:
             facts["base_bin_shape"] = list(self.layout.bin_shape)
         facts |= {
             "links_convention": self.kind.links_convention,
@@ -190,10 +189,10 @@ class _NewStore:
             total_vertices=self.tally.rows,
             chunk_count=self.chunks,
             object_count=len(self.intake.tables.ids) if self.intake.has_objects else 0,
-            group_count=max(self.intake.tables.groups, default=-1) + 1,
+            group_count=len(self.intake.tables.groups),
             dropped=self.intake.dropped,
             bounds=(tuple(lo.tolist()), tuple(hi.tolist())),
             chunk_shape=self.layout.chunk_shape,
             shard_shape=self.layout.shard_shape,
-            bins_per_chunk=self.layout.bins,
+            bins_per_chunk=(1,) * len(self.layout.bins) if self.intake.has_objects else self.layout.bins,
         )

@@ -218,9 +218,7 @@ def encode_sorted(plan: CellPlan, part: SortedRows, tally: Tally) -> Iterator[Pu
         yield from plan.arrays[name].encode(part.coords, cells)
 
 
-def note(
-    tally: Tally, coords: IntArray, owners: IntArray | None, per_cell: IntArray, first_number: IntArray
-) -> None:
+def note(tally: Tally, coords: IntArray, owners: IntArray | None, per_cell: IntArray, first_number: IntArray) -> None:
     """Remember cells, and who owns which of their fragments."""
     tally.coords.append(coords)
     if owners is not None:

@@ -92,7 +92,7 @@ class MemoryIntake:
     dropped: int = 0
     lookups: Mapping[str, AnyArray] = field(default_factory=dict)
 
-    def blocks(self, plan: CellPlan) -> Iterator[RowTable]:
+    def blocks(self, plan: CellPlan) -> Iterator[RowTable]:  # noqa: ARG002 (one table suits every plan)
         """The rows, as one table."""
         yield self.table
 
@@ -145,7 +145,7 @@ def apply_lookup(column: AnyArray, lookup: AnyArray | None, spec: ColumnSpec) ->
     return (column if lookup is None else lookup[column.astype(np.int64)]).astype(spec.dtype, copy=False)
 
 
-def check_points(points: Any, options: WriteOptions) -> Points:
+def check_points(points: Any) -> Points:
     """Refuse what cannot be written.
 
     Raises:
@@ -255,7 +255,11 @@ def concatenate_columns(columns: Sequence[Column]) -> Column:
 
 
 def keep_inside(
-    positions: AnyArray, low: FloatArray | None, high: FloatArray | None, bounds: tuple[FloatArray, FloatArray], policy: str
+    positions: AnyArray,
+    low: FloatArray | None,
+    high: FloatArray | None,
+    bounds: tuple[FloatArray, FloatArray],
+    policy: str,
 ) -> BoolArray | None:
     """Which rows lie in the bounds; None for all.
 
@@ -292,7 +296,7 @@ def admit(
     points: Points, options: WriteOptions, limits: Limits, first_row_id: int | None
 ) -> tuple[Points, FloatArray | None, FloatArray | None, int]:
     """Check a value, number its rows, and leave out those that the bounds exclude: value, least, greatest, dropped."""
-    points = with_row_ids(check_points(points, options), first_row_id)
+    points = with_row_ids(check_points(points), first_row_id)
     low, high = measure(points.positions)
     bounds = limits(points.ndim)
     inside = None if bounds is None else keep_inside(points.positions, low, high, bounds, options.out_of_bounds)
@@ -310,7 +314,7 @@ def memory_intake(points: Points, options: WriteOptions, limits: Limits, first_r
         first_row_id: Where row ids continue; None for no row ids.
     """
     points, low, high, dropped = admit(points, options, limits, first_row_id)
-    columns = {name: column_spec(column) for name, column in points.attributes.items()}
+    columns = {name: column_spec(name, column) for name, column in points.attributes.items()}
     axes = as_axes(options.axes if options.axes is not None else points.axes, points.ndim)
     return MemoryIntake(
         table=table_of(points, columns),

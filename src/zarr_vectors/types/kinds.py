@@ -22,8 +22,6 @@ class Kind:
     links_convention: str
 
 
-POINT_CLOUD = Kind(
-    geometry_type=constants.GEOM_POINT_CLOUD, links_convention=constants.LINKS_IMPLICIT_SEQUENTIAL
-)
+POINT_CLOUD = Kind(geometry_type=constants.GEOM_POINT_CLOUD, links_convention=constants.LINKS_IMPLICIT_SEQUENTIAL)
 
 KINDS = {kind.geometry_type: kind for kind in (POINT_CLOUD,)}

@@ -19,7 +19,7 @@ from zarr_vectors.core.documents import (
 )
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.compression import cell_codecs, typed_codecs
-from zarr_vectors.encoding.manifests import ManifestTable, encode_manifests
+from zarr_vectors.encoding.manifests import ManifestTable
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.metadata.array import ArrayDocument
@@ -32,7 +32,6 @@ from zarr_vectors.types.table import check_attribute_name
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
 __all__ = ["ObjectTables", "as_stored_column", "check_tables", "manifests_of", "table_puts"]
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +77,8 @@ def check_tables(tables: ObjectTables) -> None:
 
 def as_stored_column(name: str, column: Column) -> tuple[AnyArray, bool]:
     """The numbers or fixed-width text of a table column, and whether every row has a value."""
+    if isinstance(column, np.ma.MaskedArray):
+        return np.ma.filled(column, absent_value(column.dtype)), False
     if not isinstance(column, Categorical):
         return column, True
     missing = column.codes < 0

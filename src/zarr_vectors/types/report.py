@@ -22,7 +22,7 @@ class WriteReport:
         object_count: Objects that are new.
         extended_objects: Objects that existed and got more rows.
         assigned_ids: ``(first, last)`` of ids that the library gave out, or None.
-        group_count: Groups in the level now, where there are objects.
+        group_count: Groups in the level now.
         dropped: Rows outside the bounds that ``out_of_bounds="ignore"`` left out.
         bounds: The store's bounds now.
         grown_from: The bounds before, where they grew.

@@ -14,7 +14,7 @@ import numpy as np
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Categorical, Column, Points, as_column
+from zarr_vectors.geometry import Categorical, Column, Points
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.types.encode import CellPlan
 from zarr_vectors.types.intake import (
@@ -25,7 +25,6 @@ from zarr_vectors.types.intake import (
     apply_lookup,
     casts_exactly,
     concatenate_columns,
-    distinct,
     memory_intake,
     merge_tables,
     tables_of,
@@ -169,7 +168,7 @@ class _Spill:
         tables = tables_of(points)
         self.tables = tables if self.tables is None else merge_tables([self.tables, tables])
         self.rows += points.vertex_count
-        with open(self.file, "ab") as out:
+        with self.file.open("ab") as out:
             self._pack(points).tofile(out)
         self.options.notify(self.rows, None)
 
@@ -211,13 +210,17 @@ class _Spill:
 
     def finish(self) -> SpillIntake:
         """Ready for the second pass."""
-        assert self.first is not None and self.tables is not None and self.record is not None
+        assert self.first is not None
+        assert self.tables is not None
+        assert self.record is not None
         options, first = self.options, self.first
         columns: dict[str, ColumnSpec] = {}
         lookups: dict[str, AnyArray] = {}
         for number, name in enumerate(self.names):
             if name not in self.categories:
-                columns[name] = ColumnSpec(dtype=self.record[f"a{number}"].base, row_shape=self.record[f"a{number}"].shape)
+                columns[name] = ColumnSpec(
+                    dtype=self.record[f"a{number}"].base, row_shape=self.record[f"a{number}"].shape
+                )
                 continue
             seen = list(self.categories[name])
             final = seen if self.ordered[name] else sorted(seen, key=str)
@@ -297,7 +300,7 @@ class SpillIntake:
                     file.unlink()
 
     def _read(self) -> Iterator[AnyArray]:
-        with open(self.file, "rb") as source:
+        with self.file.open("rb") as source:
             while len(rows := np.fromfile(source, dtype=self.record, count=_READ_ROWS)):
                 yield rows
 
@@ -326,7 +329,7 @@ class SpillIntake:
             ends = np.searchsorted(group[order], np.arange(len(files) + 1))
             for number, file in enumerate(files):
                 if ends[number] < ends[number + 1]:
-                    with open(file, "ab") as out:
+                    with file.open("ab") as out:
                         rows[order[ends[number] : ends[number + 1]]].tofile(out)
         return files
 

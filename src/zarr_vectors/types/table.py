@@ -44,7 +44,7 @@ class RowTable:
 
 
 def check_attribute_name(name: Any, what: str = "attribute") -> None:
-    """Refuse names that cannot be a folder of their own in every store.
+    r"""Refuse names that cannot be a folder of their own in every store.
 
     Raises:
         InputError: The name is empty, not text, contains ``/`` or ``\\``, or is ``.``, ``..`` or ``zarr.json``.
@@ -74,9 +74,16 @@ def check_finite(positions: AnyArray, low: AnyArray, high: AnyArray) -> None:
     )
 
 
-def column_spec(column: Column, unit: str | None = None) -> ColumnSpec:
+def column_spec(name: str, column: Column, unit: str | None = None) -> ColumnSpec:
     """The stored type of a column; codes take the narrowest integers that hold them."""
     if not isinstance(column, Categorical):
+        if isinstance(column, np.ma.MaskedArray):
+            row = int(np.argwhere(np.ma.getmaskarray(column))[0][0])
+            raise InputError(
+                f"attribute {name!r} has a masked value, which {column.dtype} cannot mark as missing",
+                got=f"row {row}",
+                hint="fill it, or convert the attribute to float",
+            )
         return ColumnSpec(dtype=column.dtype, row_shape=column.shape[1:], unit=unit)
     missing = bool(len(column.codes)) and bool((column.codes < 0).any())
     return ColumnSpec(

@@ -100,9 +100,7 @@ def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options
     )
 
 
-def _check_appendable(
-    storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind
-) -> None:
+def _check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
     types = root.metadata.geometry_types
     if types and kind.geometry_type not in types:
         raise ConventionError(
@@ -118,9 +116,7 @@ def _check_appendable(
             "the store has fragment attributes that appended rows would lack", store=storage.url, got=others
         )
     if level.metadata.leading_axes:
-        raise ConventionError(
-            "rows cannot be appended to a store chunked by an attribute", store=storage.url
-        )
+        raise ConventionError("rows cannot be appended to a store chunked by an attribute", store=storage.url)
 
 
 def _match_positions(level: LevelState, intake: Intake, options: WriteOptions) -> None:

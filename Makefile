@@ -1,0 +1,53 @@
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test lint format bench fuzz golden clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+venv: $(INSTALLED) ## Make .venv with the package (editable) and all that development needs
+
+# The stamp is written last, so that an interrupted install is done again from the start.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "zarr_vectors needs Python 3.11 or newer, but '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)"; \
+		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into .venv (the first time takes a minute or two) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## Convert a real LiDAR file to a store, query it, draw it
+	@$(BIN)/python demo/demo.py
+
+test: lint ## Run ruff, mypy and all tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(INSTALLED) ## Run ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Sort imports and format the code
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy side by side
+	$(BIN)/python benchmarks/bench.py
+
+fuzz: $(INSTALLED) ## Run the property tests with many more examples
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) -m hypothesis
+
+golden: $(INSTALLED) ## Make tests/golden anew with zarr-vectors 0.9.2
+	$(BIN)/python scripts/make_golden.py
+
+clean: ## Remove everything that make has made
+	rm -rf .venv .venv-peer demo/out benchmarks/out dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests scripts benchmarks demo -name __pycache__ -type d -prune -exec rm -rf {} +

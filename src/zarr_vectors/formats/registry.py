@@ -1,0 +1,159 @@
+"""Which format a file has, and the way from files to stores and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from zarr_vectors.api.level import ZVLevel
+from zarr_vectors.api.store import ZVStore
+from zarr_vectors.api.write import write
+from zarr_vectors.exceptions import ExportError, IngestError, InputError
+from zarr_vectors.formats.base import ExportContext, Format, ReadOptions
+from zarr_vectors.formats.las import LAS
+from zarr_vectors.formats.npy import NPY, NPZ
+from zarr_vectors.formats.parquet import PARQUET
+from zarr_vectors.formats.ply import PLY
+from zarr_vectors.formats.text import CSV, XYZ
+from zarr_vectors.geometry import Points
+from zarr_vectors.spatial.layout import Layout
+from zarr_vectors.storage.urls import StoreLike
+from zarr_vectors.types.report import WriteReport
+
+__all__ = ["FORMATS", "export", "format_of", "ingest"]
+
+FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ)
+"""Every exchange format; a new one is added here."""
+
+_BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
+_EXPORT_ROWS = 500_000
+
+
+def format_of(path: str | PathLike[str]) -> Format:
+    """The format that a file's suffix names.
+
+    Raises:
+        InputError: The suffix belongs to no known format.
+
+    Example:
+        >>> format_of("scan.LAZ").name
+        'las'
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise InputError(
+            "the file's suffix belongs to no known format",
+            got=repr(suffix) if suffix else f"no suffix in {str(path)!r}",
+            expected=f"one of {' '.join(sorted(_BY_SUFFIX))}",
+        )
+    return _BY_SUFFIX[suffix]
+
+
+def has_format(path: str | PathLike[str]) -> bool:
+    """Whether a file's suffix belongs to a known format.
+
+    Example:
+        >>> has_format("scan.las"), has_format("scan.zarrvectors")
+        (True, False)
+    """
+    return Path(path).suffix.lower() in _BY_SUFFIX
+
+
+def ingest(
+    path: str | PathLike[str],
+    target: StoreLike,
+    *,
+    options: ReadOptions | None = None,
+    mode: str = "create",
+    layout: Layout | None = None,
+    out_of_bounds: str = "raise",
+    extend: bool = False,
+    fill: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> WriteReport:
+    """Read a file, batch by batch, into a store.
+
+    Raises:
+        InputError: The suffix is not known, or a value cannot be written.
+        IngestError: The file is not what its suffix says, is truncated, or is empty.
+    """
+    fmt = format_of(path)
+    file = Path(path)
+    if not file.is_file():
+        raise IngestError("there is no such file", got=str(file))
+    source = fmt.open(file, options or ReadOptions())
+
+    def told(done: int, total: int | None) -> None:
+        if progress is not None:
+            progress(done, source.rows if total is None else total)
+
+    return write(
+        target,
+        source.batches,
+        mode=mode,
+        layout=layout,
+        out_of_bounds=out_of_bounds,
+        axes=source.axes if mode != "append" else None,
+        crs=source.crs,
+        headers=source.headers,
+        extend=extend,
+        fill=fill,
+        dtype=dtype,
+        storage_options=storage_options,
+        progress=told,
+    )
+
+
+def export(
+    source: ZVStore | ZVLevel,
+    path: str | PathLike[str],
+    *,
+    bbox: Any = None,
+    object_ids: Any = None,
+    group_ids: Any = None,
+    attributes: Sequence[str] | None = None,
+    level: int = 0,
+    overwrite: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> int:
+    """Write a selection of a level to a file, batch by batch; the file appears when it is complete.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        InputError: The suffix is not known.
+        ExportError: The file exists, or its format cannot hold the values.
+    """
+    fmt = format_of(path)
+    file = Path(path)
+    if file.exists() and not overwrite:
+        raise ExportError("the file exists", got=str(file), hint="use overwrite=True to replace it")
+    chosen = source[level] if isinstance(source, ZVStore) else source
+    batches = chosen.iter(
+        bbox, object_ids=object_ids, group_ids=group_ids, attributes=attributes, batch_rows=_EXPORT_ROWS
+    )
+    temporary = file.with_name(f".{uuid4().hex[:8]}-{file.name}")
+    try:
+        context = ExportContext(axes=chosen.axes, crs=chosen.crs, headers=chosen.headers, bounds=chosen.bounds)
+        rows = fmt.export(temporary, _counted(batches, progress), context)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def _counted(
+    batches: Iterator[Points], progress: Callable[[int, int | None], None] | None
+) -> Iterator[Points]:
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.vertex_count
+        if progress is not None:
+            progress(done, None)

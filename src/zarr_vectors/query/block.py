@@ -1,0 +1,299 @@
+"""Cells of several arrays of a level, decoded side by side into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.core.state import LevelState
+from zarr_vectors.encoding.blobs import offsets_of
+from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.query.objects import ObjectRefs
+from zarr_vectors.query.values import Rows, find_rows, with_gaps
+from zarr_vectors.spatial.grid import format_keys
+from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+
+__all__ = ["Block"]
+
+_OWNED = constants.FRAGMENT_OWNER
+
+
+class Block:
+    """Cells of several arrays of a level, decoded side by side."""
+
+    def __init__(self, level: LevelState, coords: IntArray, reads: dict[str, CellRead]) -> None:
+        self.level = level
+        self.coords = coords
+        self.reads = reads
+        self.errors: list[CorruptionError] = []
+        self.ndim = len(level.chunk_shape)
+        self.dtype = level.position_dtype
+
+    @classmethod
+    def read(cls, storage: Storage, level: LevelState, coords: IntArray, arrays: dict[str, CellArray]) -> Block:
+        """Read these cells of all arrays, in at most two rounds."""
+        listed = {
+            name: coords if array.has_all_of(level.vertices) else coords[array.has(coords)]
+            for name, array in arrays.items()
+        }
+        reads = read_cells(storage, [(array, listed[name]) for name, array in arrays.items()])
+        return cls(level, coords, dict(zip(arrays, reads, strict=True)))
+
+    def assemble(self, names: Sequence[str], refs: ObjectRefs | None, foreign: ObjectRefs | None) -> Rows:
+        """Gather the rows; cells that cannot be used are left out and named in ``errors``."""
+        rows_per_cell, usable = self._vertex_rows()
+        table = self._fragments(rows_per_cell, usable)
+        columns = {name: self._column(name, rows_per_cell, usable) for name in names}
+        if not usable.all():
+            return self._assemble_usable(usable, names, refs, foreign)
+        positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
+        owners = self._owners(table, foreign, refs)
+        picked, order = self._picked_rows(table, rows_per_cell, refs)
+        if picked is not None:
+            positions = positions[picked]
+            columns = {name: column[picked] for name, column in columns.items()}
+        if owners is not None and table is not None:
+            counts = table.counts if order is None else table.counts[order]
+            owners = np.repeat(owners, counts)
+        return Rows(positions, columns, owners)
+
+    def _assemble_usable(
+        self, usable: BoolArray, names: Sequence[str], refs: ObjectRefs | None, foreign: ObjectRefs | None
+    ) -> Rows:
+        """The same without the cells that cannot be used."""
+        keep = self.coords[usable]
+        reads = {name: _part_of(read, keep) for name, read in self.reads.items()}
+        if refs is not None:
+            known = find_rows(keep, refs.chunks) >= 0
+            refs = ObjectRefs(refs.ids[known], refs.chunks[known], refs.fragments[known])
+        rest = Block(self.level, keep, reads)
+        rows = rest.assemble(names, refs, foreign)
+        self.errors.extend(error for error in rest.errors if str(error) not in set(map(str, self.errors)))
+        return rows
+
+    def _fail(self, name: str, cell: int, got: str) -> None:
+        array = self.reads[name].array
+        self.errors.append(
+            CorruptionError(
+                "a cell cannot be read",
+                store=self.level.store,
+                array=array.path,
+                cell=format_keys(self.coords[cell : cell + 1])[0],
+                got=got,
+                hint="restore it from a copy, or read with strict=False to get what is left",
+            )
+        )
+
+    def _take_errors(self, name: str, usable: BoolArray) -> None:
+        read = self.reads[name]
+        place = find_rows(self.coords, read.coords)
+        for row, what in sorted(read.errors.items()):
+            self._fail(name, int(place[row]), what)
+            usable[place[row]] = False
+
+    def _vertex_rows(self) -> tuple[IntArray, BoolArray]:
+        usable = np.ones(len(self.coords), dtype=bool)
+        self._take_errors(constants.VERTICES, usable)
+        size = self.ndim * self.dtype.itemsize
+        sizes = self.reads[constants.VERTICES].cells.sizes
+        for cell in np.flatnonzero(sizes % size).tolist():
+            self._fail(constants.VERTICES, cell, f"{sizes[cell]} bytes are not rows of {size} bytes")
+            usable[cell] = False
+        return sizes // size, usable
+
+    def _fragments(self, rows_per_cell: IntArray, usable: BoolArray) -> FragmentTable | None:
+        name = constants.VERTEX_FRAGMENTS
+        if name not in self.reads:
+            return None
+        self._take_errors(name, usable)
+        read = self.reads[name]
+        if len(read.coords) != len(self.coords):
+            for cell in np.flatnonzero(find_rows(read.coords, self.coords) < 0).tolist():
+                self._fail(name, cell, "a chunk with vertices has no fragment index")
+                usable[cell] = False
+            return None
+        table, bad = decode_fragments(read.cells)
+        for cell, what in sorted(bad.items()):
+            if usable[cell]:
+                self._fail(name, cell, what)
+                usable[cell] = False
+        self._check_fragment_rows(table, rows_per_cell, usable)
+        return table
+
+    def _check_fragment_rows(self, table: FragmentTable, rows_per_cell: IntArray, usable: BoolArray) -> None:
+        limit = np.repeat(rows_per_cell, table.per_cell)
+        outside = (table.counts < 0) | ((table.starts >= 0) & (table.starts + table.counts > limit))
+        if len(table.explicit):
+            listed = table.starts < 0
+            limits = np.repeat(limit[listed], table.counts[listed])
+            owner = np.repeat(np.flatnonzero(listed), table.counts[listed])
+            outside[owner[(table.explicit < 0) | (table.explicit >= limits)]] = True
+        for cell in np.unique(table.cell_of[outside]).tolist():
+            if usable[cell]:
+                self._fail(
+                    constants.VERTEX_FRAGMENTS,
+                    cell,
+                    f"a fragment names rows beyond the {rows_per_cell[cell]} of its chunk",
+                )
+                usable[cell] = False
+
+    def _values(self, name: str, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> AnyArray:
+        joined = self.reads[name].cells.joined()
+        return np.frombuffer(joined, dtype=dtype).reshape(-1, *row_shape)
+
+    def _column(self, name: str, rows_per_cell: IntArray, usable: BoolArray) -> Column:
+        if name not in self.level.vertex_columns:
+            return self._chunk_attribute(rows_per_cell)
+        path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
+        spec = self.level.vertex_columns[name]
+        self._take_errors(path, usable)
+        read = self.reads[path]
+        listed = find_rows(read.coords, self.coords)
+        has = listed >= 0
+        channels = self._channels(path, read, rows_per_cell, listed, spec, usable)
+        if not usable.all():
+            return np.zeros(0)
+        row_shape = spec.row_shape if spec.channels == channels else (channels,)
+        values = self._values(path, spec.dtype, row_shape)
+        if not has.all():
+            values = with_gaps(values, spec, rows_per_cell, has)
+        if spec.categories is None:
+            return values
+        return self._categorical(path, values, spec)
+
+    def _chunk_attribute(self, rows_per_cell: IntArray) -> Column:
+        """The attribute that the store is chunked by: all rows of a chunk have the value of its leading coordinate."""
+        values = self.level.metadata.chunk_attribute_values or ()
+        codes = np.repeat(self.coords[:, 0], rows_per_cell)
+        if len(codes) and (int(codes.min()) < 0 or int(codes.max()) >= len(values)):
+            raise CorruptionError(
+                "a chunk has no value of the attribute that the store is chunked by",
+                store=self.level.store,
+                array=self.level.vertices.path,
+                got=f"{len(values)} values, leading coordinate {codes.max()}",
+            )
+        if any(isinstance(value, str) for value in values):
+            return Categorical(codes, values)
+        return np.asarray(values)[codes]
+
+    def _channels(
+        self,
+        path: str,
+        read: CellRead,
+        rows_per_cell: IntArray,
+        listed: IntArray,
+        spec: ColumnSpec,
+        usable: BoolArray,
+    ) -> int:
+        """Elements per row. The cell sizes tell: other writers state a width that is not true."""
+        has = np.flatnonzero((listed >= 0) & usable & (rows_per_cell > 0))
+        if not len(has):
+            return spec.channels
+        sizes, rows = read.cells.sizes[listed[has]], rows_per_cell[has]
+        width = sizes // (rows * spec.dtype.itemsize)
+        exact = width * rows * spec.dtype.itemsize == sizes
+        common = spec.channels if (exact & (width == spec.channels)).any() else int(np.bincount(width).argmax())
+        for cell in has[~(exact & (width == common))].tolist():
+            row = f"{max(common, 1)} {spec.dtype}"
+            self._fail(path, cell, f"{read.cells.sizes[listed[cell]]} bytes for {rows_per_cell[cell]} rows of {row}")
+            usable[cell] = False
+        return max(common, 1)
+
+    def _categorical(self, path: str, values: AnyArray, spec: ColumnSpec) -> Column:
+        codes = np.ma.filled(values, -1) if isinstance(values, np.ma.MaskedArray) else values
+        try:
+            return Categorical(codes, spec.categories or (), spec.ordered)
+        except ValueError as error:
+            raise CorruptionError(
+                "category codes do not fit the categories",
+                store=self.level.store,
+                array=f"{self.level.number}/{path}",
+                got=str(error),
+            ) from error
+
+    def _owners(
+        self, table: FragmentTable | None, foreign: ObjectRefs | None, refs: ObjectRefs | None
+    ) -> IntArray | None:
+        """Owner of each fragment that is read, in reading order."""
+        if refs is not None:
+            inside = find_rows(self.coords, refs.chunks) >= 0
+            return refs.ids[inside]
+        if table is None or not self.level.has_objects:
+            return None
+        if foreign is not None:
+            return self._owners_from_manifests(table, foreign)
+        read = self.reads[_OWNED]
+        owners = np.frombuffer(
+            read.cells.joined(), dtype=self.level.cells[_OWNED].document.attributes.get("dtype", "int64")
+        )
+        counts = read.cells.sizes // owners.dtype.itemsize
+        for row in read.errors:
+            self._fail(_OWNED, int(find_rows(self.coords, read.coords)[row]), read.errors[row])
+        if self.errors or len(counts) != len(table.per_cell) or not np.array_equal(counts, table.per_cell):
+            if not self.errors:
+                self._fail(_OWNED, 0, "the owners do not match the fragments")
+            return np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)
+        return owners.astype(np.int64)
+
+    def _owners_from_manifests(self, table: FragmentTable, refs: ObjectRefs) -> IntArray:
+        owners = np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)
+        cell = find_rows(self.coords, refs.chunks)
+        here = cell >= 0
+        fragment = self._fragment_numbers(table, cell[here], refs.fragments[here])
+        ids = refs.ids[here]
+        owners[fragment] = ids
+        times = np.bincount(fragment, minlength=len(owners))
+        shared = np.flatnonzero(times > 1)
+        if len(shared):
+            different = np.zeros(len(owners), dtype=bool)
+            different[fragment[owners[fragment] != ids]] = True
+            owners[different] = constants.OWNER_SEVERAL
+        return owners
+
+    def _fragment_numbers(self, table: FragmentTable, cell: IntArray, fragment: IntArray) -> IntArray:
+        """Numbers in the table of fragments given by cell and number inside it."""
+        beyond = np.flatnonzero((fragment < 0) | (fragment >= table.per_cell[cell]))
+        if len(beyond):
+            at = int(beyond[0])
+            raise CorruptionError(
+                "a manifest names a fragment that its chunk does not have",
+                store=self.level.store,
+                array=f"{self.level.number}/{constants.OBJECT_MANIFESTS}",
+                cell=format_keys(self.coords[cell[at] : cell[at] + 1])[0],
+                got=f"fragment {fragment[at]} of {table.per_cell[cell[at]]}",
+            )
+        return offsets_of(table.per_cell)[cell] + fragment
+
+    def _picked_rows(
+        self, table: FragmentTable | None, rows_per_cell: IntArray, refs: ObjectRefs | None
+    ) -> tuple[IntArray | None, IntArray | None]:
+        """Row numbers to gather, None for all as they lie; and the fragments they come from, None for all."""
+        if table is None:
+            return None, None
+        if refs is None:
+            if table.tiles(rows_per_cell):
+                return None, None
+            order: IntArray | None = None
+            cell_of = table.cell_of
+        else:
+            cell = find_rows(self.coords, refs.chunks)
+            here = cell >= 0
+            order = self._fragment_numbers(table, cell[here], refs.fragments[here])
+            cell_of = table.cell_of[order]
+        counts = table.counts if order is None else table.counts[order]
+        base = offsets_of(rows_per_cell)[:-1][cell_of]
+        return table.rows(order) + np.repeat(base, counts), order
+
+
+def _part_of(read: CellRead, coords: IntArray) -> CellRead:
+    place = np.flatnonzero(find_rows(coords, read.coords) >= 0)
+    errors = {int(np.searchsorted(place, row)): what for row, what in read.errors.items() if row in set(place.tolist())}
+    return CellRead(read.array, read.coords[place], read.cells.take(place), errors)

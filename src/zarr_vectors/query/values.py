@@ -1,0 +1,77 @@
+"""Rows of a level in memory, and what it takes to line them up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.geometry import Column
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+
+__all__ = ["Rows", "find_rows", "with_gaps"]
+
+
+@dataclass
+class Rows:
+    """Rows of a level.
+
+    Args:
+        positions: ``(N, D)``.
+        columns: Vertex attributes by name, ``N`` rows each.
+        object_ids: ``(N,)`` owner of each row, -1 for none; None where the level has no objects.
+        errors: What could not be read.
+    """
+
+    positions: AnyArray
+    columns: dict[str, Column] = field(default_factory=dict)
+    object_ids: IntArray | None = None
+    errors: list[str] = field(default_factory=list)
+
+    def keep(self, mask: BoolArray) -> Rows:
+        """The rows that a mask leaves."""
+        return Rows(
+            self.positions[mask],
+            {name: column[mask] for name, column in self.columns.items()},
+            None if self.object_ids is None else self.object_ids[mask],
+            self.errors,
+        )
+
+
+def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:
+    """``(n,)`` place of each coordinate in a sorted list of coordinates; -1 where it is not there."""
+    if not len(haystack) or not len(needles):
+        return np.full(len(needles), -1, dtype=np.int64)
+    if len(haystack) == len(needles) and np.array_equal(haystack, needles):
+        return np.arange(len(needles), dtype=np.int64)
+    low = np.minimum(haystack.min(axis=0), needles.min(axis=0))
+    span = tuple((np.maximum(haystack.max(axis=0), needles.max(axis=0)) - low + 1).tolist())
+    if float(np.prod([float(n) for n in span])) < 2**62:
+        keys = np.ravel_multi_index(tuple((haystack - low).T), span)
+        wanted = np.ravel_multi_index(tuple((needles - low).T), span)
+    else:
+        both = np.unique(np.concatenate([haystack, needles]), axis=0, return_inverse=True)[1].ravel()
+        keys, wanted = both[: len(haystack)], both[len(haystack) :]
+    order = np.argsort(keys, kind="stable")
+    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    return np.where(keys[order][place] == wanted, order[place], -1)
+
+
+def with_gaps(values: AnyArray, spec: ColumnSpec, rows_per_cell: IntArray, has: BoolArray) -> AnyArray:
+    """Rows of cells that the attribute has no value for: NaN, NaT, no category, or masked."""
+    present = np.repeat(has, rows_per_cell)
+    shape = (len(present), *values.shape[1:])
+    if spec.categories is not None:
+        filled = np.full(shape, -1, dtype=np.int64)
+        filled[present] = values
+        return filled
+    if values.dtype.kind in "fcmM":
+        missing = np.array("NaT" if values.dtype.kind in "mM" else np.nan, dtype=values.dtype)
+        filled = np.full(shape, missing, dtype=values.dtype)
+        filled[present] = values
+        return filled
+    masked = np.ma.zeros(shape, dtype=values.dtype)
+    masked[present] = values
+    masked[~present] = np.ma.masked
+    return masked

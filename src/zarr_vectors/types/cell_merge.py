@@ -1,0 +1,172 @@
+"""Old and new rows of the same cells, merged array by array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.core.state import LevelState
+from zarr_vectors.encoding.blobs import Blobs, offsets_of
+from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments, encode_fragments, encode_ranges
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.spatial.grid import bin_numbers, format_keys
+from zarr_vectors.spatial.partition import stable_order
+from zarr_vectors.storage.cells import CellArray, CellRead
+from zarr_vectors.types.encode import CellPlan, SortedRows, rows_as_cells
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["CellMerge", "recode"]
+
+
+@dataclass
+class CellMerge:
+    """Old and new rows of some cells."""
+
+    plan: CellPlan
+    level: LevelState
+    part: SortedRows
+    fresh: dict[str, Blobs]
+    old: AnyArray
+    recoded: Mapping[str, ColumnSpec]
+
+    def merge(self, reads: Mapping[str, CellRead]) -> tuple[dict[str, Blobs], IntArray]:
+        """Payloads of every array, and the number of the first new fragment of each cell."""
+        payloads = {name: self._recoded(name, read.cells) for name, read in reads.items()}
+        row_bytes = self.plan.dtype.itemsize * self.part.table.positions.shape[1]
+        old_rows = np.zeros(len(self.part.coords), dtype=np.int64)
+        old_rows[self.old] = payloads[constants.VERTICES].sizes // row_bytes
+        table, errors = decode_fragments(payloads[constants.VERTEX_FRAGMENTS])
+        if errors:
+            raise CorruptionError(
+                "a fragment index is corrupt",
+                store=self.level.store,
+                array=f"{self.level.number}/{constants.VERTEX_FRAGMENTS}",
+                cell=format_keys(self.part.coords[self.old][[min(errors)]])[0],
+                got=errors[min(errors)],
+            )
+        self._check_widths(payloads, old_rows)
+        if not self.plan.has_objects:
+            return self._resorted(payloads, table, old_rows), np.zeros(len(old_rows), dtype=np.int64)
+        joined = {
+            name: self._joined(payloads[name], self.fresh[name])
+            for name in payloads
+            if name != constants.VERTEX_FRAGMENTS
+        }
+        fragments, first = self._appended_fragments(table, old_rows)
+        return {**joined, constants.VERTEX_FRAGMENTS: fragments}, first
+
+    def _recoded(self, name: str, cells: Blobs) -> Blobs:
+        attribute = name.partition("/")[2]
+        if name.startswith(constants.VERTEX_ATTRIBUTES) and attribute in self.recoded:
+            return recode(cells, self.level.vertex_columns[attribute], self.plan.arrays[name])
+        return cells
+
+    def _check_widths(self, payloads: Mapping[str, Blobs], old_rows: IntArray) -> None:
+        rows = old_rows[self.old]
+        for name, spec in self.plan.columns.items():
+            path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
+            wrong = np.flatnonzero(payloads[path].sizes != rows * spec.row_bytes)
+            if len(wrong):
+                raise CorruptionError(
+                    "an attribute's cell does not have one value per vertex",
+                    store=self.level.store,
+                    array=f"{self.level.number}/{path}",
+                    cell=format_keys(self.part.coords[self.old][wrong[:1]])[0],
+                    expected=f"{rows[wrong[0]]} rows of {spec.row_bytes} bytes",
+                    got=f"{payloads[path].sizes[wrong[0]]} bytes",
+                )
+
+    def _joined(self, old: Blobs, new: Blobs) -> Blobs:
+        """Each cell's old payload and then its new one."""
+        sizes = new.sizes.copy()
+        sizes[self.old] += old.sizes
+        place = np.cumsum(self.old) - 1
+        before, after = old.views(), new.views()
+        pieces: list[Any] = []
+        for cell, is_old in enumerate(self.old.tolist()):
+            if is_old:
+                pieces.append(before[place[cell]])
+            pieces.append(after[cell])
+        return Blobs.packed(b"".join(pieces), sizes)
+
+    def _appended_fragments(self, table: FragmentTable, old_rows: IntArray) -> tuple[Blobs, IntArray]:
+        """Old fragments keep their numbers; new ones follow."""
+        part = self.part
+        first = np.zeros(len(part.coords), dtype=np.int64)
+        first[self.old] = table.per_cell
+        starts = offsets_of(part.counts)[:-1] - np.repeat(offsets_of(part.cell_rows)[:-1], part.per_cell)
+        starts = starts + np.repeat(old_rows, part.per_cell)
+        per_cell = first + part.per_cell
+        cell = np.concatenate(
+            [np.flatnonzero(self.old)[table.cell_of], np.repeat(np.arange(len(first)), part.per_cell)]
+        )
+        order = np.argsort(cell, kind="stable")
+        all_starts = np.concatenate([table.starts, starts])[order]
+        all_counts = np.concatenate([table.counts, part.counts])[order]
+        encoded = encode_ranges(per_cell, np.maximum(all_starts, 0), all_counts)
+        mixed = np.unique(np.flatnonzero(self.old)[table.cell_of[table.starts < 0]])
+        if not len(mixed):
+            return encoded, first
+        items: list[Any] = list(encoded.views())
+        ends = offsets_of(per_cell)
+        lists = np.split(table.rows(np.flatnonzero(table.starts < 0)), np.cumsum(table.counts[table.starts < 0])[:-1])
+        listed = iter(lists)
+        for number in mixed.tolist():
+            span = range(int(ends[number]), int(ends[number + 1]))
+            items[number] = encode_fragments(
+                [(int(all_starts[i]), int(all_counts[i])) if all_starts[i] >= 0 else next(listed) for i in span]
+            )
+        return Blobs.from_list(items), first
+
+    def _resorted(self, payloads: Mapping[str, Blobs], table: FragmentTable, old_rows: IntArray) -> dict[str, Blobs]:
+        """Without objects fragments are bins or whole cells: all rows are sorted into them anew."""
+        part, plan = self.part, self.plan
+        old_cells = np.flatnonzero(self.old)
+        base = offsets_of(old_rows[self.old])[:-1][table.cell_of]
+        rows = table.rows() + np.repeat(base, table.counts)
+        cell = np.concatenate(
+            [
+                np.repeat(old_cells[table.cell_of], table.counts),
+                np.repeat(np.arange(len(part.coords)), part.cell_rows),
+            ]
+        )
+        total_old = int(old_rows.sum())
+        source = np.concatenate([rows, total_old + np.arange(len(part.table))])
+        bins = int(np.prod(plan.bins))
+        positions = _stack(payloads[constants.VERTICES], self.fresh[constants.VERTICES], plan.dtype, part)
+        number = np.zeros(len(source), dtype=np.int64)
+        if bins > 1:
+            number = bin_numbers(positions[source], plan.chunk_shape, plan.bin_shape, plan.bins)
+        order = stable_order([cell, number])
+        source = source[order]
+        cell_rows = np.bincount(cell, minlength=len(part.coords)).astype(np.int64)
+        counts = np.bincount(cell * bins + number, minlength=bins * len(part.coords)).astype(np.int64)
+        per_cell = np.full(len(part.coords), bins, dtype=np.int64)
+        starts = offsets_of(counts)[:-1] - np.repeat(offsets_of(cell_rows)[:-1], per_cell)
+        merged = {constants.VERTEX_FRAGMENTS: encode_ranges(per_cell, starts, counts)}
+        for name in payloads:
+            if name != constants.VERTEX_FRAGMENTS:
+                fresh = self.fresh[name]
+                width = int(fresh.total // max(1, len(part.table)))
+                both = np.concatenate([payloads[name].to_array(), fresh.to_array()])
+                values = both.reshape(-1, width)[source]
+                merged[name] = rows_as_cells(values, cell_rows)
+        return merged
+
+
+def _stack(old: Blobs, new: Blobs, dtype: np.dtype[Any], part: SortedRows) -> AnyArray:
+    ndim = part.table.positions.shape[1]
+    both: AnyArray = np.concatenate([old.to_array(), new.to_array()]).view(dtype)
+    return both.reshape(-1, ndim)
+
+
+def recode(cells: Blobs, spec: ColumnSpec, array: CellArray) -> Blobs:
+    """Cells of one stored type as another."""
+    target = np.dtype(array.document.attributes["dtype"])
+    values = np.frombuffer(cells.joined(), dtype=spec.dtype).astype(target)
+    return Blobs.packed(values.view(np.uint8), cells.sizes // spec.dtype.itemsize * target.itemsize)

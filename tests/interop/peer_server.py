@@ -1,0 +1,238 @@
+"""The side of the harness that runs inside the environment of the published package.
+
+Started as ``python -I peer_server.py FOLDER`` it answers one JSON request a line on stdin with one JSON reply a line on
+stdout; arrays travel in ``.npz`` files inside FOLDER. It needs numpy and zarr-vectors 0.9.2 and nothing else, and
+imports 0.9.2 by name at run time, because the same name means this project everywhere else.
+
+The client imports ``pack`` and ``unpack`` from here. A new geometry kind is a new entry of ``VERBS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+__all__ = ["VERBS", "main", "pack", "save_arrays", "unpack"]
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def pack(value: Any, arrays: Arrays | None) -> Any:
+    """Turn a value into what ``json.dumps`` takes.
+
+    Arrays go into ``arrays`` under new names, or inline when it is None; those of objects always go inline.
+
+    Raises:
+        TypeError: The value has no representation.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return pack(np.asarray(value), arrays) if value.dtype.kind in "mMc" else value.item()
+    if isinstance(value, np.ndarray):
+        return _pack_array(value, arrays)
+    if isinstance(value, range):
+        return {"$range": [value.start, value.stop]}
+    if isinstance(value, tuple):
+        return {"$tuple": [pack(item, arrays) for item in value]}
+    if isinstance(value, (list, set, frozenset)):
+        return [pack(item, arrays) for item in value]
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: pack(item, arrays) for key, item in value.items()}
+        return {"$pairs": [[pack(key, arrays), pack(item, arrays)] for key, item in value.items()]}
+    raise TypeError(f"cannot pack a {type(value).__name__}")
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Write an ``.npz`` file."""
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # no name of ours is "allow_pickle"
+
+
+def _pack_array(array: np.ndarray[Any, Any], arrays: Arrays | None) -> Any:
+    if array.dtype.kind == "O":
+        return {"$objects": array.tolist()}
+    if arrays is not None:
+        name = f"a{len(arrays)}"
+        arrays[name] = array
+        return {"$array": name}
+    if array.dtype.kind == "S":
+        data = [item.decode("latin-1") for item in array.ravel().tolist()]
+    elif array.dtype.kind in "mM":
+        data = array.view(np.int64).ravel().tolist()
+    elif array.dtype.kind == "c":
+        data = [[item.real, item.imag] for item in array.ravel().tolist()]
+    else:
+        data = array.ravel().tolist()
+    return {"$inline": {"dtype": array.dtype.str, "shape": list(array.shape), "data": data}}
+
+
+def unpack(tree: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+    """The inverse of ``pack``."""
+    if isinstance(tree, list):
+        return [unpack(item, arrays) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    tag = next(iter(tree), "")
+    if not tag.startswith("$"):
+        return {key: unpack(item, arrays) for key, item in tree.items()}
+    content = tree[tag]
+    if tag == "$tuple":
+        return tuple(unpack(item, arrays) for item in content)
+    if tag == "$pairs":
+        return {unpack(key, arrays): unpack(item, arrays) for key, item in content}
+    if tag == "$range":
+        return range(*content)
+    return arrays[content] if tag == "$array" else _unpack_inline(tag, content)
+
+
+def _unpack_inline(tag: str, content: Any) -> np.ndarray[Any, Any]:
+    if tag == "$objects":
+        objects = np.empty(len(content), dtype=object)
+        objects[:] = content
+        return objects
+    dtype, data = np.dtype(content["dtype"]), content["data"]
+    if dtype.kind == "S":
+        flat = np.array([item.encode("latin-1") for item in data], dtype=dtype)
+    elif dtype.kind in "mM":
+        flat = np.array(data, dtype=np.int64).view(dtype)
+    elif dtype.kind == "c":
+        flat = np.array([complex(*pair) for pair in data], dtype=dtype)
+    else:
+        flat = np.array(data, dtype=dtype)
+    return flat.reshape(content["shape"])
+
+
+def _peer(module: str) -> Any:
+    return importlib.import_module(f"zarr_vectors.{module}")
+
+
+def _level_group(path: str, level: int, mode: str = "r") -> Any:
+    store = _peer("core.store")
+    return store.get_resolution_level(store.open_store(path, mode), level)
+
+
+def info() -> dict[str, Any]:
+    """Versions of the environment."""
+    metadata = importlib.import_module("importlib.metadata")
+    names = ("zarr-vectors", "zarr", "numpy", "numcodecs")
+    return {name: metadata.version(name) for name in names} | {"python": platform.python_version()}
+
+
+def write_points(path: str, kwargs: dict[str, Any]) -> Any:
+    """``write_points`` of 0.9.2."""
+    return _peer("types.points").write_points(path, **kwargs)
+
+
+def read_points(path: str, kwargs: dict[str, Any]) -> Any:
+    """``read_points`` of 0.9.2; attributes come back only when named."""
+    return _peer("types.points").read_points(path, **kwargs)
+
+
+def validate(path: str, level: int) -> Any:
+    """The validator of 0.9.2 at one of its levels, 1 to 5."""
+    result = _peer("validate").validate(path, level=level)
+    return {"ok": bool(result.ok), "errors": list(result.errors), "warnings": list(result.warnings)}
+
+
+def build_pyramid(path: str, kwargs: dict[str, Any]) -> Any:
+    """``build_pyramid`` of 0.9.2."""
+    _peer("multiresolution.coarsen").build_pyramid(path, **kwargs)
+
+
+def write_owners(path: str) -> Any:
+    """Store the object id of every fragment as ``fragment_attributes/object_id``."""
+    return _peer("core.arrays").write_fragment_owner_column(_level_group(path, 0, "r+"))
+
+
+def owners(path: str, level: int) -> Any:
+    """``{chunk: object id of each fragment}``, once as stored and once as the manifests say."""
+    arrays, group = _peer("core.arrays"), _level_group(path, level)
+    derived = arrays.build_fragment_owner_column(group)
+    stored = {
+        chunk: arrays.read_chunk_fragment_attributes(group, "object_id", chunk, dtype=np.int64).reshape(-1)
+        for chunk in derived
+    }
+    return {"stored": stored, "derived": derived}
+
+
+def describe(path: str, level: int) -> Any:
+    """What 0.9.2 says about a level apart from its rows: metadata, names, and the tables of objects and groups."""
+    store, arrays = _peer("core.store"), _peer("core.arrays")
+    root = store.open_store(path)
+    meta = store.read_root_metadata(root)
+    group = store.get_resolution_level(root, level)
+
+    def names(family: str) -> list[str]:
+        return sorted(group[family].children()) if family in group else []
+
+    ids = arrays.read_object_id_table(group) if "object_index" in group else None
+    return {
+        "levels": store.list_resolution_levels(root),
+        "zv_version": meta.zv_version,
+        "axes": list(meta.spatial_index_dims),
+        "bounds": meta.bounds,
+        "crs": meta.crs,
+        "geometry_types": list(meta.geometry_types),
+        "chunk_shape": list(meta.chunk_shape),
+        "vertex_count": store.read_level_metadata(root, level).vertex_count,
+        "chunks": arrays.list_chunk_keys(group),
+        "attributes": names("vertex_attributes"),
+        "object_ids": ids,
+        "object_attributes": {name: arrays.read_object_attributes(group, name) for name in names("object_attributes")},
+        "groups": [list(members) for members in arrays.read_all_groupings(group)] if "groups" in group else [],
+        "group_attributes": {name: arrays.read_groupings_attributes(group, name) for name in names("group_attributes")},
+    }
+
+
+VERBS: dict[str, Callable[..., Any]] = {
+    "info": info,
+    "write_points": write_points,
+    "read_points": read_points,
+    "validate": validate,
+    "build_pyramid": build_pyramid,
+    "write_owners": write_owners,
+    "owners": owners,
+    "describe": describe,
+}
+"""What can be asked for: name to function; arguments go by keyword."""
+
+
+def _answer(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    number = request["id"]
+    try:
+        arrays: Mapping[str, np.ndarray[Any, Any]] = {}
+        if request["arrays"]:
+            with np.load(folder / request["arrays"], allow_pickle=False) as stored:
+                arrays = dict(stored)
+        result = VERBS[request["verb"]](**unpack(request["args"], arrays))
+        sent: Arrays = {}
+        tree = pack(result, sent)
+        name = f"reply{number}.npz" if sent else None
+        if name:
+            save_arrays(folder / name, sent)
+    except Exception as error:  # noqa: BLE001 - whatever 0.9.2 raises is an answer, not the end of the server
+        return {"id": number, "error": type(error).__name__, "message": str(error)}
+    return {"id": number, "result": tree, "arrays": name}
+
+
+def main(folder: str) -> None:
+    """Answer requests until stdin ends."""
+    replies: TextIO = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    # Anything that 0.9.2 prints must not end up between two replies.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for line in sys.stdin:
+        replies.write(json.dumps(_answer(json.loads(line), Path(folder))) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,100 @@
+"""The door of the package: what it shows, and what importing it costs and changes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import tomllib
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+
+import zarr_vectors
+from zarr_vectors import exceptions
+
+PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+PUBLIC_NAMES = [
+    "FORMAT_VERSION",
+    "AttributeInfo",
+    "Axis",
+    "Categorical",
+    "Layout",
+    "ObjectTable",
+    "Points",
+    "StorageBackend",
+    "WriteReport",
+    "ZVError",
+    "ZVLevel",
+    "ZVStore",
+    "__version__",
+    "create",
+    "detect_scheme",
+    "exceptions",
+    "open",
+    "write",
+]
+"""A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""
+
+IMPORTED_ON_USE = ("laspy", "matplotlib", "obstore", "pandas", "pyarrow", "rich", "typer")
+"""Packages that only some users need, and that ``import zarr_vectors`` leaves alone."""
+
+
+def test_public_names_are_these() -> None:
+    assert zarr_vectors.__all__ == PUBLIC_NAMES
+
+
+def test_public_names_are_all_that_is_visible() -> None:
+    visible = {
+        name
+        for name, value in vars(zarr_vectors).items()
+        if not isinstance(value, ModuleType) and not name.startswith("_") and name != "annotations"
+    }
+    # __version__ is underscored and shown; modules are found by their path.
+    shown = {name for name in zarr_vectors.__all__ if not isinstance(getattr(zarr_vectors, name), ModuleType)}
+    assert len(zarr_vectors.__all__) == len(set(zarr_vectors.__all__))
+    assert shown == visible | {"__version__"}
+
+
+def test_version_is_that_of_the_project() -> None:
+    assert zarr_vectors.__version__ == PROJECT["version"]
+
+
+def test_types_are_shipped() -> None:
+    assert resources.files("zarr_vectors").joinpath("py.typed").is_file()
+
+
+def test_commands_lead_to_functions() -> None:
+    assert set(PROJECT["scripts"]) == {"zarr-vectors", "zv"}
+    for target in PROJECT["scripts"].values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_every_exception_is_a_zverror_and_stands_in_the_tree() -> None:
+    defined = {
+        name
+        for name, value in vars(exceptions).items()
+        if isinstance(value, type) and value.__module__ == exceptions.__name__
+    }
+    assert set(exceptions.__all__) == defined
+    tree = exceptions.__doc__ or ""
+    for name in exceptions.__all__:
+        assert issubclass(getattr(exceptions, name), exceptions.ZVError)
+        assert name in tree
+
+
+def test_import_changes_no_warnings_and_loads_nothing_optional() -> None:
+    code = """if True:
+        import json, sys, warnings
+        import numpy, zarr
+        before = list(warnings.filters)
+        import zarr_vectors
+        print(json.dumps({"modules": sorted(sys.modules), "same filters": before == list(warnings.filters)}))
+    """
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    told = json.loads(printed)
+    assert told["same filters"]
+    assert set(IMPORTED_ON_USE) & set(told["modules"]) == set()
