@@ -21,6 +21,8 @@ PUBLIC_NAMES = [
     "AttributeInfo",
     "Axis",
     "Categorical",
+    "FsGroup",
+    "Group",
     "Layout",
     "ObjectTable",
     "Points",
@@ -31,9 +33,11 @@ PUBLIC_NAMES = [
     "ZVStore",
     "__version__",
     "create",
+    "create_store",
     "detect_scheme",
     "exceptions",
     "open",
+    "open_store",
     "write",
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""

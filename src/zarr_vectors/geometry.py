@@ -13,6 +13,7 @@ import numpy as np
 
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.exceptions import InputError
+from zarr_vectors.rowwise import extremes, take_rows
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["Categorical", "Column", "Points"]
@@ -225,16 +226,17 @@ class Points(Mapping[str, Any]):
         """The closed box of the positions; None for an empty cloud."""
         if not len(self.positions):
             return None
-        return self.positions.min(axis=0).tolist(), self.positions.max(axis=0).tolist()
+        low, high = extremes(self.positions)
+        return low.tolist(), high.tolist()
 
     def take(self, rows: AnyArray | slice) -> Points:
         """The points of these rows; tables of objects and groups stay whole."""
         return replace(
             self,
-            positions=self.positions[rows],
-            attributes={name: column[rows] for name, column in self.attributes.items()},
-            object_ids=None if self.object_ids is None else self.object_ids[rows],
-            row_ids=None if self.row_ids is None else self.row_ids[rows],
+            positions=take_rows(self.positions, rows),
+            attributes={name: take_column(column, rows) for name, column in self.attributes.items()},
+            object_ids=None if self.object_ids is None else take_rows(self.object_ids, rows),
+            row_ids=None if self.row_ids is None else take_rows(self.row_ids, rows),
         )
 
     def __getitem__(self, key: str) -> Any:
@@ -359,6 +361,13 @@ def _as_plain_column(name: str, value: Any, what: str) -> Column:
     if 0 in array.shape[1:]:
         raise InputError(f"{what} {name!r} must have at least one channel", got=f"shape {array.shape}")
     return array
+
+
+def take_column(column: Column, rows: Any) -> Column:
+    """These rows of a column."""
+    if isinstance(column, Categorical):
+        return Categorical(take_rows(column.codes, rows), column.categories, column.ordered)
+    return take_rows(column, rows)
 
 
 def same_values(left: Any, right: Any) -> bool:

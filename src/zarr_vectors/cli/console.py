@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, overload
 from uuid import uuid4
 
 import typer
@@ -94,6 +94,10 @@ def error_text(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error}; --debug shows where it comes from"
 
 
+@overload
+def checked(option: str, parse: Callable[[str], Value], text: str) -> Value: ...
+@overload
+def checked(option: str, parse: Callable[[str], Value], text: str | None) -> Value | None: ...
 def checked(option: str, parse: Callable[[str], Value], text: str | None) -> Value | None:
     """Parse the text of an option that may be left out.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -143,7 +143,7 @@ def convert(
     way = _way(source, target)
     _refuse_idle_options(ctx, way)
     picked = Picked.parse(bbox, object_ids, group_ids, attributes)
-    shards: int | tuple[int, ...] | Literal["auto"] | None = checked("--shard-shape", parse_shard_shape, shard_shape)
+    shards = checked("--shard-shape", parse_shard_shape, shard_shape)
     columns = checked("--positions", parse_names, positions)
     job = _Job(
         source=source,

@@ -60,7 +60,7 @@ def plot(
 ) -> None:
     """Draw the points of a store as a PNG, coloured by an attribute."""
     picked = Picked.parse(bbox, object_ids, group_ids)
-    inches = checked("--size", parse_size, size) or (8.0, 6.0)
+    inches = checked("--size", parse_size, size)
     shown_axes = checked("--axes", parse_names, axes)
     if picture.suffix.lower() != ".png":
         raise typer.BadParameter("the picture must be named *.png", param_hint="OUT.png")

@@ -94,8 +94,8 @@ def _export(path: Path, batches: Iterator[Points], context: ExportContext) -> in
         with file:
             file.write(_header_bytes(notes, dtype, 0))
             for batch in chain([first], batches):
-                if _dtypes(batch) != _dtypes(first):
-                    raise ExportError("all batches must have the same attributes", got=_dtypes(batch))
+                if _layout(batch) != _layout(first):
+                    raise ExportError("all batches must have the same columns", got=sorted(_layout(batch)))
                 table = np.empty(batch.vertex_count, dtype)
                 for entry in fields:
                     table[entry.name] = entry.values(batch)
@@ -112,9 +112,10 @@ def _export(path: Path, batches: Iterator[Points], context: ExportContext) -> in
     return rows
 
 
-def _dtypes(batch: Points) -> dict[str, str]:
-    ids = {} if batch.object_ids is None else {"object_ids": "int64"}
-    return {name: str(column.dtype) for name, column in batch.attributes.items()} | ids
+def _layout(batch: Points) -> dict[str, tuple[Any, ...]]:
+    ids = {} if batch.object_ids is None else {"object ids": (batch.object_ids.dtype,)}
+    columns = {f"attribute {name}": (column.dtype, column.shape[1:]) for name, column in batch.attributes.items()}
+    return {"positions": (batch.positions.dtype, batch.ndim)} | columns | ids
 
 
 def _fields(first: Points, axes: Sequence[Axis]) -> list[_Field]:

@@ -13,9 +13,10 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
 from zarr_vectors.exceptions import CorruptionError
-from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, find_rows, with_gaps
+from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Storage
@@ -58,8 +59,8 @@ class Block:
         owners = self._owners(table, foreign, refs)
         picked, order = self._picked_rows(table, rows_per_cell, refs)
         if picked is not None:
-            positions = positions[picked]
-            columns = {name: column[picked] for name, column in columns.items()}
+            positions = take_rows(positions, picked)
+            columns = {name: take_column(column, picked) for name, column in columns.items()}
         if owners is not None and table is not None:
             counts = table.counts if order is None else table.counts[order]
             owners = np.repeat(owners, counts)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zarr_vectors.core.documents import ColumnSpec
-from zarr_vectors.geometry import Column
+from zarr_vectors.geometry import Column, take_column
+from zarr_vectors.rowwise import take_rows
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["Rows", "find_rows", "with_gaps"]
@@ -32,9 +33,9 @@ class Rows:
     def keep(self, mask: BoolArray) -> Rows:
         """The rows that a mask leaves."""
         return Rows(
-            self.positions[mask],
-            {name: column[mask] for name, column in self.columns.items()},
-            None if self.object_ids is None else self.object_ids[mask],
+            take_rows(self.positions, mask),
+            {name: take_column(column, mask) for name, column in self.columns.items()},
+            None if self.object_ids is None else take_rows(self.object_ids, mask),
             self.errors,
         )
 

@@ -16,8 +16,6 @@ from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "parse_keys"]
 
-_BLOCK_ROWS = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -84,22 +82,31 @@ class Grid:
         return np.stack([part.ravel() for part in np.meshgrid(*axes, indexing="ij")], axis=1).astype(np.int64)
 
 
-def chunk_coords(positions: AnyArray, chunk_shape: Sequence[float]) -> IntArray:
-    """``(N, D)`` int64 chunk coordinate of each position, computed in float64.
+def chunk_coords(
+    positions: AnyArray, chunk_shape: Sequence[float], origin: Sequence[int] | None = None
+) -> list[AnyArray]:
+    """Chunk coordinate of each position, computed in float64.
+
+    Args:
+        positions: ``(N, D)``.
+        chunk_shape: Edge lengths.
+        origin: Chunk coordinate to count from; 0 by default.
+
+    Returns:
+        For each axis ``(N,)`` integers. Axes are kept apart because everything that follows goes axis by axis.
 
     Example:
-        >>> chunk_coords(np.array([[-0.5, 12.0]], dtype="f4"), (10, 10)).tolist()
-        [[-1, 1]]
+        >>> [axis.tolist() for axis in chunk_coords(np.array([[-0.5, 12.0]], dtype="f4"), (10, 10))]
+        [[-1], [1]]
     """
-    size = np.asarray(chunk_shape, dtype=np.float64)
-    coords = np.empty(positions.shape, dtype=np.int64)
-    # Axis by axis in blocks, so that float64 copies stay small.
-    for start in range(0, len(positions), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        for axis in range(positions.shape[1]):
-            column = positions[rows, axis].astype(np.float64)
-            np.divide(column, size[axis], out=column)
-            coords[rows, axis] = np.floor(column, out=column)
+    coords = []
+    for axis, size in enumerate(chunk_shape):
+        column = positions[:, axis].astype(np.float64)
+        np.divide(column, float(size), out=column)
+        np.floor(column, out=column)
+        if origin is not None:
+            np.subtract(column, float(origin[axis]), out=column)
+        coords.append(column.astype(np.int64))
     return coords
 
 
@@ -118,12 +125,11 @@ def bin_numbers(
         >>> bin_numbers(np.array([[1.0, 6.0], [-1.0, -1.0]]), (10, 10), (5, 5), (2, 2)).tolist()
         [1, 3]
     """
-    local = chunk_coords(positions, bin_shape) - chunk_coords(positions, chunk_shape) * np.asarray(bins)
-    # Rounding of the two divisions may disagree on a face by one bin.
-    np.clip(local, 0, np.asarray(bins) - 1, out=local)
     number = np.zeros(len(positions), dtype=np.int64)
-    for axis, count in enumerate(bins):
-        number = number * count + local[:, axis]
+    fine, coarse = chunk_coords(positions, bin_shape), chunk_coords(positions, chunk_shape)
+    for count, inner, outer in zip(bins, fine, coarse, strict=True):
+        # Rounding of the two divisions may disagree on a face by one bin.
+        number = number * count + np.clip(inner - outer * count, 0, count - 1)
     return number
 
 

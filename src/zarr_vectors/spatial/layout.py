@@ -180,9 +180,9 @@ def _typical_rows(points: AnyArray, shape: tuple[float, ...], grid: Grid, rows: 
 
 def _cell_counts(points: AnyArray, shape: tuple[float, ...], grid: Grid) -> IntArray:
     """Points in each occupied cell."""
-    coords = chunk_coords(points, shape) - np.asarray(grid.origin)
-    inside = np.clip(coords, 0, np.asarray(grid.shape) - 1)
-    return np.unique(np.ravel_multi_index(tuple(inside.T), grid.shape), return_counts=True)[1]
+    coords = chunk_coords(points, shape, grid.origin)
+    inside = tuple(np.clip(axis, 0, length - 1) for axis, length in zip(coords, grid.shape, strict=True))
+    return np.unique(np.ravel_multi_index(inside, grid.shape), return_counts=True)[1]
 
 
 def choose_shard_shape(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -61,23 +62,27 @@ class CellPlan:
 
     def keys(self, positions: AnyArray) -> AnyArray:
         """``(N,)`` number of each row's cell, counting shard by shard."""
-        grid, block = self.vertices.grid, np.asarray(self.vertices.block)
-        blocks = tuple(-(-np.asarray(grid.shape) // block))
-        per_block = int(np.prod(block))
-        top = int(np.prod([float(n) for n in blocks]) * per_block)
-        keys = np.empty(len(positions), dtype=np.uint32 if top < 2**32 else np.int64)
+        tables = self._key_tables()
+        keys = np.zeros(len(positions), dtype=tables[0].dtype)
         for start in range(0, len(positions), _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
-            local = chunk_coords(positions[rows], self.chunk_shape)
-            local -= np.asarray(grid.origin)
-            number = np.zeros(len(local), dtype=np.int64)
-            inner = np.zeros(len(local), dtype=np.int64)
-            for axis in range(local.shape[1]):
-                index = local[:, axis] // block[axis]
-                number = number * blocks[axis] + index
-                inner = inner * block[axis] + (local[:, axis] - index * block[axis])
-            keys[rows] = number * per_block + inner
+            local = chunk_coords(positions[rows], self.chunk_shape, self.vertices.grid.origin)
+            for axis, table in enumerate(tables):
+                keys[rows] += table.take(local[axis])
         return keys
+
+    def _key_tables(self) -> list[AnyArray]:
+        """For each axis, what a cell's place along it adds to the cell's number."""
+        grid, block = self.vertices.grid, self.vertices.block
+        blocks = [-(-n // b) for n, b in zip(grid.shape, block, strict=True)]
+        per_block = prod(block)
+        dtype = np.uint32 if prod(blocks) * per_block < 2**32 else np.int64
+        tables = []
+        for axis, length in enumerate(grid.shape):
+            index, inner = np.divmod(np.arange(length), block[axis])
+            number = index * (prod(blocks[axis + 1 :]) * per_block) + inner * prod(block[axis + 1 :])
+            tables.append(number.astype(dtype))
+        return tables
 
     def coords(self, keys: AnyArray) -> IntArray:
         """``(n, K)`` chunk coordinates of cell numbers."""

@@ -13,6 +13,7 @@ from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column, Points, same_values
+from zarr_vectors.rowwise import extremes
 from zarr_vectors.types.encode import CellPlan
 from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.options import WriteOptions
@@ -173,7 +174,7 @@ def measure(positions: AnyArray) -> tuple[FloatArray, FloatArray] | tuple[None, 
     """
     if not len(positions):
         return None, None
-    low, high = positions.min(axis=0), positions.max(axis=0)
+    low, high = extremes(positions)
     check_finite(positions, low, high)
     return low.astype(np.float64), high.astype(np.float64)
 

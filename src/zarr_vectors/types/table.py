@@ -12,6 +12,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column, Points
+from zarr_vectors.rowwise import take_rows
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["RowTable", "check_attribute_name", "check_finite", "column_codes", "column_spec", "table_of"]
@@ -37,9 +38,9 @@ class RowTable:
     def take(self, rows: Any) -> RowTable:
         """The rows of an index, mask or slice."""
         return RowTable(
-            self.positions[rows],
-            {name: column[rows] for name, column in self.columns.items()},
-            None if self.object_ids is None else self.object_ids[rows],
+            take_rows(self.positions, rows),
+            {name: take_rows(column, rows) for name, column in self.columns.items()},
+            None if self.object_ids is None else take_rows(self.object_ids, rows),
         )
 
 
