@@ -130,7 +130,7 @@ def _answers(cloud: Cloud) -> Answers:
     lo, hi = middle - half, middle + half
     wanted = np.arange(0, OBJECTS, OBJECTS // WANTED_OBJECTS)
     chunk = np.ravel_multi_index(tuple((positions // CHUNK).astype(np.int64).T), (EXTENT // CHUNK,) * 3)
-    inside = ((positions >= lo) & (positions <= hi)).all(axis=1)
+    inside = np.asarray(((positions >= lo) & (positions <= hi)).all(axis=1))
     box = digest(cloud.take(inside))
     return Answers(
         lo=lo.tolist(),

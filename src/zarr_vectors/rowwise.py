@@ -23,7 +23,8 @@ def take_rows(array: AnyArray, rows: Any) -> AnyArray:
     rows = np.asarray(rows)
     if rows.dtype == bool:
         rows = np.flatnonzero(rows)
-    return array.take(rows, axis=0)
+    taken: AnyArray = array.take(rows, axis=0)
+    return taken
 
 
 def extremes(rows: AnyArray) -> tuple[AnyArray, AnyArray]:

@@ -91,8 +91,8 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "cells.csv"
-    lines = [f"{row % 10},{row % 7},{row},{row / 4},{row // 5}" for row in range(50)]
-    path.write_text("x,y,z,size,cell\n" + "\n".join(lines) + "\n")
+    lines = [f"{row % 10},{row % 7},{row},{row // 5},{row / 4 + 0.1}" for row in range(50)]
+    path.write_text("x,y,z,cell,size\n" + "\n".join(lines) + "\n")
     return path
 
 
@@ -117,7 +117,7 @@ def test_help_lists_the_commands() -> None:
 
 def test_no_command_shows_help() -> None:
     result = Result([])
-    assert result.code == 2
+    assert result.code in {0, 2}  # click 8.2 made it 2
     assert "convert" in result.out + result.err
 
 
@@ -204,9 +204,7 @@ def test_convert_a_table_and_back(table: Path, tmp_path: Path) -> None:
     told = zvrun("convert", target, back).out.splitlines()
     assert told[0] == f"{target} -> {back}"
     assert told[1].startswith("50 points, ")
-    rows = sorted(map(tuple, csv.reader(io.StringIO(back.read_text()))))
-    assert len(rows) == 51
-    assert {float(row[3]) for row in rows[:-1]} == {row / 4 for row in range(50)}
+    assert sorted(back.read_text().splitlines()[1:]) == sorted(table.read_text().splitlines()[1:])
 
 
 def test_quiet(table: Path, tmp_path: Path) -> None:
@@ -220,7 +218,7 @@ def test_convert_to_a_file_and_back(store: Path, tmp_path: Path, suffix: str) ->
     zvrun("convert", file, again)
     before, after = read(store, attributes=["area"]), read(again, attributes=["area"])
     assert after.vertex_count == COUNT
-    assert sorted(map(tuple, after.positions.tolist())) == sorted(map(tuple, before.positions.tolist()))
+    assert sorted(map(tuple, after.positions.astype("f4"))) == sorted(map(tuple, before.positions))
 
 
 def test_selections_of_a_store(store: Path, tmp_path: Path) -> None:
@@ -363,6 +361,14 @@ def test_what_is_not_there(tmp_path: Path, store: Path) -> None:
     assert "none" in fails("convert", store, tmp_path / "none" / "a.csv")
 
 
+def test_a_file_of_several_batches_loses_nothing(tmp_path: Path) -> None:
+    count = 1_300_000
+    positions = np.arange(count, dtype=np.int32)[:, None] % np.array([1000, 1301], dtype=np.int32)
+    np.savez(tmp_path / "many.npz", positions=positions)
+    zvrun("convert", tmp_path / "many.npz", tmp_path / "many.zarrvectors")
+    assert zvrun("query", tmp_path / "many.zarrvectors").out == f"{count}\n"
+
+
 def test_a_bad_file_leaves_nothing_behind(tmp_path: Path) -> None:
     for name in ("bad.csv", "bad.las", "bad.ply", "bad.parquet", "bad.npz"):
         path = tmp_path / name
@@ -412,8 +418,15 @@ def test_query_csv(store: Path) -> None:
     assert list(found.rows[0]) == ["x", "y", "z", "object_id", "area", "kind", "rgb_0", "rgb_1", "rgb_2"]
     assert [np.float32(row["x"]) for row in found.rows] == points.positions[:, 0].tolist()
     assert [row["kind"] or None for row in found.rows] == np.asarray(points.attributes["kind"]).tolist()
-    areas = [np.float32(row["area"] or "nan") for row in found.rows]
+    areas = [np.float32(row["area"]) for row in found.rows]
     np.testing.assert_array_equal(np.array(areas), np.asarray(points.attributes["area"]))
+
+
+def test_query_csv_is_what_convert_exports(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "spots.csv"
+    zvrun("convert", store, file)
+    with file.open() as lines:
+        assert zvrun("query", store, "--format", "csv").rows == list(csv.DictReader(lines))
 
 
 def test_query_json_lines(store: Path) -> None:

@@ -333,6 +333,8 @@ def test_gaps_across_blocks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("a.csv", b"x,y\n9007199254740993,2\n1,2.5\n", "'x' has an integer that changes.*line 2"),
         ("a.csv", b'x,y,n\n1,2,"open\n3,4,b\n', None),
         ("a.xyz", b"12\nwater\nO 0 0 0\n", "columns x"),
+        ("a.xyz", b"C 1 2 3\nO 4 5 6\n", "'C' in line 1.*columns x, y, z, column_3 with positions="),
+        ("a.csv", b"lat,lon,2020\n1,2,3\n", "columns lat, lon, '2020'"),
         ("a.xyz", b"1 2 3\n4 5\n", "expected 3 fields, got 2 in line 2"),
         ("a.xyz", b"1 2 3\n# c\n\n4 5 six\n", "'six' in line 4"),
     ],
@@ -362,6 +364,14 @@ def test_bad_options(folder: Path, options: dict[str, Any], message: str) -> Non
     path = write(folder / "a.csv", "x,y,v\n1,2,3\n")
     with pytest.raises(IngestError, match=message):
         CSV.open(path, ReadOptions(**options))
+
+
+def test_columns_without_a_header_can_be_named(folder: Path) -> None:
+    path = write(folder / "a.csv", "ACGT-1,1,0,50,2,3.5\nTTTT-1,0,1,51,4,5.5\n")
+    source, points = read(path, positions=("column_5", "column_4"), attributes=("x", "y"))
+    assert points.positions.tolist() == [[3.5, 2], [5.5, 4]]
+    assert text(points, "x") == ["ACGT-1", "TTTT-1"]
+    assert [axis.name for axis in source.axes or ()] == ["column_5", "column_4"]
 
 
 def test_what_is_wrong_may_be_left_out(folder: Path) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "rate_text",
     "replaced",
     "say",
+    "time_text",
 ]
 
 PROGRAM = "zarr-vectors"
@@ -152,6 +153,16 @@ def rate_text(rows: int, seconds: float) -> str:
     return f"{rate:.0f} points/s"
 
 
+def time_text(rows: int, seconds: float) -> str:
+    """How long it took, with the rate where there are enough rows for one.
+
+    Example:
+        >>> time_text(12, 0.5), time_text(3_000_000, 2.0)
+        ('0.50 s', '2.00 s (1.5 M points/s)')
+    """
+    return f"{seconds:.2f} s" + (f" ({rate_text(rows, seconds)})" if rows >= 10_000 else "")
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A path beside ``path`` that takes its place when the block ends well, and is gone when it does not."""
@@ -174,8 +185,13 @@ def progress_bar(label: str, *, quiet: bool) -> Iterator[Report | None]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(label, total=None)
+        latest = 0
 
         def report(done: int, total: int | None) -> None:
+            nonlocal latest
+            if done < latest:  # a second pass over the rows has its own rate
+                progress.reset(task)
+            latest = done
             progress.update(task, completed=done, total=total)
 
         yield report

@@ -18,7 +18,7 @@ import typer
 import zarr_vectors as zv
 from zarr_vectors.api.level import ObjectTable
 from zarr_vectors.axes import as_axes
-from zarr_vectors.cli.console import byte_text, checked, count_text, progress_bar, rate_text, say
+from zarr_vectors.cli.console import byte_text, checked, count_text, progress_bar, say, time_text
 from zarr_vectors.cli.options import (
     AttributesOption,
     BoxOption,
@@ -246,7 +246,7 @@ def _export(job: _Job) -> None:
     seconds = perf_counter() - started
     say(f"{job.source} -> {job.target}", quiet=job.quiet)
     facts = f"{count_text(rows, 'point')}, {byte_text(target.stat().st_size)}"
-    say(f"{facts}, {seconds:.2f} s ({rate_text(rows, seconds)})", quiet=job.quiet)
+    say(f"{facts}, {time_text(rows, seconds)}", quiet=job.quiet)
 
 
 def _relayout(job: _Job) -> None:
@@ -312,7 +312,7 @@ def _tell_store(job: _Job, done: WriteReport, seconds: float) -> None:
     say(f"{job.source} -> {job.target}", quiet=False)
     say(
         f"{count_text(done.vertex_count, 'point')} {'added ' if done.mode == 'append' else ''}in "
-        f"{count_text(done.chunk_count, 'chunk')}, {seconds:.2f} s ({rate_text(done.vertex_count, seconds)})",
+        f"{count_text(done.chunk_count, 'chunk')}, {time_text(done.vertex_count, seconds)}",
         quiet=False,
     )
     say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from zarr_vectors.cli.console import byte_text
 
 __all__ = ["Section", "Table", "describe"]
+
+_WKT_NAME = re.compile(r'[A-Z_]+\["(?P<name>[^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def _describe_level(level: Mapping[str, Any], axes: Sequence[Mapping[str, Any]])
         ("chunks", _pieces(level["chunk_count"], level["chunk_shape"], "of", axes)),
         ("shards", _shards(level["shard_count"], level["shard_shape"])),
         ("bytes", "-" if size is None else f"{byte_text(size)}{each}"),
-        ("positions", f"{level['position_dtype']}, {', '.join(level['codec'])}"),
+        ("positions", str(level["position_dtype"])),
+        ("codecs", ", ".join(level["codec"])),
     ]
     if level.get("bin_shape") and level["bin_shape"] != level["chunk_shape"]:
         facts.insert(2, ("bins", _lengths(level["bin_shape"], axes)))
@@ -127,7 +131,8 @@ def _crs_text(crs: Any) -> str:
     for key in ("name", "epsg", "wkt"):
         if crs.get(key):
             text = " ".join(str(crs[key]).split())
-            return (f"EPSG:{text}" if key == "epsg" else text)[:96]
+            named = _WKT_NAME.match(text)
+            return named["name"] if named else f"EPSG:{text}" if key == "epsg" else text[:96]
     return ", ".join(map(str, crs))
 
 

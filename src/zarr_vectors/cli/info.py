@@ -55,12 +55,13 @@ def _print_rich(console: Console, section: Section) -> None:
         facts.add_row(Text(f"  {name}", style="dim"), Text(value))
     console.print(facts)
     for table in section.tables:
+        console.print()
         console.print(_rich_table(table))
     console.print()
 
 
 def _rich_table(table: Table) -> RichTable:
-    rich = RichTable(box=None, padding=(0, 2), header_style="dim", pad_edge=True)
+    rich = RichTable(box=None, padding=(0, 1), header_style="dim", pad_edge=True)
     for column in table.columns:
         rich.add_column(column, justify="right" if column in ("from", "to", "channels", "categories") else "left")
     for first, *others in table.rows:

@@ -77,8 +77,7 @@ def parse_ids(text: str) -> IntArray:
         >>> parse_ids("9,1,3-5,4,-2").tolist()
         [9, 1, 3, 4, 5, -2]
     """
-    pieces = []
-    count = 0
+    ranges = []
     for part in _split(text, "ids such as 1,2,5-9"):
         match = _ID_RANGE.fullmatch(part)
         if match is None:
@@ -89,11 +88,10 @@ def parse_ids(text: str) -> IntArray:
             raise ValueError(f"{part!r} does not fit in 64 bits")
         if last < first:
             raise ValueError(f"{part!r} runs backwards; write the smaller id first")
-        count += last - first + 1
-        if count > MAX_IDS:
-            raise ValueError(f"more than {MAX_IDS:,} ids; give a smaller range, or none for all")
-        pieces.append(np.arange(last - first + 1, dtype=np.int64) + first)
-    ids = np.concatenate(pieces)
+        ranges.append((first, last - first + 1))
+    if sum(count for _, count in ranges) > MAX_IDS:
+        raise ValueError(f"more than {MAX_IDS:,} ids; give a smaller range, or none for all")
+    ids = np.concatenate([np.arange(count, dtype=np.int64) + first for first, count in ranges])
     _, firsts = np.unique(ids, return_index=True)
     return np.asarray(ids[np.sort(firsts)])
 

@@ -30,7 +30,7 @@ def limited(batches: Iterable[Points], limit: int | None) -> Iterator[Points]:
 
 
 def write_csv(batches: Iterable[Points], axes: tuple[Axis, ...], stream: TextIO) -> int:
-    """Write a header and a line per point; a missing value is an empty field, a channel a column.
+    """Write a header and a line per point, as the export to CSV does; a channel is a column.
 
     Returns:
         The number of points.
@@ -86,11 +86,11 @@ def _csv_fields(column: Column) -> Any:
         return np.asarray(column).tolist()
     if column.dtype.kind == "b":
         return np.where(column, "true", "false").tolist()
-    if column.dtype.kind in "fmM":
-        fields = column.astype(str).astype(object)
-        fields[_missing(column)] = None
-        return fields.tolist()
-    return column.tolist()
+    if column.dtype.kind in "mM":
+        return _times(column)
+    # Python writes a float64 with the fewest digits by itself; of other floats it would show the noise.
+    short = column.dtype.kind != "f" or column.dtype == np.float64
+    return column.tolist() if short else column.astype(str).tolist()
 
 
 def _json_values(column: Column) -> Any:
@@ -104,13 +104,13 @@ def _json_values(column: Column) -> Any:
         values[~np.isfinite(numbers)] = None
         return values.tolist()
     if column.dtype.kind in "mM":
-        texts = column.astype(str).astype(object)
-        texts[_missing(column)] = None
-        return texts.tolist()
+        return _times(column)
     if column.dtype.kind == "c":
         return np.stack([column.real, column.imag], axis=-1).tolist()
     return column.tolist()
 
 
-def _missing(column: AnyArray) -> AnyArray:
-    return np.isnat(column) if column.dtype.kind in "mM" else np.isnan(column)
+def _times(column: AnyArray) -> Any:
+    texts = column.astype(str).astype(object)
+    texts[np.isnat(column)] = None
+    return texts.tolist()

@@ -129,7 +129,7 @@ def create_store(
     if storage.backend.exists("zarr.json"):
         raise StoreError("there is already something here", store=storage.url, hint="choose another path")
     puts = _shell(Grid.of_bounds(lo, hi, chunk), _dtype(vertex_dtype), vertex_encoding, compressor)
-    storage.commit(Batch(puts=puts, root=lambda: document))
+    storage.commit(Batch(puts=puts, root=lambda: document, must_be_new=True))
     return Group.of(Session(storage), "")
 
 

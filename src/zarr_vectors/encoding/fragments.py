@@ -166,6 +166,12 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
     starts = np.full(total, -1, dtype=np.int64)
     counts = np.zeros(total, dtype=np.int64)
     plain = only_ranges & (per_cell > 0)
+
+    def spoil(cell: int, what: str) -> None:
+        part = slice(int(first[cell]), int(first[cell + 1]))
+        starts[part], counts[part] = 0, 0
+        errors[cell] = f"fragment index: {what}"
+
     if plain.any():
         slot = np.flatnonzero(np.repeat(plain, per_cell))
         at = blobs.starts + 16 + 8 * ((per_cell + 63) // 64)
@@ -173,6 +179,10 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
         byte = (np.repeat(at, per_cell) + 16 * number)[slot]
         pairs = _gather_int64(blobs.data, byte)
         starts[slot], counts[slot] = pairs[:, 0], pairs[:, 1]
+        # A start below 0 would count as an explicit fragment, and take rows from the end of the chunk.
+        negative = slot[(pairs < 0).any(axis=1)]
+        for cell in np.unique(np.searchsorted(first, negative, side="right") - 1).tolist():
+            spoil(cell, "a range is negative")
     explicit: list[IntArray] = []
     for cell in np.flatnonzero(~only_ranges).tolist():
         part = slice(int(first[cell]), int(first[cell + 1]))
@@ -180,9 +190,7 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
             starts[part], counts[part], rows = _decode_mixed(blobs[cell], per_cell[cell], headers["ranges"][cell])
             explicit.append(rows)
         except ValueError as error:
-            errors[cell] = f"fragment index: {error}"
-            counts[part] = 0
-            starts[part] = 0
+            spoil(cell, str(error))
     rows_of_lists = np.concatenate([*explicit, np.zeros(0, dtype=np.int64)])
     return FragmentTable(per_cell, counts, starts, rows_of_lists), errors
 
@@ -217,6 +225,8 @@ def _decode_mixed(blob: memoryview, count: int, ranges: int) -> tuple[IntArray, 
     if int(bits.sum()) != ranges:
         raise ValueError("bitmap contradicts the number of ranges")
     pairs = np.frombuffer(blob, "<i8", 2 * ranges, at).reshape(-1, 2)
+    if (pairs < 0).any():
+        raise ValueError("a range is negative")
     at += 16 * ranges
     csr = np.frombuffer(blob, "<u4", count - ranges + 1, at).astype(np.int64)
     at += 4 * (count - ranges + 1)

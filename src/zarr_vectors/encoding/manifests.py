@@ -17,6 +17,9 @@ from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["ManifestTable", "decode_manifests", "encode_manifests"]
 
+_MOST_FRAGMENTS = 2**28
+"""More than a chunk can have; a range beyond is a corrupt one, and must not claim the memory that it names."""
+
 
 @dataclass(frozen=True, eq=False)
 class ManifestTable:
@@ -80,7 +83,7 @@ def decode_manifests(blobs: Blobs, ndim: int) -> tuple[ManifestTable, CellErrors
     for number in odd.tolist():
         try:
             chunk, fragment = _decode_one(blobs[number], ndim)
-        except (ValueError, struct.error) as error:
+        except (ValueError, IndexError, struct.error) as error:
             errors[number] = f"manifest: {error}"
             continue
         owners.append(np.full(len(fragment), number, dtype=np.int64))
@@ -126,8 +129,8 @@ def _decode_one(blob: memoryview, ndim: int) -> tuple[IntArray, IntArray]:
             at += 8
         elif mode == 1:
             start, length = struct.unpack_from("<qq", blob, at)
-            if length < 0 or length > 2**40:
-                raise ValueError(f"range of {length} fragments")
+            if not (0 <= start <= _MOST_FRAGMENTS and 0 <= length <= _MOST_FRAGMENTS):
+                raise ValueError(f"range of {length} fragments from {start}")
             part = np.arange(start, start + length)
             at += 16
         elif mode == 2:

@@ -47,13 +47,17 @@ def morton_rank(shape: tuple[int, ...]) -> IntArray:
     return rank
 
 
-def encode_shard(cells: Blobs, numbers: IntArray, shape: tuple[int, ...], *, crc32c: bool = True) -> bytes:
-    """Lay encoded cells into a shard with its index at the end.
+def encode_shard(
+    cells: Blobs, numbers: IntArray, shape: tuple[int, ...], *, crc32c: bool = True, index_at_end: bool = True
+) -> bytes:
+    """Lay encoded cells into a shard with its index.
 
     Args:
         cells: The encoded cells.
         numbers: ``(n,)`` C-order number of each cell inside the shard.
         shape: Cells of the shard along each axis.
+        crc32c: Whether a CRC32C follows the index.
+        index_at_end: Whether the index follows the cells, or comes before them.
 
     Example:
         >>> shard = encode_shard(Blobs.from_list([b"abc"]), np.array([1]), (2,))
@@ -63,11 +67,11 @@ def encode_shard(cells: Blobs, numbers: IntArray, shape: tuple[int, ...], *, crc
     order = np.argsort(morton_rank(shape)[numbers])
     cells, numbers = cells.take(order), numbers[order]
     index = np.full((prod(shape), 2), MISSING, dtype="<u8")
-    index[numbers, 0] = offsets_of(cells.sizes)[:-1]
+    index[numbers, 0] = offsets_of(cells.sizes)[:-1] + (0 if index_at_end else index_size(prod(shape), crc32c))
     index[numbers, 1] = cells.sizes
     raw = index.tobytes()
     tail = struct.pack("<I", google_crc32c.value(raw)) if crc32c else b""
-    return b"".join([cells.joined(), raw, tail])
+    return b"".join([cells.joined(), raw, tail] if index_at_end else [raw, tail, cells.joined()])
 
 
 def decode_shard_index(raw: Buffer, cells: int, *, crc32c: bool = True) -> AnyArray:

@@ -6,6 +6,7 @@ Coordinates are found by name, without regard to case, as the first row of this 
 
 with ``z`` and ``t`` beside them where they exist. A unit may follow: ``x_um``, ``x (nm)``, ``y [µm]``.
 A column ``object_id`` holds object ids, unless it is asked for as an attribute. Every other column is an attribute.
+Where something else is called ``z`` or ``t`` beside an ``x`` and a ``y``, ``ReadOptions.positions`` says so.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ __all__ = [
     "check_columns",
     "first_inexact",
     "has_positions",
+    "listed",
     "native_times",
     "object_ids_of",
     "peek",
@@ -150,7 +152,7 @@ def _find_positions(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], 
             return positions, _axes_of(positions)
     raise IngestError(
         f"{path}: no columns of coordinates such as x, y and z were found",
-        got=f"columns {_listed(names)}",
+        got=f"columns {listed(names)}",
         hint="name them with positions= (--positions)",
     )
 
@@ -161,7 +163,7 @@ def _only(path: Path, base: str, names: Sequence[str]) -> str:
     if len(names) > 1:
         raise IngestError(
             f"{path}: more than one column could hold the coordinate {base!r}",
-            got=f"columns {_listed(names)}",
+            got=f"columns {listed(names)}",
             hint="name the wanted ones with positions= (--positions)",
         )
     return names[0]
@@ -189,10 +191,10 @@ def _check_named(path: Path, names: Sequence[str], wanted: Sequence[str], option
     unknown = [name for name in wanted if name not in names]
     if unknown:
         raise IngestError(
-            f"{path}: {option} names columns that do not exist: {_listed(unknown)}", got=f"columns {_listed(names)}"
+            f"{path}: {option} names columns that do not exist: {listed(unknown)}", got=f"columns {listed(names)}"
         )
     if option == "positions" and (not 1 <= len(wanted) <= 4 or len(set(wanted)) != len(wanted)):
-        raise IngestError(f"{path}: positions must name 1 to 4 different columns", got=_listed(wanted) or "none")
+        raise IngestError(f"{path}: positions must name 1 to 4 different columns", got=listed(wanted) or "none")
 
 
 def _check_usable(path: Path, names: Sequence[str], plan: ColumnPlan) -> None:
@@ -200,26 +202,27 @@ def _check_usable(path: Path, names: Sequence[str], plan: ColumnPlan) -> None:
     repeated = [name for name in dict.fromkeys(plan.columns) if counts[name] > 1]
     if repeated:
         raise IngestError(
-            f"{path}: more than one column has the name {_listed(repeated)}",
+            f"{path}: more than one column has the name {listed(repeated)}",
             hint="rename them, or choose other columns with attributes= (--attributes)",
         )
     both = [name for name in plan.attributes if name in plan.positions]
     if both or plan.object_ids in plan.positions:
         raise IngestError(
-            f"{path}: columns of coordinates are asked for a second time: {_listed(both or [str(plan.object_ids)])}",
+            f"{path}: columns of coordinates are asked for a second time: {listed(both or [str(plan.object_ids)])}",
             hint="leave them out of attributes= and object_ids=",
         )
     unusable = [name for name in plan.attributes if "/" in name or name in _UNUSABLE_NAMES]
     if unusable:
         raise IngestError(
-            f"{path}: attributes cannot have these names: {_listed(unusable)}",
+            f"{path}: attributes cannot have these names: {listed(unusable)}",
             hint="rename the columns, or choose others with attributes= (--attributes)",
         )
 
 
-def _listed(names: Iterable[str], most: int = 40) -> str:
-    listed = [name if name.isidentifier() else repr(name[:80]) for name in names]
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+def listed(names: Iterable[str], most: int = 40) -> str:
+    """Names for a message, quoted where they are no plain words."""
+    quoted = [name if name.isidentifier() else repr(name[:80]) for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
 
 
 class CategoryTable:
@@ -311,7 +314,7 @@ def check_columns(path: Path, names: Sequence[str], points: Points, *, kinds: st
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ExportError(
-            f"{path}: more than one column would have the name {_listed(repeated)}",
+            f"{path}: more than one column would have the name {listed(repeated)}",
             hint="choose attributes with attributes= (--attributes)",
         )
     for name, column in points.attributes.items():

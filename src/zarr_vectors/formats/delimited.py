@@ -202,14 +202,17 @@ def _first_record(path: Path, text: str, separator: str, *, spaced: bool) -> tup
 
 
 def _given_names(fields: list[str], comments: list[str], separator: str, options: ReadOptions) -> list[str]:
-    """The names of the columns: ``fields``, or those in the last comment, or an empty one for each column."""
+    """The names of the columns: ``fields``, or those in the last comment, or an empty one for each column.
+
+    Without a name for coordinates, a line of which half is numbers is no header.
+    """
     if _fits(fields, options):
         return fields
     for names in (comments[-1].split(separator), re.split(r"[,;\s]+", comments[-1])) if comments else ():
         stripped = [name.strip(' \t"') for name in names]
         if len(stripped) == len(fields) and _fits(stripped, options):
             return stripped
-    return [""] * len(fields) if all(map(_is_number, fields[:2])) else fields
+    return [""] * len(fields) if 2 * sum(map(_is_number, fields)) >= len(fields) else fields
 
 
 def _fits(names: list[str], options: ReadOptions) -> bool:

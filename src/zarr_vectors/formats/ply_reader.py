@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -24,9 +25,12 @@ BYTE_ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": "
 PLY_NAMES = ("char", "uchar", "short", "ushort", "int", "uint", "float", "double")
 NUMPY_NAMES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
 DTYPES = {ply: np.dtype(name) for ply, name in zip(PLY_NAMES + NUMPY_NAMES, NUMPY_NAMES * 2, strict=True)}
+MAGIC = re.compile(rb"ply[ \t\r]*?(\n|\r(?!\n))")
 LONGEST_LINE = 1 << 16
 ASCII_BLOCK_ROWS = 1 << 16
 MOST_DIGITS = 18
+SKIP_BYTES = 1 << 20
+LONGEST_ROW = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Element:
 
 @dataclass
 class Header:
-    """What the header of a file says; ``size`` in bytes, ``lines`` in lines."""
+    """What the header of a file says; ``size`` in bytes, ``lines`` in lines that end with ``newline``."""
 
     encoding: str = ""
     comments: list[str] = field(default_factory=list)
@@ -62,6 +66,7 @@ class Header:
     elements: list[Element] = field(default_factory=list)
     size: int = 0
     lines: int = 0
+    newline: str = "\n"
 
     def take(self, text: str) -> bool:
         """Take one line of the header; False when it means nothing or contradicts an earlier one."""
@@ -100,22 +105,25 @@ def _ordered(dtype: np.dtype[Any], order: str) -> np.dtype[Any]:
 
 
 def read_header(path: Path, file: BinaryIO) -> Header:
-    """Read up to the line 'end_header', where it leaves the file; lines may end with CR LF.
+    """Read up to the line 'end_header', where it leaves the file; lines end with LF, CR LF or CR.
 
     Raises:
         IngestError: Not PLY 1.0, truncated, or a line that cannot be used, named by its number.
     """
-    line = file.readline(LONGEST_LINE)
-    if not line:
+    start = file.read(64)
+    if not start:
         raise IngestError(f"{path} is empty", expected="a PLY header")
-    if line.rstrip() != b"ply":
-        raise IngestError(f"{path} is not a PLY file", expected="first line 'ply'", got=repr(line[:20]))
-    header = Header(lines=1)
+    magic = MAGIC.match(start)
+    if magic is None:
+        raise IngestError(f"{path} is not a PLY file", expected="first line 'ply'", got=repr(start[:20]))
+    end = magic[1]
+    file.seek(magic.end())
+    header = Header(lines=1, newline=end.decode())
     while True:
-        line = file.readline(LONGEST_LINE)
+        line = _read_line(file, end)
         header.lines += 1
         got = f"{line[:80]!r} in line {header.lines}"
-        if not line.endswith(b"\n"):
+        if not line.endswith(end):
             raise _truncated(path, "a header that ends with 'end_header'", got)
         if line.split() == [b"end_header"]:
             break
@@ -125,6 +133,16 @@ def read_header(path: Path, file: BinaryIO) -> Header:
         raise IngestError(f"{path} does not state its format", expected="a line 'format'", got="none")
     header.size = file.tell()
     return header
+
+
+def _read_line(file: BinaryIO, end: bytes) -> bytes:
+    if end == b"\n":
+        return file.readline(LONGEST_LINE)
+    # A file of the old Macintosh kind, of which readline knows nothing; its header is short.
+    line = b""
+    while not line.endswith(end) and len(line) < LONGEST_LINE and (byte := file.read(1)):
+        line += byte
+    return line
 
 
 def _text(raw: bytes) -> str:
@@ -161,10 +179,10 @@ class VertexReader:
 
     def batches(self) -> Iterator[Points]:
         """The vertices; one empty batch when there are none."""
-        with self.path.open("rb") as file:
-            file.seek(self.header.size)
-            tables = self._ascii_tables(file) if self.header.encoding == "ascii" else self._binary_tables(file)
-            yield from map(self._points, tables if self.vertices.rows else [np.empty(0, self._dtype("="))])
+        tables = self._ascii_tables() if self.header.encoding == "ascii" else self._binary_tables()
+        if not self.vertices.rows:
+            yield self._points(np.empty(0, self._dtype("=")))
+        yield from map(self._points, tables)
 
     def _points(self, table: AnyArray) -> Points:
         names = {*self.positions, *self.attributes} | ({self.object_ids} if self.object_ids else set())
@@ -184,60 +202,93 @@ class VertexReader:
         for start in range(0, self.vertices.rows, self.batch_rows):
             yield start, min(self.batch_rows, self.vertices.rows - start)
 
-    def _before(self) -> list[Element]:
-        return self.header.elements[: self.header.elements.index(self.vertices)]
+    def _others(self) -> tuple[list[Element], list[Element]]:
+        """The elements before the vertices and those after them, which are passed over: they must be there."""
+        at = self.header.elements.index(self.vertices)
+        return self.header.elements[:at], self.header.elements[at + 1 :]
 
-    def _binary_tables(self, file: BinaryIO) -> Iterator[AnyArray]:
+    def _binary_tables(self) -> Iterator[AnyArray]:
         order = BYTE_ORDERS[self.header.encoding]
-        for element in self._before():
-            _skip_binary(self.path, file, element, order)
         dtype = self._dtype(order)
-        for start, rows in self._sizes():
-            raw = file.read(rows * dtype.itemsize)
-            if len(raw) < rows * dtype.itemsize:
-                got = f"{start + len(raw) // dtype.itemsize} vertices, up to byte {file.tell()}"
-                raise _truncated(self.path, f"{self.vertices.rows} vertices", got)
-            yield np.frombuffer(raw, dtype)
+        before, after = self._others()
+        with self.path.open("rb") as file:
+            file.seek(self.header.size)
+            for element in before:
+                _skip_binary(self.path, file, element, order)
+            for start, rows in self._sizes():
+                raw = file.read(rows * dtype.itemsize)
+                if len(raw) < rows * dtype.itemsize:
+                    got = f"{start + len(raw) // dtype.itemsize} vertices, up to byte {file.tell()}"
+                    raise _truncated(self.path, f"{self.vertices.rows} vertices", got)
+                yield np.frombuffer(raw, dtype)
+            for element in after:
+                _skip_binary(self.path, file, element, order)
 
-    def _ascii_tables(self, file: BinaryIO) -> Iterator[AnyArray]:
-        lines = _Lines(self.path, file, self.header.lines)
-        for element in self._before():
-            lines.skip(element)
-        for _, rows in self._sizes():
-            table = np.empty(rows, self._dtype("="))
-            for block in range(0, rows, ASCII_BLOCK_ROWS):
-                lines.parse(table[block : block + ASCII_BLOCK_ROWS])
-            yield table
+    def _ascii_tables(self) -> Iterator[AnyArray]:
+        before, after = self._others()
+        # latin-1 takes any byte; a CR before the LF is stripped with the spaces around a row.
+        with self.path.open(encoding="latin-1", newline=self.header.newline) as file:
+            lines = _Lines(self.path, file, self.header.lines)
+            for element in before:
+                lines.skip(element)
+            for _, rows in self._sizes():
+                table = np.empty(rows, self._dtype("="))
+                for block in range(0, rows, ASCII_BLOCK_ROWS):
+                    lines.parse(table[block : block + ASCII_BLOCK_ROWS])
+                yield table
+            for element in after:
+                lines.skip(element)
 
 
 def _skip_binary(path: Path, file: BinaryIO, element: Element, order: str) -> None:
-    if all(prop.count is None for prop in element.properties):
-        file.seek(element.rows * sum(prop.dtype.itemsize for prop in element.properties), 1)
-        return
-    steps = [
-        (prop.dtype.itemsize, None if prop.count is None else _ordered(prop.count, order))
-        for prop in element.properties
-    ]
-    for row in range(element.rows):
-        for size, count_dtype in steps:
-            if count_dtype is None:
-                file.seek(size, 1)
-                continue
-            raw = file.read(count_dtype.itemsize)
-            count = int(np.frombuffer(raw, count_dtype)[0]) if len(raw) == count_dtype.itemsize else -1
-            if count < 0:
-                got = f"{raw!r} before byte {file.tell()}"
-                raise _truncated(path, f"the length of a list in row {row} of {element.name}", got)
-            file.seek(size * count, 1)
+    """Pass over an element; rows whose lists are as long as those of the row before are taken many at once."""
+    size = path.stat().st_size
+    row, block = 0, 1
+    while row < element.rows and element.properties:
+        start = file.tell()
+        fields = _fields_of_row(file, element, order)
+        length = sum(width for _, width, _ in fields)
+        if not 0 < length <= min(size - start, LONGEST_ROW) or any(
+            count is not None and count < 0 for *_, count in fields
+        ):
+            got = f"{size - start} bytes from byte {start}"
+            raise _truncated(path, f"row {row} of {element.name}", got)
+        wanted = min(block, element.rows - row, max(1, SKIP_BYTES // length), (size - start) // length)
+        layout = np.dtype([(f"{at}", dtype or f"V{width}") for at, (dtype, width, _) in enumerate(fields)])
+        file.seek(start)
+        table = np.frombuffer(file.read(wanted * length), layout)
+        alike = np.ones(wanted, np.bool_)
+        for at, (_, _, count) in enumerate(fields):
+            alike &= True if count is None else table[f"{at}"] == count
+        taken = wanted if alike.all() else int(np.argmin(alike))
+        file.seek(start + taken * length)
+        row += taken
+        block = 2 * block if taken == wanted else 1
+
+
+def _fields_of_row(file: BinaryIO, element: Element, order: str) -> list[tuple[np.dtype[Any] | None, int, int | None]]:
+    """Dtype, bytes and value of every length in one row, and between them the bytes of what it is the length of."""
+    fields: list[tuple[np.dtype[Any] | None, int, int | None]] = []
+    for prop in element.properties:
+        count = 1
+        if prop.count is not None:
+            dtype = _ordered(prop.count, order)
+            raw = file.read(dtype.itemsize)
+            count = int(np.frombuffer(raw, dtype)[0]) if len(raw) == dtype.itemsize else -1
+            fields.append((dtype, dtype.itemsize, count))
+        if count > 0:
+            fields.append((None, count * prop.dtype.itemsize, None))
+            file.seek(count * prop.dtype.itemsize, 1)
+    return fields
 
 
 class _Lines:
     """The rows of an ascii file with the numbers of their lines; lines without text do not count."""
 
-    def __init__(self, path: Path, file: BinaryIO, header_lines: int) -> None:
+    def __init__(self, path: Path, file: TextIO, header_lines: int) -> None:
         self.path = path
-        texts = ((number, raw.decode("latin-1").strip()) for number, raw in enumerate(file, header_lines + 1))
-        self.rows = ((number, text) for number, text in texts if text)
+        texts = ((number, line.strip()) for number, line in enumerate(file, 1))
+        self.rows = ((number, text) for number, text in islice(texts, header_lines, None) if text)
 
     def take(self, what: str, count: int) -> list[tuple[int, str]]:
         """The next ``count`` rows; raises ``IngestError`` when the file ends before."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.api.store import ZVStore
 from zarr_vectors.api.write import write
@@ -19,9 +21,11 @@ from zarr_vectors.formats.parquet import PARQUET
 from zarr_vectors.formats.ply import PLY
 from zarr_vectors.formats.text import CSV, XYZ
 from zarr_vectors.geometry import Points
+from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.urls import StoreLike
 from zarr_vectors.types.report import WriteReport
+from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_of", "ingest"]
 
@@ -140,7 +144,9 @@ def export(
     )
     temporary = file.with_name(f".{uuid4().hex[:8]}-{file.name}")
     try:
-        context = ExportContext(axes=chosen.axes, crs=chosen.crs, headers=chosen.headers, bounds=chosen.bounds)
+        context = ExportContext(
+            axes=chosen.axes, crs=chosen.crs, headers=chosen.headers, bounds=_bounds_of(chosen, bbox)
+        )
         rows = fmt.export(temporary, _counted(batches, progress), context)
         temporary.replace(file)
     finally:
@@ -148,9 +154,16 @@ def export(
     return rows
 
 
-def _counted(
-    batches: Iterator[Points], progress: Callable[[int, int | None], None] | None
-) -> Iterator[Points]:
+def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:
+    """The part of the store's box that a selection can reach: formats choose their precision by it."""
+    low, high = level.bounds
+    if bbox is None:
+        return low, high
+    box = ClosedBox.from_user(bbox, [axis.name for axis in level.axes])
+    return np.clip(box.lo, low, high).tolist(), np.clip(box.hi, low, high).tolist()
+
+
+def _counted(batches: Iterator[Points], progress: Callable[[int, int | None], None] | None) -> Iterator[Points]:
     done = 0
     for batch in batches:
         yield batch

@@ -26,6 +26,7 @@ from zarr_vectors.formats.columns import (
     CategoryTable,
     ColumnPlan,
     check_columns,
+    listed,
     native_times,
     peek,
     plan_columns,
@@ -134,7 +135,7 @@ def _scan(dialect: Dialect, plan: ColumnPlan) -> _Table:
 def _check_numbers(dialect: Dialect, name: str, scan: ColumnScan, values: Any, first_row: int, kind: Kind) -> None:
     """Refuse the first row of a block that holds no number, or no integer where one must be."""
     what = f"{dialect.path}: coordinates in column {name!r} must be numbers"
-    hint = "correct the line, or name other columns with positions= (--positions)"
+    hint = f"correct the line, or name others of the columns {listed(dialect.names)} with positions= (--positions)"
     if kind is Kind.INT:
         what = f"{dialect.path}: object ids in column {name!r} must be integers of 64 bits"
         hint = "correct the line, or keep the column as an attribute with attributes= (--attributes)"

@@ -47,6 +47,7 @@ class Batch:
         copies: ``(old path, new path)`` of objects that stay as they are under another name; consumed after ``puts``.
         deletes: Paths to remove; consumed after ``puts``.
         replace_all: Remove every object that the batch does not write.
+        must_be_new: Refuse to touch a store that exists, even one that another writer has just made.
     """
 
     puts: Iterable[Put]
@@ -54,6 +55,7 @@ class Batch:
     copies: Iterable[tuple[str, str]] = ()
     deletes: Iterable[str] = ()
     replace_all: bool = False
+    must_be_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +179,14 @@ class Storage:
         """Make every change of the batch, or none."""
         with self.lock():
             self.shard_indexes.clear()
-            if self.backend.exists(ROOT):
-                self._commit_existing(batch)
-            else:
+            if not self.backend.exists(ROOT):
                 self._commit_new(batch)
+            elif batch.must_be_new:
+                raise StoreExistsError(
+                    "there is already something here", store=self.url, hint="use mode='append' or mode='replace'"
+                )
+            else:
+                self._commit_existing(batch)
 
     def _commit_new(self, batch: Batch) -> None:
         """Write in place; the root document, put last, makes the store exist."""

@@ -36,7 +36,8 @@ def write_new(storage: Storage, kind: Kind, intake: Intake, options: WriteOption
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
     plan = cell_plan(0, layout, intake.dtype, intake.columns, intake.has_objects)
     work = _NewStore(storage, kind, intake, options, bounds, layout, plan)
-    storage.commit(Batch(puts=work.puts(), root=work.root, replace_all=options.mode == "replace"))
+    replacing = options.mode == "replace"
+    storage.commit(Batch(puts=work.puts(), root=work.root, replace_all=replacing, must_be_new=not replacing))
     return work.report()
 
 

@@ -1,0 +1,100 @@
+"""What every exchange format must do, whichever it is: this file is run over the registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zarr_vectors as zv
+from zarr_vectors.exceptions import ExportError, IngestError, InputError
+from zarr_vectors.formats.base import Format
+from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
+
+EVERY = pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
+
+
+def store_of(path: Path, rows: int) -> zv.ZVStore:
+    positions = np.arange(3 * rows, dtype=np.float64).reshape(rows, 3) / 4 - 10
+    weight = np.arange(rows, dtype=np.float64) / 8
+    zv.write(path, zv.Points(positions, attributes={"weight": weight}), layout=zv.Layout(chunk_shape=20.0))
+    return zv.open(path)
+
+
+@EVERY
+def test_suffixes_lead_to_the_format(fmt: Format) -> None:
+    for suffix in fmt.suffixes:
+        assert format_of(f"a/b{suffix.upper()}") is fmt
+        assert has_format(f"b{suffix}")
+
+
+@EVERY
+@pytest.mark.parametrize("rows", [1, 250])
+def test_rows_go_out_and_come_back(fmt: Format, rows: int, tmp_path: Path) -> None:
+    source = store_of(tmp_path / "a", rows)
+    file = tmp_path / f"points{fmt.suffixes[0]}"
+    assert export(source, file) == rows
+    report = ingest(file, tmp_path / "b")
+    assert report.vertex_count == rows
+    there, back = source[0].read(), zv.open(tmp_path / "b")[0].read()
+    named = "weight" in back.attributes
+    want = np.column_stack([there.positions, there.attributes["weight"]] if named else [there.positions])
+    got = np.column_stack([back.positions, back.attributes["weight"]] if named else [back.positions])
+    np.testing.assert_allclose(got[np.lexsort(got.T)], want[np.lexsort(want.T)], rtol=0, atol=1e-6)
+
+
+@EVERY
+def test_a_selection_goes_out(fmt: Format, tmp_path: Path) -> None:
+    source = store_of(tmp_path / "a", 200)
+    file = tmp_path / f"box{fmt.suffixes[0]}"
+    box = ([0, 0, 0], [50, 60, 70])
+    assert export(source, file, bbox=box) == source[0].count(box) > 0
+
+
+@EVERY
+def test_an_existing_file_stays_unless_told(fmt: Format, tmp_path: Path) -> None:
+    source = store_of(tmp_path / "a", 10)
+    file = tmp_path / f"points{fmt.suffixes[0]}"
+    file.write_bytes(b"precious")
+    with pytest.raises(ExportError, match="exists"):
+        export(source, file)
+    assert file.read_bytes() == b"precious"
+    assert export(source, file, overwrite=True) == 10
+
+
+@EVERY
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02\xffnot what it says\x00" * 9], ids=["empty", "garbage"])
+def test_a_file_that_is_not_what_it_says_is_refused(fmt: Format, content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / f"bad{fmt.suffixes[0]}"
+    file.write_bytes(content)
+    with pytest.raises(IngestError) as caught:
+        ingest(file, tmp_path / "store")
+    assert file.name in str(caught.value)
+    assert not (tmp_path / "store").exists()
+
+
+@EVERY
+def test_a_failed_export_leaves_no_file(fmt: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = store_of(tmp_path / "a", 10)
+    file = tmp_path / f"points{fmt.suffixes[0]}"
+
+    def failing(*_: object, **__: object) -> object:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(zv.ZVLevel, "iter", failing)
+    with pytest.raises(OSError, match="no space"):
+        export(source, file)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_unknown_suffixes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\.las"):
+        format_of("scan.docx")
+    with pytest.raises(InputError, match="no suffix"):
+        format_of("scan")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IngestError, match=r"nothing\.csv"):
+        ingest(tmp_path / "nothing.csv", tmp_path / "store")
