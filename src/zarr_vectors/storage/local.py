@@ -77,28 +77,30 @@ class LocalBackend:
 
     def put_bytes(self, key: str, data: Buffer) -> None:
         """Write a file, making its folders."""
-        self._check_writable()
-        full = self._full(key)
-        self._make_folder(os.path.dirname(full))
-        try:
-            handle = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        except FileNotFoundError:
-            self._folders.clear()
+        with self._writing(key):
+            full = self._full(key)
             self._make_folder(os.path.dirname(full))
-            handle = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(handle, view) :]
-        finally:
-            os.close(handle)
+            try:
+                handle = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            except FileNotFoundError:
+                # Another process has removed the folder since it was made.
+                self._folders.clear()
+                self._make_folder(os.path.dirname(full))
+                handle = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(handle, view) :]
+            finally:
+                os.close(handle)
 
     def replace(self, key: str, data: Buffer) -> None:
         """Write beside and rename over."""
         temporary = f"{key}.{uuid4().hex[:8]}.tmp"
         try:
             self.put_bytes(temporary, data)
-            os.replace(self._full(temporary), self._full(key))
+            with self._writing(key):
+                os.replace(self._full(temporary), self._full(key))
         except BaseException:
             with suppress(OSError):
                 os.unlink(self._full(temporary))
@@ -106,20 +108,20 @@ class LocalBackend:
 
     def move(self, source: str, target: str) -> None:
         """Rename, replacing what is there."""
-        self._check_writable()
-        full = self._full(target)
-        self._make_folder(os.path.dirname(full))
-        os.replace(self._full(source), full)
+        with self._writing(target):
+            full = self._full(target)
+            self._make_folder(os.path.dirname(full))
+            os.replace(self._full(source), full)
 
     def copy(self, source: str, target: str) -> None:
         """Link where the disk can, else copy."""
-        self._check_writable()
-        full = self._full(target)
-        self._make_folder(os.path.dirname(full))
-        try:
-            os.link(self._full(source), full)
-        except OSError:
-            shutil.copyfile(self._full(source), full)
+        with self._writing(target):
+            full = self._full(target)
+            self._make_folder(os.path.dirname(full))
+            try:
+                os.link(self._full(source), full)
+            except OSError:
+                shutil.copyfile(self._full(source), full)
 
     def exists(self, key: str) -> bool:
         """Whether there is a file."""
@@ -127,9 +129,8 @@ class LocalBackend:
 
     def delete(self, key: str) -> None:
         """Remove a file and the folders that become empty, up to the root."""
-        self._check_writable()
         full = self._full(key)
-        with suppress(FileNotFoundError):
+        with self._writing(key), suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(full)
         folder = os.path.dirname(full)
         while len(folder) > len(self._base):
@@ -162,20 +163,18 @@ class LocalBackend:
 
     def ensure_prefix(self, prefix: str) -> None:
         """Make a folder."""
-        self._check_writable()
-        self._make_folder(self._full(prefix))
+        with self._writing(prefix):
+            self._make_folder(self._full(prefix))
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove a folder and everything in it; for the root, its content and then itself if nobody else needs it."""
-        self._check_writable()
         self._folders.clear()
         full = self._full(prefix)
-        try:
-            shutil.rmtree(full)
-        except NotADirectoryError:
-            os.unlink(full)
-        except FileNotFoundError:
-            return
+        with self._writing(prefix), suppress(FileNotFoundError):
+            try:
+                shutil.rmtree(full)
+            except NotADirectoryError:
+                os.unlink(full)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -187,14 +186,36 @@ class LocalBackend:
         Raises:
             ConcurrentEditError: Another process has held it for a minute.
         """
-        self._check_writable()
-        self._make_folder(self._base)
-        handle = _open_lock(self._base)
+        with self._writing(""):
+            self._make_folder(self._base)
+            handle = _open_lock(self._base)
         try:
             _acquire(handle, self.url)
             yield
         finally:
             os.close(handle)
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        """Turn what the operating system says against a change into an error that names the place."""
+        self._check_writable()
+        try:
+            yield
+        except PermissionError as error:
+            raise ReadOnlyError(
+                "this place may not be written", store=self.url, array=key or None, got=error.strerror
+            ) from error
+        except (NotADirectoryError, FileExistsError) as error:
+            raise StoreError(
+                "a file stands where a folder of the store must be",
+                store=self.url,
+                array=key or None,
+                got=error.filename,
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                "the disk refused a change", store=self.url, array=key or None, got=error.strerror or str(error)
+            ) from error
 
     def _full(self, key: str) -> str:
         return os.path.join(self._base, key) if key else self._base
