@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from zarr_vectors.axes import Axis, as_axes
+from zarr_vectors.constants import MAX_OBJECTS
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.rowwise import extremes, take_rows
 from zarr_vectors.typing import AnyArray, IntArray
@@ -52,7 +54,8 @@ class Categorical:
                 "codes must index the categories, or be -1 where missing", got=f"{codes[row]} in row {row}"
             )
         object.__setattr__(self, "codes", codes)
-        object.__setattr__(self, "categories", tuple(self.categories))
+        plain = (category.item() if isinstance(category, np.generic) else category for category in self.categories)
+        object.__setattr__(self, "categories", tuple(plain))
 
     @classmethod
     def from_values(cls, values: Any, *, name: str = "values") -> Categorical:
@@ -67,14 +70,14 @@ class Categorical:
         accessor = getattr(values, "cat", None)
         if accessor is not None and hasattr(accessor, "codes"):
             return cls(np.asarray(accessor.codes), tuple(accessor.categories), bool(accessor.ordered))
-        flat = np.asarray(values)
+        # Among a list's items numpy would turn numbers and NaN into text.
+        flat = np.asarray(values, dtype=None if hasattr(values, "dtype") else object)
         if flat.ndim != 1:
             raise InputError(f"text attribute {name!r} must be 1-D", got=f"shape {flat.shape}")
         items = np.ma.asarray(values).tolist() if isinstance(values, np.ma.MaskedArray) else flat.tolist()
-        distinct = dict.fromkeys(items)
         lookup: dict[Any, int] = {}
         texts: dict[Any, str] = {}
-        for item in distinct:
+        for item in _distinct(items, name):
             if _is_missing(item):
                 lookup[item] = -1
             else:
@@ -164,11 +167,29 @@ class Points(Mapping[str, Any]):
     row_ids: IntArray | None = None
     errors: tuple[str, ...] = ()
 
+    if TYPE_CHECKING:
+        # What is taken is wider than what is kept.
+        def __init__(  # noqa: PLR0913, PLR0917 (one for each field)
+            self,
+            positions: npt.ArrayLike,
+            attributes: Mapping[str, Any] = ...,
+            object_ids: npt.ArrayLike | None = ...,
+            object_attributes: Mapping[str, Any] = ...,
+            objects: npt.ArrayLike | None = ...,
+            groups: Mapping[int, Any] = ...,
+            group_attributes: Mapping[str, Any] = ...,
+            axes: Sequence[Any] | str | None = ...,
+            row_ids: npt.ArrayLike | None = ...,
+            errors: tuple[str, ...] = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         positions = as_positions(self.positions)
         rows = len(positions)
-        attributes = {name: as_column(name, values, rows) for name, values in self.attributes.items()}
         put = object.__setattr__
+        for name in ("attributes", "object_attributes", "groups", "group_attributes"):
+            put(self, name, _as_mapping(name, getattr(self, name)))
+        attributes = {name: as_column(name, values, rows) for name, values in self.attributes.items()}
         put(self, "positions", positions)
         put(self, "attributes", attributes)
         put(self, "axes", None if self.axes is None else as_axes(self.axes, positions.shape[1]))
@@ -193,7 +214,7 @@ class Points(Mapping[str, Any]):
             put(
                 self,
                 "object_attributes",
-                {k: _as_table(f"object attribute {k!r}", v, table) for k, v in self.object_attributes.items()},
+                {k: _as_table("object", k, v, table) for k, v in self.object_attributes.items()},
             )
         groups = {_group_id(key): as_ids(f"groups[{key!r}]", members) for key, members in self.groups.items()}
         put(self, "groups", groups)
@@ -203,7 +224,7 @@ class Points(Mapping[str, Any]):
         put(
             self,
             "group_attributes",
-            {k: _as_table(f"group attribute {k!r}", v, list(range(count))) for k, v in self.group_attributes.items()},
+            {k: _as_table("group", k, v, range(count)) for k, v in self.group_attributes.items()},
         )
 
     @property
@@ -295,7 +316,7 @@ _POINT_KEYS = (
 
 def as_positions(value: Any, name: str = "positions") -> AnyArray:
     """An ``(N, D)`` real array; refuses what would have to be changed to become one."""
-    positions = np.asarray(value)
+    positions = _as_array(name, value)
     if positions.size == 0 and positions.ndim < 2:
         raise InputError(
             f"{name} must be an (N, D) array",
@@ -313,9 +334,27 @@ def as_positions(value: Any, name: str = "positions") -> AnyArray:
     return positions
 
 
+def _as_array(name: str, value: Any) -> AnyArray:
+    """What numpy makes of a value; refuses ragged rows, and masked entries, which would come out as numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} must be rectangular", got=_ragged(value, error)) from error
+    if np.ma.is_masked(value):
+        row = int(np.argwhere(np.ma.getmaskarray(value))[0, 0])
+        raise InputError(f"{name} must not be masked", got=f"a masked entry in row {row}", hint="leave these rows out")
+    return array
+
+
+def _ragged(value: Any, error: ValueError) -> str:
+    sizes = [np.size(row) if isinstance(row, (Sequence, np.ndarray)) else 1 for row in value]
+    row = next((number for number, size in enumerate(sizes) if size != sizes[0]), 0)
+    return f"{sizes[row]} values in row {row}, {sizes[0]} in row 0" if row else str(error)
+
+
 def as_ids(name: str, value: Any, rows: int | None = None) -> IntArray:
     """A 1-D int64 array; refuses floats, text, booleans and what int64 cannot hold."""
-    ids = np.asarray(value)
+    ids = _as_array(name, sorted(value) if isinstance(value, (set, frozenset)) else value)
     if ids.size == 0 and ids.dtype.kind == "f":
         ids = ids.astype(np.int64)
     if ids.ndim != 1:
@@ -349,15 +388,20 @@ def _as_plain_column(name: str, value: Any, what: str) -> Column:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InputError(f"{what} {name!r} must be rectangular", got=str(error)) from error
+        raise InputError(f"{what} {name!r} must be rectangular", got=_ragged(value, error)) from error
     if array.ndim == 0:
         raise InputError(f"{what} {name!r} must have one value per row", got="a single value")
     if array.dtype.kind in "USOT":
         return Categorical.from_values(value, name=name)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        array = np.ma.filled(value, np.nan) if array.dtype.kind == "f" else value
+        gap: Any = "NaT" if array.dtype.kind in "mM" else np.nan
+        array = np.ma.filled(value, np.array(gap, array.dtype)) if array.dtype.kind in "fcmM" else value
     if array.dtype.kind not in "biufcmM":
         raise InputError(f"{what} {name!r} must be numbers, booleans, times or text", got=f"dtype {array.dtype}")
+    if array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
+        raise InputError(
+            f"{what} {name!r} must be numbers of at most 64 bits", got=f"dtype {array.dtype}", hint="cast them first"
+        )
     if 0 in array.shape[1:]:
         raise InputError(f"{what} {name!r} must have at least one channel", got=f"shape {array.shape}")
     return array
@@ -376,6 +420,9 @@ def same_values(left: Any, right: Any) -> bool:
         return left is None and right is None
     if isinstance(left, Categorical) or isinstance(right, Categorical):
         return np.array_equal(np.asarray(left), np.asarray(right))
+    if np.ma.is_masked(left) or np.ma.is_masked(right):
+        same = np.array_equal(np.ma.getmaskarray(left), np.ma.getmaskarray(right))
+        return same and same_values(np.ma.filled(left, 0), np.ma.filled(right, 0))
     left, right = np.asarray(left), np.asarray(right)
     if left.shape != right.shape or left.dtype.kind != right.dtype.kind:
         return False
@@ -386,41 +433,75 @@ def _same_tables(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> bool:
     return left.keys() == right.keys() and all(same_values(left[key], right[key]) for key in left)
 
 
-def _as_table(what: str, value: Any, keys: Sequence[int]) -> Column:
+def _as_mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise InputError(f"{name} must be a mapping", got=type(value).__name__, hint="give {name or id: values}")
+    return {} if value is None else value
+
+
+def _as_table(of: str, name: str, value: Any, keys: Sequence[int]) -> Column:
+    """A column with a value for each of the ids ``keys``."""
+    what = f"{of} attribute"
     if isinstance(value, Mapping):
-        unknown = [key for key in value if key not in set(keys)]
+        known = set(keys)
+        unknown = [key for key in value if key not in known]
         missing = [key for key in keys if key not in value]
         if unknown or missing:
             raise InputError(
-                f"{what} must have a value for every id and for no other",
+                f"{what} {name!r} must have a value for every {of} id and for no other",
                 got=f"unknown ids {unknown[:5]}" if unknown else f"no value for ids {missing[:5]}",
             )
         value = [value[key] for key in keys]
-    return as_column(what, value, len(keys), what="table")
+    column = as_column(name, value, what=what)
+    if len(column) != len(keys):
+        raise InputError(
+            f"{what} {name!r} must have one value per {of} id, ascending",
+            expected=f"{len(keys)} values",
+            got=len(column),
+            hint=f"or give it as {{{of} id: value}}",
+        )
+    return column
 
 
 def _group_id(key: Any) -> int:
-    if isinstance(key, bool) or not isinstance(key, (int, np.integer)) or key < 0:
-        raise InputError("group ids must be integers from 0", got=repr(key))
+    if isinstance(key, bool) or not isinstance(key, (int, np.integer)) or not 0 <= key < MAX_OBJECTS:
+        raise InputError(
+            "group ids must be small integers from 0",
+            got=repr(key),
+            hint="number the groups from 0, without large gaps",
+        )
     return int(key)
 
 
 def _is_missing(item: Any) -> bool:
-    return item is None or type(item).__name__ == "NAType" or (isinstance(item, float) and item != item)
+    return (
+        item is None
+        or type(item).__name__ in {"NAType", "NaTType"}
+        or (isinstance(item, (float, np.floating)) and item != item)
+    )
+
+
+def _distinct(items: list[Any], name: str) -> dict[Any, None]:
+    """The items that occur, in order."""
+    try:
+        return dict.fromkeys(items)
+    except TypeError:
+        odd = next(item for item in items if not (_is_missing(item) or isinstance(item, (str, bytes))))
+        _as_text(odd, name, items)
+        raise
 
 
 def _as_text(item: Any, name: str, items: list[Any]) -> str:
+    if isinstance(item, str):
+        return str(item)
+    row = next(number for number, other in enumerate(items) if other is item)
     if isinstance(item, bytes):
         try:
             return item.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"attribute {name!r} has bytes that are not UTF-8", got=f"row {items.index(item)}"
-            ) from error
-    if isinstance(item, str):
-        return str(item)
+            raise InputError(f"attribute {name!r} has bytes that are not UTF-8", got=f"row {row}") from error
     raise InputError(
         f"attribute {name!r} must be text or missing where its dtype is object",
-        got=f"{type(item).__name__} in row {items.index(item)}",
-        hint="give a numeric dtype to numbers",
+        got=f"{type(item).__name__} in row {row}",
+        hint="give a numeric dtype to numbers, datetime64 to times",
     )

@@ -311,6 +311,16 @@ def test_layout(table: Path, tmp_path: Path) -> None:
     assert sorted(row_ids.tolist()) == list(range(50))
 
 
+def test_dtype(store: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more.csv"
+    more.write_text("x,y,z,object_id\n50.1,50.2,50.3,900\n")
+    zvrun("convert", store, tmp_path / "bare.zarrvectors", "--attributes", "")
+    assert "float32" in fails("convert", more, tmp_path / "bare.zarrvectors", "--append")
+    zvrun("convert", more, tmp_path / "bare.zarrvectors", "--append", "--dtype", "float32")
+    assert read(tmp_path / "bare.zarrvectors").vertex_count == COUNT + 1
+    assert fails("convert", more, tmp_path / "new.zarrvectors", "--dtype", "float33")
+
+
 def test_a_store_to_a_store(store: Path, tmp_path: Path) -> None:
     target = tmp_path / "cut.zarrvectors"
     zvrun("convert", store, target, "--chunk-shape", "25", "--shard-shape", "none", "--bbox", "z=:50")

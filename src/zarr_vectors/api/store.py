@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.axes import Axis
+from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
 from zarr_vectors.exceptions import InputError, StoreNotFoundError
@@ -157,8 +158,8 @@ class ZVStore:
                 }
                 for name, info in level.attributes.items()
             },
-            "object_attributes": {name: str(spec.dtype) for name, spec in state.object_columns.items()},
-            "group_attributes": {name: str(spec.dtype) for name, spec in state.group_columns.items()},
+            "object_attributes": {name: _type_text(spec) for name, spec in state.object_columns.items()},
+            "group_attributes": {name: _type_text(spec) for name, spec in state.group_columns.items()},
             "codec": [codec.get("name") for codec in _cell_codecs(state)],
         }
 
@@ -183,6 +184,10 @@ class ZVStore:
             rows[f"level {level.number}"] = f"{count}, attributes: {names}"
         cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>" for key, value in rows.items())
         return f"<table>{cells}</table>"
+
+
+def _type_text(spec: ColumnSpec) -> str:
+    return "text" if spec.dtype.kind == "U" else str(spec.dtype)
 
 
 def _cell_codecs(state: LevelState) -> tuple[Mapping[str, Any], ...]:

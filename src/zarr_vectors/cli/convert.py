@@ -17,7 +17,6 @@ import typer
 
 import zarr_vectors as zv
 from zarr_vectors.api.level import ObjectTable
-from zarr_vectors.axes import as_axes
 from zarr_vectors.cli.console import byte_text, checked, count_text, progress_bar, say, time_text
 from zarr_vectors.cli.options import (
     AttributesOption,
@@ -29,11 +28,10 @@ from zarr_vectors.cli.options import (
     QuietOption,
 )
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
-from zarr_vectors.exceptions import ExportError, InputError, StoreExistsError
+from zarr_vectors.exceptions import ExportError, StoreExistsError
 from zarr_vectors.formats.base import ReadOptions
-from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
+from zarr_vectors.formats.registry import FORMATS, export, has_format, ingest
 from zarr_vectors.geometry import Points
-from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.types.options import POLICIES
 from zarr_vectors.types.report import WriteReport
 
@@ -57,6 +55,7 @@ _ONLY_FOR_STORES = (
     "--bin-shape",
     "--shard-shape",
     "--compressor",
+    "--dtype",
     "--keep-order",
 )
 _NOT_FOR = {
@@ -126,6 +125,9 @@ def convert(
     compressor: Annotated[
         str, typer.Option("--compressor", metavar="NAME", help="zstd, zstd:LEVEL, gzip, gzip:LEVEL, blosc or none.")
     ] = "zstd",
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", metavar="TYPE", help="Of the stored coordinates, such as float32.")
+    ] = None,
     keep_order: Annotated[bool, typer.Option("--keep-order", help="Store the input row of every point.")] = False,
     positions: Annotated[
         str | None, typer.Option("--positions", metavar="X,Y,Z", help="Columns of the coordinates in a table.")
@@ -166,6 +168,7 @@ def convert(
             ),
             "out_of_bounds": out_of_bounds,
             "extend": extend,
+            "dtype": dtype,
             "fill": checked("--fill", lambda _: parse_fill(fill or ()), "") or None,
         },
         quiet=quiet,
@@ -216,19 +219,15 @@ def _ingest(job: _Job) -> None:
     started = perf_counter()
     path = Path(job.source)
     with progress_bar("converting", quiet=job.quiet) as report:
-        if job.picked.bbox is None and job.picked.object_ids is None:
-            done = ingest(path, job.target, options=job.options, progress=report, **job.write)
-        else:
-            found = format_of(path).open(path, job.options)
-            done = zv.write(
-                job.target,
-                (_keep(batch, job.picked) for batch in found.batches),
-                axes=None if job.write["mode"] == "append" else found.axes,
-                crs=found.crs,
-                headers=found.headers,
-                progress=report,
-                **job.write,
-            )
+        done = ingest(
+            path,
+            job.target,
+            options=job.options,
+            bbox=job.picked.bbox,
+            object_ids=job.picked.object_ids,
+            progress=report,
+            **job.write,
+        )
     _tell_store(job, done, perf_counter() - started)
 
 
@@ -287,19 +286,6 @@ def _with_tables(batches: Iterable[Points], table: ObjectTable, picked: Picked) 
             groups={group: members[np.isin(members, ids)] for group, members in table.groups.items()},
             group_attributes=table.group_attributes,
         )
-
-
-def _keep(batch: Points, picked: Picked) -> Points:
-    """The rows of a batch from a file that the options pick."""
-    keep = np.ones(batch.vertex_count, dtype=bool)
-    if picked.bbox is not None:
-        names = [axis.name for axis in batch.axes or as_axes(None, batch.ndim)]
-        keep &= ClosedBox.from_user(picked.bbox, names).mask(batch.positions)
-    if picked.object_ids is not None:
-        if batch.object_ids is None:
-            raise InputError("--object-ids needs object ids", hint="name their column with --object-id-column")
-        keep &= np.isin(batch.object_ids, picked.object_ids)
-    return batch if keep.all() else batch.take(np.flatnonzero(keep))
 
 
 def _tell_store(job: _Job, done: WriteReport, seconds: float) -> None:

@@ -97,7 +97,10 @@ def known_chain(codecs: Sequence[JsonObject]) -> ByteCodec | None:
     rest = list(codecs)
     if rest and rest[0].get("name") == "zstd":
         options = rest.pop(0).get("configuration") or {}
-        zstd = (int(options.get("level", 0)), bool(options.get("checksum", False)))
+        level = options.get("level", 0)
+        if not isinstance(level, int):
+            return None
+        zstd = (level, bool(options.get("checksum", False)))
     crc32c = bool(rest) and rest[0].get("name") == "crc32c"
     if crc32c:
         rest.pop(0)
@@ -150,7 +153,7 @@ def _decompress(blobs: Blobs, errors: CellErrors) -> Blobs:
             source = zstandard.BufferWithSegments(blobs.data, _segments(blobs))
             items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=-1)
             return _gather(list(items))
-        except (zstandard.ZstdError, ValueError):
+        except (zstandard.ZstdError, ValueError, MemoryError):
             # One frame is bad or does not state its size: take them one by one to find out which.
             pass
     return _gather([_decompress_one(number, item, errors) for number, item in enumerate(blobs.views())])

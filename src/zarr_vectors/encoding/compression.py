@@ -18,7 +18,19 @@ BLOSC: JsonObject = {
 }
 BYTES: JsonObject = {"name": "bytes", "configuration": {"endian": "little"}}
 VLEN_BYTES: JsonObject = {"name": "vlen-bytes", "configuration": {}}
-_KNOWN = frozenset({"zstd", "crc32c", "gzip", "blosc"})
+_DEFAULTS: dict[str, JsonObject] = {
+    "zstd": ZSTD["configuration"],
+    "gzip": {"level": 5},
+    "blosc": BLOSC["configuration"],
+    "crc32c": {},
+}
+"""What a codec's configuration is where a mapping does not say; zarr-python insists on one."""
+_LEVELS = {"zstd": ("level", -131072, 22), "gzip": ("level", 0, 9), "blosc": ("clevel", 0, 9)}
+_CHOICES = {
+    "cname": ("lz4", "lz4hc", "blosclz", "snappy", "zlib", "zstd"),
+    "shuffle": ("noshuffle", "shuffle", "bitshuffle"),
+    "checksum": (True, False),
+}
 
 
 def bytes_codecs(compressor: Any) -> list[JsonObject]:
@@ -42,13 +54,38 @@ def bytes_codecs(compressor: Any) -> list[JsonObject]:
         codecs = [dict(entry) for entry in compressor]
         if codecs and codecs[0].get("name") in {"bytes", "vlen-bytes"}:
             codecs = codecs[1:]
-        unknown = [entry.get("name") for entry in codecs if entry.get("name") not in _KNOWN]
+        unknown = [entry.get("name") for entry in codecs if entry.get("name") not in _DEFAULTS]
         if not unknown:
-            return codecs
+            return [_complete(entry) for entry in codecs]
         raise InputError("compressor names a codec that is not bytes-to-bytes or not known", got=unknown)
     raise InputError(
         "compressor is not known", got=repr(compressor), hint="use None, 'zstd', 'blosc', 'none' or a list of codecs"
     )
+
+
+def _complete(codec: JsonObject) -> JsonObject:
+    """A codec with every option that it needs.
+
+    Raises:
+        InputError: An option is out of range.
+    """
+    name = codec["name"]
+    given = codec.get("configuration") or {}
+    if not _DEFAULTS[name]:
+        return codec
+    if not isinstance(given, Mapping):
+        raise InputError(f"the configuration of codec {name!r} must be a mapping", got=repr(given))
+    options = {**_DEFAULTS[name], **given}
+    key, least, most = _LEVELS[name]
+    level = options[key]
+    if isinstance(level, bool) or not isinstance(level, int) or not least <= level <= most:
+        raise InputError(f"{key} of codec {name!r} must be a whole number from {least} to {most}", got=repr(level))
+    for key, allowed in _CHOICES.items():
+        if key in options and options[key] not in allowed:
+            raise InputError(
+                f"{key} of codec {name!r} is not known", got=repr(options[key]), expected=f"one of {allowed}"
+            )
+    return {**codec, "configuration": options}
 
 
 def resolve_compressor(compressor: Any = None) -> list[JsonObject]:
@@ -56,7 +93,7 @@ def resolve_compressor(compressor: Any = None) -> list[JsonObject]:
 
     Args:
         compressor: None or ``"zstd"`` (zstd with frame checksum), ``"blosc"``, ``"none"`` or False (CRC32C only),
-            or a list of codec mappings, taken as they are.
+            or a list of codec mappings; options that one leaves out are filled in.
 
     Raises:
         InputError: The value is none of these.

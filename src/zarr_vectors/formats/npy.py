@@ -131,6 +131,8 @@ def _points(table: _Table, arrays: dict[str, AnyArray], texts: dict[str, Categor
         values = arrays[name]
         if name not in texts:
             return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+        if values.dtype.kind == "U" and not _is_unicode(values):
+            raise IngestError(f"{path}: array {name!r} has text with characters that do not exist")
         try:
             encoded = Categorical.from_values(values, name=name)
         except InputError as error:
@@ -145,6 +147,11 @@ def _points(table: _Table, arrays: dict[str, AnyArray], texts: dict[str, Categor
         else object_ids_of(path, plan.object_ids, arrays[plan.object_ids], first_row),
         axes=plan.axes,
     )
+
+
+def _is_unicode(values: AnyArray) -> bool:
+    characters = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).view(np.uint32)
+    return not ((characters > 0x10FFFF) | ((characters >= 0xD800) & (characters <= 0xDFFF))).any()
 
 
 def _open_npy(path: Path, options: ReadOptions) -> Source:

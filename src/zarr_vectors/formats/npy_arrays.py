@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import zipfile
 import zlib
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from types import TracebackType
 from typing import IO, Any
 
@@ -21,6 +23,7 @@ from zarr_vectors.typing import AnyArray
 __all__ = ["ArrayFile", "Member", "MemberReader", "map_array", "read_members", "reading"]
 
 _LARGEST_HEADER = 2**20
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
 _MOST_ROWS = 2**63 - 1
 
 
@@ -51,7 +54,10 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except IngestError:
         raise
-    except (ValueError, ArithmeticError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, ArithmeticError, EOFError, OSError, NotImplementedError, TokenError, *_ZIP_ERRORS) as error:
+        # A damaged directory of a zip file points before its start, which is an invalid argument to the system.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise IngestError(f"{path} is not {what}, is truncated or is damaged", got=str(error)) from error
 
 

@@ -13,21 +13,22 @@ import numpy as np
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.api.store import ZVStore
 from zarr_vectors.api.write import write
+from zarr_vectors.axes import as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions
+from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.parquet import PARQUET
 from zarr_vectors.formats.ply import PLY
 from zarr_vectors.formats.text import CSV, XYZ
-from zarr_vectors.geometry import Points
+from zarr_vectors.geometry import Points, as_ids
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.urls import StoreLike
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import Bounds
 
-__all__ = ["FORMATS", "export", "format_of", "ingest"]
+__all__ = ["FORMATS", "export", "format_of", "has_format", "ingest"]
 
 FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ)
 """Every exchange format; a new one is added here."""
@@ -71,6 +72,8 @@ def ingest(
     target: StoreLike,
     *,
     options: ReadOptions | None = None,
+    bbox: Any = None,
+    object_ids: Any = None,
     mode: str = "create",
     layout: Layout | None = None,
     out_of_bounds: str = "raise",
@@ -81,6 +84,14 @@ def ingest(
     progress: Callable[[int, int | None], None] | None = None,
 ) -> WriteReport:
     """Read a file, batch by batch, into a store.
+
+    Args:
+        path: The file; its suffix tells its format.
+        target: A path, a URL, or an open zarr store.
+        options: How to read the file.
+        bbox: Only rows in this closed box, as in ``ZVLevel.read``.
+        object_ids: Only rows of these objects.
+        mode, layout, out_of_bounds, extend, fill, dtype, storage_options, progress: As in ``zarr_vectors.write``.
 
     Raises:
         InputError: The suffix is not known, or a value cannot be written.
@@ -98,7 +109,7 @@ def ingest(
 
     return write(
         target,
-        source.batches,
+        _picked(source, bbox, object_ids),
         mode=mode,
         layout=layout,
         out_of_bounds=out_of_bounds,
@@ -152,6 +163,21 @@ def export(
     finally:
         temporary.unlink(missing_ok=True)
     return rows
+
+
+def _picked(source: Source, bbox: Any, object_ids: Any) -> Iterator[Points]:
+    """The rows of a file that a selection keeps."""
+    wanted = None if object_ids is None else as_ids("object_ids", np.atleast_1d(object_ids))
+    for batch in source.batches:
+        keep = np.ones(batch.vertex_count, dtype=bool)
+        if bbox is not None:
+            names = [axis.name for axis in source.axes or batch.axes or as_axes(None, batch.ndim)]
+            keep &= ClosedBox.from_user(bbox, names).mask(batch.positions)
+        if wanted is not None:
+            if batch.object_ids is None:
+                raise InputError("the file has no object ids", hint="name their column: ReadOptions(object_ids=...), or --object-id-column")
+            keep &= np.isin(batch.object_ids, wanted)
+        yield batch if keep.all() else batch.take(keep)
 
 
 def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:

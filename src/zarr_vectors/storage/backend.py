@@ -13,7 +13,10 @@ from typing import Protocol, runtime_checkable
 
 from zarr_vectors.encoding.blobs import Buffer
 
-__all__ = ["Backend", "Get", "StorageBackend"]
+__all__ = ["STAGE", "Backend", "Get", "StorageBackend"]
+
+STAGE = ".zv"
+"""Where a writer keeps what is not yet part of the store; the next one sweeps what a dead one left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class Backend(StorageBackend, Protocol):
     @property
     def is_local(self) -> bool:
         """Whether requests cost microseconds, so that listing and small gaps are cheap."""
+        ...
+
+    @property
+    def locks_everyone(self) -> bool:
+        """Whether ``lock`` keeps out every other writer there may be, and not only those of this process."""
         ...
 
     def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
-from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.backend import STAGE, Get
 
 __all__ = ["LocalBackend"]
 
@@ -54,7 +54,7 @@ class LocalBackend:
                 handle = os.open(self._full(path), os.O_RDONLY)
             except _ABSENT:
                 continue
-            except PermissionError as error:
+            except OSError as error:
                 raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
             try:
                 size = os.fstat(handle).st_size
@@ -95,8 +95,8 @@ class LocalBackend:
                 os.close(handle)
 
     def replace(self, key: str, data: Buffer) -> None:
-        """Write beside and rename over."""
-        temporary = f"{key}.{uuid4().hex[:8]}.tmp"
+        """Write beside and rename over; what a killed process leaves lies where the next writer sweeps."""
+        temporary = f"{STAGE}/{uuid4().hex}.tmp"
         try:
             self.put_bytes(temporary, data)
             with self._writing(key):
@@ -131,7 +131,8 @@ class LocalBackend:
         """Remove a file and the folders that become empty, up to the root."""
         full = self._full(key)
         with self._writing(key), suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(full)
+            if not os.path.isdir(full):
+                os.unlink(full)
         folder = os.path.dirname(full)
         while len(folder) > len(self._base):
             try:
@@ -167,13 +168,16 @@ class LocalBackend:
             self._make_folder(self._full(prefix))
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove a folder and everything in it; for the root, its content and then itself if nobody else needs it."""
+        """Remove a folder and everything in it; of the root, its content."""
         self._folders.clear()
         full = self._full(prefix)
         with self._writing(prefix), suppress(FileNotFoundError):
-            try:
+            if not prefix:
+                for key in list(self.list_prefix("")):
+                    self.delete_prefix(key.rstrip("/"))
+            elif os.path.isdir(full) and not os.path.islink(full):
                 shutil.rmtree(full)
-            except NotADirectoryError:
+            else:
                 os.unlink(full)
 
     def close(self) -> None:
@@ -183,17 +187,41 @@ class LocalBackend:
     def lock(self) -> Iterator[None]:
         """Hold the folder's advisory lock; the system lets go of it when the process dies.
 
+        The folder is made if need be, and removed again with those above it that were made if nothing was put there.
+
         Raises:
             ConcurrentEditError: Another process has held it for a minute.
         """
         with self._writing(""):
-            self._make_folder(self._base)
-            handle = _open_lock(self._base)
+            made = _missing_folders(self._base)
+            handle = self._locked()
         try:
-            _acquire(handle, self.url)
             yield
         finally:
+            for folder in made:
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    break
             os.close(handle)
+
+    def _locked(self) -> int:
+        """A handle that holds the lock of the folder that is there now."""
+        while True:
+            # Other processes may have removed folders since this one made them.
+            self._folders.clear()
+            self._make_folder(self._base)
+            with suppress(FileNotFoundError):
+                handle = _open_lock(self._base)
+                try:
+                    _acquire(handle, self.url)
+                    if _is_open_lock(handle, self._base):
+                        return handle
+                except BaseException:
+                    os.close(handle)
+                    raise
+                # The folder was removed while this process waited for it: whoever made it anew has another lock.
+                os.close(handle)
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:
@@ -218,6 +246,8 @@ class LocalBackend:
             ) from error
 
     def _full(self, key: str) -> str:
+        if key.startswith("/") or (".." in key and ".." in key.split("/")):
+            raise StoreError("a path leads out of the store", store=self.url, got=key)
         return os.path.join(self._base, key) if key else self._base
 
     def _make_folder(self, folder: str) -> None:
@@ -230,11 +260,21 @@ class LocalBackend:
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
 
 
+def _missing_folders(folder: str) -> list[str]:
+    """A folder and those above it that do not exist, deepest first."""
+    missing: list[str] = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
 def _read(handle: int, size: int, request: Get) -> bytes:
     start = request.start or 0
     if start < 0:
         start = max(0, size + start)
-    length = size - start if request.length is None else request.length
+    # Memory is taken for what is asked; a corrupt index may ask for more than there is.
+    length = size - start if request.length is None else min(request.length, size - start)
     parts: list[bytes] = []
     while length > 0:
         part = os.pread(handle, length, start)
@@ -250,7 +290,10 @@ if sys.platform == "win32":  # pragma: no cover
     import msvcrt
 
     def _open_lock(folder: str) -> int:
-        return os.open(os.path.join(folder, ".zv.lock"), os.O_RDWR | os.O_CREAT)
+        return os.open(os.path.join(folder, f"{STAGE}.lock"), os.O_RDWR | os.O_CREAT)
+
+    def _is_open_lock(handle: int, folder: str) -> bool:
+        return os.path.samestat(os.fstat(handle), os.stat(os.path.join(folder, f"{STAGE}.lock")))
 
     def _try_lock(handle: int) -> None:
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
@@ -261,6 +304,9 @@ else:
     def _open_lock(folder: str) -> int:
         # The folder itself is locked: no lock file is left behind.
         return os.open(folder, os.O_RDONLY)
+
+    def _is_open_lock(handle: int, folder: str) -> bool:
+        return os.path.samestat(os.fstat(handle), os.stat(folder))
 
     def _try_lock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

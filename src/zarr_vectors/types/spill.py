@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +66,12 @@ def stream_intake(
         rows += batch.vertex_count
         if rows > _IN_MEMORY_ROWS:
             spill = _Spill(options, limits, first_row_id, folder)
-            for item in chain(head, batches):
+            head.reverse()
+            while head:
+                # Let go of each batch as soon as it is written down.
+                spill.add(head.pop())
+            for item in batches:
                 spill.add(item)
-                if head:
-                    head.clear()
             return spill.finish()
     if not head:
         raise InputError("the stream has no values", hint="for an empty store write zv.Points(np.empty((0, 3)))")

@@ -15,7 +15,19 @@ from zarr_vectors.geometry import Categorical, Column, Points
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["RowTable", "check_attribute_name", "check_finite", "column_codes", "column_spec", "table_of"]
+__all__ = [
+    "RowTable",
+    "check_attribute_name",
+    "check_categories",
+    "check_column",
+    "check_finite",
+    "column_codes",
+    "column_spec",
+    "table_of",
+]
+
+LONGEST_NAME = 255
+"""Bytes of a file name on the usual file systems."""
 
 
 @dataclass
@@ -52,11 +64,43 @@ def check_attribute_name(name: Any, what: str = "attribute") -> None:
     """
     if not isinstance(name, str):
         raise InputError(f"{what} names must be text", got=repr(name))
-    if not name or "/" in name or "\\" in name or name in {".", "..", "zarr.json", "c"} or "\0" in name:
+    if not name or "/" in name or "\\" in name or name in {".", "..", "zarr.json"} or "\0" in name:
         raise InputError(
             f"{what} name {name!r} cannot be used",
-            hint="use a name that is not empty, has no slash, and is not '.', '..', 'c' or 'zarr.json'",
+            hint="use a name that is not empty, has no slash, and is not '.', '..' or 'zarr.json'",
         )
+    if len(name.encode("utf-8", "replace")) > LONGEST_NAME:
+        raise InputError(f"{what} name {name[:40] + '...'!r} is too long", expected=f"at most {LONGEST_NAME} bytes")
+
+
+def check_column(name: str, column: Column) -> None:
+    """Refuse values of a vertex attribute that the format cannot hold.
+
+    Raises:
+        InputError: A masked value, or categories that are not distinct text, finite numbers or booleans.
+    """
+    if isinstance(column, Categorical):
+        check_categories(name, column)
+    elif np.ma.is_masked(column):
+        raise InputError(
+            f"attribute {name!r} has a masked value, which {column.dtype} cannot mark as missing",
+            got=f"row {int(np.argwhere(np.ma.getmaskarray(column))[0][0])}",
+            hint="fill it, or convert the attribute to float",
+        )
+
+
+def check_categories(name: str, column: Categorical) -> None:
+    """Refuse categories that JSON cannot hold, and repeated ones."""
+    for category in column.categories:
+        if not isinstance(category, (str, int)) and not (isinstance(category, float) and np.isfinite(category)):
+            raise InputError(
+                f"categories of attribute {name!r} must be text, finite numbers or booleans",
+                got=repr(category),
+                hint="convert them to text",
+            )
+    if len(set(column.categories)) != len(column.categories):
+        twice = next(c for number, c in enumerate(column.categories) if c in column.categories[:number])
+        raise InputError(f"categories of attribute {name!r} must be distinct", got=f"{twice!r} twice")
 
 
 def check_finite(positions: AnyArray, low: AnyArray, high: AnyArray) -> None:
@@ -78,13 +122,6 @@ def check_finite(positions: AnyArray, low: AnyArray, high: AnyArray) -> None:
 def column_spec(name: str, column: Column, unit: str | None = None) -> ColumnSpec:
     """The stored type of a column; codes take the narrowest integers that hold them."""
     if not isinstance(column, Categorical):
-        if isinstance(column, np.ma.MaskedArray):
-            row = int(np.argwhere(np.ma.getmaskarray(column))[0][0])
-            raise InputError(
-                f"attribute {name!r} has a masked value, which {column.dtype} cannot mark as missing",
-                got=f"row {row}",
-                hint="fill it, or convert the attribute to float",
-            )
         return ColumnSpec(dtype=column.dtype, row_shape=column.shape[1:], unit=unit)
     missing = bool(len(column.codes)) and bool((column.codes < 0).any())
     return ColumnSpec(
