@@ -394,14 +394,12 @@ def _as_plain_column(name: str, value: Any, what: str) -> Column:
     if array.dtype.kind in "USOT":
         return Categorical.from_values(value, name=name)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        gap: Any = "NaT" if array.dtype.kind in "mM" else np.nan
-        array = np.ma.filled(value, np.array(gap, array.dtype)) if array.dtype.kind in "fcmM" else value
+        array = value
+        if array.dtype.kind in "fcmM":
+            array = np.array(value)
+            array[np.ma.getmaskarray(value)] = "NaT" if array.dtype.kind in "mM" else np.nan
     if array.dtype.kind not in "biufcmM":
         raise InputError(f"{what} {name!r} must be numbers, booleans, times or text", got=f"dtype {array.dtype}")
-    if array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
-        raise InputError(
-            f"{what} {name!r} must be numbers of at most 64 bits", got=f"dtype {array.dtype}", hint="cast them first"
-        )
     if 0 in array.shape[1:]:
         raise InputError(f"{what} {name!r} must have at least one channel", got=f"shape {array.shape}")
     return array

@@ -284,7 +284,8 @@ def test_what_an_npz_holds(tmp_path: Path) -> None:
         ({"n": coded([0, 1], "a\0", "b")}, "'n' has categories that this format cannot hold"),
         ({"n": coded([0, 1], "a", 1)}, "'n' has categories that this format cannot hold"),
         ({"d": np.zeros((2, 2, 2))}, "more than one axis of channels"),
-        ({"d": np.zeros(2, np.longdouble)}, "'d' cannot be written"),
+        ({"i": np.ma.MaskedArray([1, 2], [False, True])}, "'i' has missing values.*row 1"),
+        ({"i": np.ma.MaskedArray([[1, 2], [3, 4]], [[False, False], [False, True]])}, "'i' has missing values.*row 1"),
     ],
 )
 def test_what_cannot_be_written(tmp_path: Path, name: str, attributes: dict[str, Any], message: str) -> None:

@@ -203,6 +203,22 @@ def test_truncated_and_damaged(tmp_path: Path) -> None:
         PARQUET.open(tmp_path / "none.parquet", ReadOptions())
 
 
+def test_damaged_footers_never_end_the_process(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", i=[1, 2], b=[True, False])
+    whole = (tmp_path / "a.parquet").read_bytes()
+    footer = int.from_bytes(whole[-8:-4], "little") + 8
+    kept = 0
+    for at in range(len(whole) - footer, len(whole), 3):
+        for flip in (1, 0x40):
+            (tmp_path / "b.parquet").write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+            try:
+                _, points = read(tmp_path / "b.parquet")
+            except IngestError:
+                continue
+            kept += points.vertex_count == 2
+    assert kept
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -271,6 +287,20 @@ def test_what_is_written(tmp_path: Path) -> None:
     metadata = pq.read_metadata(path)
     assert metadata.num_row_groups == 2
     assert metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_masked_values_are_null(tmp_path: Path) -> None:
+    masked = {
+        "i": np.ma.MaskedArray(np.array([1, 2], ">u2"), [False, True]),
+        "c": np.ma.MaskedArray([[1, 2], [3, 4]], [[False, True], [False, False]]),
+    }
+    points = cloud([[1.0, 2.0], [3.0, 4.0]], masked)
+    export(tmp_path / "a.parquet", points.take(slice(0)), points)
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table["i"].to_pylist() == [1, None]
+    assert table["c"].to_pylist() == [[1, None], [3, 4]]
+    _, back = read(tmp_path / "a.parquet", attributes=("i",))
+    np.testing.assert_array_equal(np.asarray(back.attributes["i"]), [1, np.nan])
 
 
 def test_axes_and_crs_come_back(tmp_path: Path) -> None:

@@ -439,6 +439,21 @@ def test_no_rows_and_several_batches(folder: Path) -> None:
     assert (folder / "b.csv").read_text() == 'x,y,n\n1.0,2.0,"p"\n3.0,4.0,"q"\n'
 
 
+def test_masked_values_are_missing(folder: Path) -> None:
+    masked = {
+        "i": np.ma.MaskedArray(np.array([1, 2], np.uint8), [False, True]),
+        "b": np.ma.MaskedArray([True, False], [True, False]),
+        "c": np.ma.MaskedArray([[1, 2], [3, 4]], [[False, True], [False, False]]),
+    }
+    export(folder / "a.csv", cloud([[1.0, 2.0], [3.0, 4.0]], masked))
+    assert (folder / "a.csv").read_text() == "x,y,i,b,c_0,c_1\n1.0,2.0,1,,1,\n3.0,4.0,,false,3,4\n"
+    export(folder / "a.xyz", cloud([[1.0, 2.0], [3.0, 4.0]], masked), format_=XYZ)
+    assert (folder / "a.xyz").read_text().splitlines()[1] == '1.0 2.0 1 "" 1 ""'
+    _, points = read(folder / "a.xyz", XYZ)
+    np.testing.assert_array_equal(np.asarray(points.attributes["i"]), [1, np.nan])
+    assert text(points, "b") == [None, "false"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "format_", "message"),
     [

@@ -120,12 +120,16 @@ def create(
         >>> zv.open("memory://create-doc")[0].attributes["i"].dtype
         dtype('float32')
     """
-    if kind not in KINDS:
+    if kind not in list(KINDS):
         raise InputError("kind is not known", got=repr(kind), expected=f"one of {', '.join(KINDS)}")
+    if mode == "append":
+        raise InputError("create makes a store; it cannot append", hint="use mode='replace', or write the rows")
+    if attributes is not None and not isinstance(attributes, Mapping):
+        raise InputError("attributes must be {name: dtype}", got=type(attributes).__name__)
     ndim = _rank_of(bounds)
     low, high = as_bounds(bounds, ndim)
     empty = Points(
-        np.empty((0, ndim), dtype=dtype),
+        np.empty((0, ndim), dtype=_dtype_of("dtype", dtype)),
         attributes={name: _empty_column(name, given) for name, given in (attributes or {}).items()},
         object_ids=np.zeros(0, dtype=np.int64) if objects else None,
     )
@@ -149,10 +153,20 @@ def _rank_of(bounds: Any) -> int:
 
 
 def _empty_column(name: str, given: Any) -> Any:
-    dtype, channels = given if isinstance(given, tuple) else (given, 1)
-    if dtype in ("text", "str", str):
+    dtype, channels = given if isinstance(given, (tuple, list)) and len(given) == 2 else (given, 1)
+    if isinstance(channels, bool) or not isinstance(channels, (int, np.integer)) or channels < 1:
+        raise InputError(f"attribute {name!r} must have a whole number of channels from 1", got=repr(channels))
+    if (isinstance(dtype, str) and dtype in {"text", "str"}) or dtype is str:
         return np.empty(0, dtype=object)
+    shape = (0,) if channels == 1 else (0, int(channels))
+    return np.empty(shape, dtype=_dtype_of(f"dtype of attribute {name!r}", dtype))
+
+
+def _dtype_of(what: str, given: Any) -> np.dtype[Any]:
+    if given is None:
+        raise InputError(f"{what} must be given", hint="for example 'float32', or 'text' for an attribute")
     try:
-        return np.empty((0,) if channels == 1 else (0, channels), dtype=dtype)
-    except TypeError as error:
-        raise InputError(f"dtype of attribute {name!r} is not one of numpy's", got=repr(given)) from error
+        dtype: np.dtype[Any] = np.dtype(given)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} is not one of numpy's", got=repr(given)) from error
+    return dtype

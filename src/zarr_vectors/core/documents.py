@@ -20,6 +20,7 @@ __all__ = [
     "cell_array_document",
     "group_document",
     "manifests_document",
+    "presence_list",
     "typed_table_document",
     "vlen_table_document",
     "with_presence",
@@ -117,9 +118,14 @@ def cell_array_document(
     )
 
 
-def with_presence(document: ArrayDocument, coords: IntArray) -> ArrayDocument:
-    """The document with its presence list, sorted as text as the format has it."""
-    return document.with_attributes(nonempty_chunks=sorted(format_keys(coords)))
+def presence_list(coords: IntArray) -> list[str]:
+    """The keys of cells, sorted as text as the format has them."""
+    return sorted(format_keys(coords))
+
+
+def with_presence(document: ArrayDocument, keys: list[str]) -> ArrayDocument:
+    """The document with this presence list."""
+    return document.with_attributes(nonempty_chunks=keys)
 
 
 def typed_table_document(

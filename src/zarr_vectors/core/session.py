@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zarr_vectors.core.documents import with_presence
+from zarr_vectors.core.documents import presence_list, with_presence
 from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.exceptions import StoreError
 from zarr_vectors.metadata.array import ArrayDocument
@@ -106,7 +106,7 @@ class Session:
             kept = self._kept(array, coords)
             yield from array.encode(coords, Blobs.from_list(list(cells.values())), kept)
             present = np.unique(np.concatenate([array.present, coords]), axis=0)
-            documents[path] = with_presence(array.document, present).to_json()
+            documents[path] = with_presence(array.document, presence_list(present)).to_json()
         for path, document in documents.items():
             if path:
                 yield f"{path}/{ROOT}", dump_json(document)

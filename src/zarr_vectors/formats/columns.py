@@ -41,6 +41,7 @@ __all__ = [
     "plan_columns",
     "require_arrow",
     "rows_per_batch",
+    "to_arrow",
 ]
 
 OBJECT_ID = "object_id"
@@ -286,7 +287,7 @@ def object_ids_of(path: Path, name: str, values: AnyArray, first_row: int = 0) -
         raise IngestError(
             f"{path}: object ids must be integers, one per point",
             got=f"{values.dtype} of shape {values.shape} in {name!r}",
-            hint="name another column with object_ids=, or make this an attribute with attributes= (--attributes)",
+            hint="name another column with object_ids= (--object-id-column), or list this one in attributes=",
         )
     if values.dtype == np.uint64 and values.size and int(values.max()) > np.iinfo(np.int64).max:
         row = int(np.argmax(values > np.uint64(np.iinfo(np.int64).max)))
@@ -335,11 +336,15 @@ def check_columns(path: Path, names: Sequence[str], points: Points, *, kinds: st
 
 
 def native_times(path: Path, name: str, values: AnyArray) -> AnyArray:
-    """Values in the byte order of this machine, and times in a unit that Arrow knows.
+    """Values in the byte order of this machine, and times in a unit that Arrow knows; a mask stays.
 
     Raises:
         ExportError: The unit is finer than Arrow's, or is none.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        plain = native_times(path, name, np.ma.getdata(values))
+        masked: AnyArray = np.ma.MaskedArray(plain, mask=np.ma.getmaskarray(values))
+        return masked
     values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     if values.dtype.kind not in "mM":
         return values
@@ -354,6 +359,12 @@ def native_times(path: Path, name: str, values: AnyArray) -> AnyArray:
             hint="choose others with attributes= (--attributes), or write .npz",
         )
     return values if unit == wanted and count == 1 else values.astype(f"{values.dtype.kind}8[{wanted}]")
+
+
+def to_arrow(values: AnyArray) -> Any:
+    """A 1-D array as an Arrow array, in which masked values are null."""
+    mask = np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
+    return require_arrow().array(np.ma.getdata(values), mask=mask)
 
 
 def peek(batches: Iterator[Points]) -> tuple[Points, Iterator[Points]]:

@@ -275,16 +275,17 @@ def _type_of(path: Path, name: str, points: Points) -> tuple[np.dtype[Any], tupl
 
 
 def _words_of(path: Path, points: Points, types: Mapping[str, np.dtype[Any]]) -> dict[str, AnyArray]:
-    """The categories of each text column as an array that its codes index."""
+    """The categories of each text column as an array that its codes index; refuses missing values."""
     found = {}
     for name, column in points.attributes.items():
+        missing = column.codes < 0 if isinstance(column, Categorical) else np.ma.getmaskarray(column)
+        if missing.any():
+            raise ExportError(
+                f"{path}: attribute {name!r} has missing values, for which its type has no mark in this format",
+                got=f"row {int(np.argwhere(missing)[0, 0])}",
+                hint="write .parquet or .csv, or choose attributes with attributes= (--attributes)",
+            )
         if isinstance(column, Categorical):
-            if (column.codes < 0).any():
-                raise ExportError(
-                    f"{path}: attribute {name!r} has missing values, for which text in this format has no mark",
-                    got=f"row {int(np.argmax(column.codes < 0))}",
-                    hint="write .parquet or .csv, or choose attributes with attributes= (--attributes)",
-                )
             found[name] = _words(path, name, column)
             if found[name].dtype.itemsize > types[name].itemsize:
                 raise ExportError(

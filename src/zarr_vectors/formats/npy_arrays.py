@@ -23,7 +23,17 @@ from zarr_vectors.typing import AnyArray
 __all__ = ["ArrayFile", "Member", "MemberReader", "map_array", "read_members", "reading"]
 
 _LARGEST_HEADER = 2**20
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
+_COMPLAINTS = (
+    ArithmeticError,
+    EOFError,
+    OSError,
+    RuntimeError,  # an encrypted member, or compression that is not known
+    SyntaxError,
+    TokenError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _MOST_ROWS = 2**63 - 1
 
 
@@ -54,7 +64,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except IngestError:
         raise
-    except (ValueError, ArithmeticError, EOFError, OSError, NotImplementedError, TokenError, *_ZIP_ERRORS) as error:
+    except _COMPLAINTS as error:
         # A damaged directory of a zip file points before its start, which is an invalid argument to the system.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise

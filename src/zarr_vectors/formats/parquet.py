@@ -17,19 +17,20 @@ import numpy as np
 
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
+from zarr_vectors.formats.arrow_columns import LEAVE_OUT, Field, check_exact, decode, decode_text, field_of
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.columns import (
     OBJECT_ID,
     CategoryTable,
     ColumnPlan,
     check_columns,
-    first_inexact,
     native_times,
     object_ids_of,
     peek,
     plan_columns,
     require_arrow,
     rows_per_batch,
+    to_arrow,
 )
 from zarr_vectors.geometry import Categorical, Column, Points
 from zarr_vectors.typing import AnyArray, Bounds, JsonObject
@@ -37,47 +38,8 @@ from zarr_vectors.typing import AnyArray, Bounds, JsonObject
 __all__ = ["PARQUET"]
 
 _METADATA_KEY = b"zarr_vectors"
-_LEAVE_OUT = "leave the column out with attributes= (--attributes)"
-
-
-_NUMBERS = (
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Field:
-    """How one column becomes an array.
-
-    Args:
-        name: Of the column.
-        dtype: Of the array; None for text.
-        channels: None for one value per row.
-        widened: Integers become float64, because some are missing.
-        ordered: Whether the order of the categories means something.
-    """
-
-    name: str
-    dtype: np.dtype[Any] | None
-    channels: int | None = None
-    widened: bool = False
-    ordered: bool = False
-
-    @property
-    def row_bytes(self) -> int:
-        """What a row takes in memory."""
-        return 8 * (self.channels or 1)
+_LARGE_ROW_GROUP = 128 * 2**20
+"""Above this a column is read page by page, not in one piece; a damaged page header may then ask for 2 GiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +48,9 @@ class _Table:
 
     path: Path
     plan: ColumnPlan
-    fields: dict[str, _Field]
+    fields: dict[str, Field]
     texts: tuple[str, ...]
+    buffered: bool
 
 
 def _open(path: Path, options: ReadOptions) -> Source:
@@ -98,10 +61,14 @@ def _open(path: Path, options: ReadOptions) -> Source:
         if axes is not None:
             options = replace(options, positions=tuple(axis.name for axis in axes))
         plan = plan_columns(path, schema.names, options)
-        fields = {name: _field_of(path, name, schema.field(name).type) for name in plan.columns}
+        fields = {name: field_of(path, name, schema.field(name).type) for name in plan.columns}
         texts = tuple(name for name in plan.attributes if fields[name].dtype is None)
-        table = _Table(path=path, plan=plan, fields=_with_missing(path, file, plan, fields), texts=texts)
-        rows, bounds = metadata.num_rows, _bounds_of(metadata, plan.positions)
+        fields = _with_missing(path, file, plan, fields)
+        largest = max(
+            (metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups)), default=0
+        )
+        table = _Table(path=path, plan=plan, fields=fields, texts=texts, buffered=largest > _LARGE_ROW_GROUP)
+        rows, bounds = metadata.num_rows, _bounds_of(file, plan.positions)
     crs = note.get("crs")
     return Source(
         batches=_batches(table, options),
@@ -113,15 +80,20 @@ def _open(path: Path, options: ReadOptions) -> Source:
 
 
 @contextmanager
-def _parquet(path: Path, texts: tuple[str, ...] = ()) -> Iterator[Any]:
+def _parquet(path: Path, texts: tuple[str, ...] = (), *, buffered: bool = False) -> Iterator[Any]:
     """The open file; pyarrow's complaints become ``IngestError``, those of the system stay what they are."""
+    buffer_size = 2**20 if buffered else 0
     pa, pq = require_arrow(), require_arrow(".parquet")
     try:
         with pq.ParquetFile(
-            path, read_dictionary=list(texts), pre_buffer=False, buffer_size=2**20, page_checksum_verification=True
+            path,
+            read_dictionary=list(texts),
+            pre_buffer=False,
+            buffer_size=buffer_size,
+            page_checksum_verification=True,
         ) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise IngestError(f"{path} is not a Parquet file, is truncated or is damaged", got=str(error)) from error
@@ -147,49 +119,9 @@ def _noted_axes(note: JsonObject, names: list[str]) -> tuple[Axis, ...] | None:
     return axes if all(axis.name in names for axis in axes) else None
 
 
-def _field_of(path: Path, name: str, arrow_type: Any) -> _Field:
-    types = require_arrow(".types")
-    arrow_type = getattr(arrow_type, "storage_type", arrow_type)
-    channels = None
-    if types.is_fixed_size_list(arrow_type):
-        channels, arrow_type = arrow_type.list_size, arrow_type.value_type
-    ordered = types.is_dictionary(arrow_type) and arrow_type.ordered
-    if types.is_dictionary(arrow_type):
-        arrow_type = arrow_type.value_type
-    if channels is None and _is_text(arrow_type):
-        return _Field(name=name, dtype=None, ordered=ordered)
-    dtype = _dtype_of(arrow_type)
-    if dtype is None or channels == 0:
-        raise IngestError(
-            f"{path}: column {name!r} is of a type that cannot be an attribute",
-            got=str(arrow_type),
-            hint=f"cast it, or {_LEAVE_OUT}",
-        )
-    return _Field(name=name, dtype=dtype, channels=channels)
-
-
-def _is_text(arrow_type: Any) -> bool:
-    types = require_arrow(".types")
-    is_view = getattr(types, "is_string_view", lambda _: False)
-    return bool(types.is_string(arrow_type) or types.is_large_string(arrow_type) or is_view(arrow_type))
-
-
-def _dtype_of(arrow_type: Any) -> np.dtype[Any] | None:
-    pa, types = require_arrow(), require_arrow(".types")
-    for alias in _NUMBERS:
-        if arrow_type.equals(pa.type_for_alias(alias)):
-            return np.dtype(alias)
-    if types.is_timestamp(arrow_type):
-        return np.dtype(f"M8[{arrow_type.unit}]")
-    if types.is_duration(arrow_type):
-        return np.dtype(f"m8[{arrow_type.unit}]")
-    if types.is_date(arrow_type):
-        return np.dtype("M8[D]")
-    return np.dtype(np.float64) if types.is_null(arrow_type) else None
-
-
-def _with_missing(path: Path, file: Any, plan: ColumnPlan, fields: dict[str, _Field]) -> dict[str, _Field]:
+def _with_missing(path: Path, file: Any, plan: ColumnPlan, fields: dict[str, Field]) -> dict[str, Field]:
     """Widen the integers that are missing somewhere, and refuse what has no way to be missing."""
+    leaves = _leaves(file)
     widened = dict(fields)
     for name, field in fields.items():
         role = "coordinates" if name in plan.positions else "object ids" if name == plan.object_ids else None
@@ -201,22 +133,22 @@ def _with_missing(path: Path, file: Any, plan: ColumnPlan, fields: dict[str, _Fi
             )
         if not role and (kind not in "iub" or field.channels is not None):
             continue
-        missing = _first_missing(file, name)
+        missing = _first_missing(file, name, leaves.get(name))
         if missing is None:
             continue
         if role or kind == "b":
             raise IngestError(
                 f"{path}: column {name!r} must have a value in every row, because it holds {role or 'booleans'}",
                 got=f"none in row {missing}",
-                hint="drop those rows" if role else f"fill in a value, or {_LEAVE_OUT}",
+                hint="drop those rows" if role else f"fill in a value, or {LEAVE_OUT}",
             )
         widened[name] = replace(field, dtype=np.dtype(np.float64), widened=True)
     return widened
 
 
-def _first_missing(file: Any, name: str) -> int | None:
+def _first_missing(file: Any, name: str, leaf: int | None) -> int | None:
     """The first row without a value; read only where the statistics do not rule it out."""
-    statistics = _statistics(file.metadata, name)
+    statistics = _statistics(file, leaf)
     if all(entry is not None and entry.has_null_count and not entry.null_count for entry in statistics):
         return None
     row = 0
@@ -228,20 +160,25 @@ def _first_missing(file: Any, name: str) -> int | None:
     return None
 
 
-def _statistics(metadata: Any, name: str) -> list[Any]:
+def _statistics(file: Any, leaf: int | None) -> list[Any]:
     """The statistics of a flat column in each row group; None where there are none."""
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    found: list[Any] = []
-    for group in groups:
-        columns = (group.column(index) for index in range(group.num_columns))
-        found.append(next((column.statistics for column in columns if column.path_in_schema == name), None))
-    return found
+    groups = range(file.metadata.num_row_groups)
+    # In a damaged footer the entry of a column ends the process when it is looked at, but not when the column is read.
+    for group in groups if leaf is not None else ():
+        next(file.iter_batches(1, [group], [file.schema.column(leaf).path], use_threads=False), None)
+    return [None if leaf is None else file.metadata.row_group(group).column(leaf).statistics for group in groups]
 
 
-def _bounds_of(metadata: Any, positions: tuple[str, ...]) -> Bounds | None:
+def _leaves(file: Any) -> dict[str, int]:
+    """Where the flat columns are among the columns that hold values; the paths of others are longer than a name."""
+    return {file.schema.column(index).path: index for index in range(len(file.schema))}
+
+
+def _bounds_of(file: Any, positions: tuple[str, ...]) -> Bounds | None:
+    leaves = _leaves(file)
     low, high = [], []
     for name in positions:
-        statistics = _statistics(metadata, name)
+        statistics = _statistics(file, leaves[name])
         if not statistics or not all(entry is not None and entry.has_min_max for entry in statistics):
             return None
         low.append(min(entry.min for entry in statistics))
@@ -255,11 +192,13 @@ def _batches(table: _Table, options: ReadOptions) -> Iterator[Points]:
     texts = {name: CategoryTable(ordered=fields[name].ordered) for name in table.texts}
     size = rows_per_batch(options, sum(field.row_bytes for field in fields.values()))
     row = 0
-    with _parquet(table.path, table.texts) as file:
+    with _parquet(table.path, table.texts, buffered=table.buffered) as file:
         for batch in file.iter_batches(batch_size=size, columns=list(plan.columns)):
             if batch.num_rows:
                 yield _points(table, batch, texts, row)
                 row += batch.num_rows
+        if row != file.metadata.num_rows:
+            raise IngestError(f"{table.path} is damaged", expected=f"{file.metadata.num_rows} rows", got=row)
         if not row:
             yield _points(table, file.schema_arrow.empty_table(), texts, 0)
 
@@ -271,14 +210,14 @@ def _points(table: _Table, batch: Any, texts: dict[str, CategoryTable], first_ro
         values = batch.column(name)
         values = values.combine_chunks() if hasattr(values, "combine_chunks") else values
         if name in texts:
-            return _codes(values, texts[name])
-        return _decode(path, values, fields[name], first_row)
+            return decode_text(values, texts[name])
+        return decode(path, values, fields[name], first_row)
 
     coordinates = [column(name) for name in plan.positions]
     positions = np.empty((batch.num_rows, len(coordinates)), dtype=np.result_type(*coordinates))
     for axis, (name, values) in enumerate(zip(plan.positions, coordinates, strict=True)):
         if values.dtype.kind != "f" and positions.dtype.kind == "f":
-            _check_exact(path, name, values, first_row)
+            check_exact(path, name, values, first_row)
         positions[:, axis] = values
     return Points(
         positions,
@@ -290,63 +229,6 @@ def _points(table: _Table, batch: Any, texts: dict[str, CategoryTable], first_ro
         else object_ids_of(path, plan.object_ids, column(plan.object_ids), first_row),
         axes=plan.axes,
     )
-
-
-def _codes(values: Any, table: CategoryTable) -> AnyArray:
-    pa, types = require_arrow(), require_arrow(".types")
-    values = getattr(values, "storage", values)
-    if not types.is_dictionary(values.type):
-        values = values.cast(pa.large_string()).dictionary_encode()
-    return table.recode(values.indices.fill_null(-1).to_numpy(zero_copy_only=False), values.dictionary.to_pylist())
-
-
-def _decode(path: Path, values: Any, field: _Field, first_row: int) -> AnyArray:
-    pa, types = require_arrow(), require_arrow(".types")
-    values = getattr(values, "storage", values)
-    rows = len(values)
-    missing = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else np.zeros(0, dtype=bool)
-    if field.channels is not None:
-        _check_channels(path, values, field, first_row)
-        values = values.values.slice(values.offset * field.channels, rows * field.channels)
-    if types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if types.is_null(values.type):
-        values = values.cast(pa.float64())
-    if field.widened:
-        values = values.fill_null(0)
-    decoded: AnyArray = values.to_numpy(zero_copy_only=False)
-    if field.widened:
-        _check_exact(path, field.name, decoded, first_row)
-    decoded = decoded.astype(field.dtype, copy=False)
-    if field.channels is not None:
-        decoded = decoded.reshape(rows, field.channels)
-    if missing.any():
-        decoded = decoded.copy()
-        decoded[missing] = np.nan if decoded.dtype.kind == "f" else np.array("NaT", decoded.dtype)
-    return decoded
-
-
-def _check_channels(path: Path, values: Any, field: _Field, first_row: int) -> None:
-    """Refuse lists that are missing, or that miss a channel, where the dtype has no value for that."""
-    if field.dtype is None or field.dtype.kind in "fmM":
-        return
-    for row, channels in enumerate(values if values.null_count or values.flatten().null_count else ()):
-        if not channels.is_valid or channels.values.null_count:
-            raise IngestError(
-                f"{path}: column {field.name!r} must have a value in every channel, because it holds {field.dtype}",
-                got=f"none in row {first_row + row}",
-                hint=f"fill in a value, or {_LEAVE_OUT}",
-            )
-
-
-def _check_exact(path: Path, name: str, integers: AnyArray, first_row: int) -> None:
-    row = first_inexact(integers)
-    if row is not None:
-        raise IngestError(
-            f"{path}: column {name!r} has integers that change as float64, which its other values call for",
-            got=f"{integers[row]} in row {first_row + row}",
-            hint=f"fill in missing values, give all coordinates one type, or {_LEAVE_OUT}",
-        )
 
 
 def _export(path: Path, batches: Iterator[Points], context: ExportContext) -> int:
@@ -382,7 +264,7 @@ def _arrow_of(path: Path, name: str, column: Column) -> Any:
     pa = require_arrow()
     if not isinstance(column, Categorical):
         values = native_times(path, name, column)
-        flat = pa.array(values.reshape(-1))
+        flat = to_arrow(values.reshape(-1))
         return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
     is_text = all(isinstance(category, str) for category in column.categories)
     try:

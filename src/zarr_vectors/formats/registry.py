@@ -175,7 +175,10 @@ def _picked(source: Source, bbox: Any, object_ids: Any) -> Iterator[Points]:
             keep &= ClosedBox.from_user(bbox, names).mask(batch.positions)
         if wanted is not None:
             if batch.object_ids is None:
-                raise InputError("the file has no object ids", hint="name their column: ReadOptions(object_ids=...), or --object-id-column")
+                raise InputError(
+                    "the file has no object ids",
+                    hint="name their column: ReadOptions(object_ids=...), or --object-id-column",
+                )
             keep &= np.isin(batch.object_ids, wanted)
         yield batch if keep.all() else batch.take(keep)
 

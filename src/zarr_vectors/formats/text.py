@@ -32,6 +32,7 @@ from zarr_vectors.formats.columns import (
     plan_columns,
     require_arrow,
     rows_per_batch,
+    to_arrow,
 )
 from zarr_vectors.formats.delimited import BLOCK_BYTES, Dialect, explain, line_of_row, sniff
 from zarr_vectors.geometry import Categorical, Points
@@ -138,7 +139,10 @@ def _check_numbers(dialect: Dialect, name: str, scan: ColumnScan, values: Any, f
     hint = f"correct the line, or name others of the columns {listed(dialect.names)} with positions= (--positions)"
     if kind is Kind.INT:
         what = f"{dialect.path}: object ids in column {name!r} must be integers of 64 bits"
-        hint = "correct the line, or keep the column as an attribute with attributes= (--attributes)"
+        hint = (
+            "correct the line, name another column with object_ids= (--object-id-column), "
+            "or list this one in attributes= (--attributes)"
+        )
     if scan.missing is not None:
         raise IngestError(what, got=f"no value in line {line_of_row(dialect, scan.missing)}", hint=hint)
     if scan.kind in {kind, Kind.INT} or (scan.kind is Kind.UINT and kind is Kind.FLOAT):
@@ -261,7 +265,7 @@ def _columns_of(path: Path, points: Points, *, spaced: bool) -> Iterator[tuple[A
         else:
             values = native_times(path, name, column)
             for channel in values.T if values.ndim > 1 else [values]:
-                yield np.ascontiguousarray(channel), None
+                yield channel, None
 
 
 def _quoted(path: Path, name: str, category: Any, *, spaced: bool) -> str:
@@ -282,7 +286,7 @@ def _as_text(values: AnyArray, words: Any) -> Any:
         return pc.take(words, pa.array(values))
     if values.dtype == np.float16:
         values = values.astype(np.float32)
-    text = pc.cast(pa.array(values), pa.string())
+    text = pc.cast(to_arrow(values), pa.string())
     if values.dtype.kind == "M":
         return pc.replace_substring(text, pattern=" ", replacement="T")
     if values.dtype.kind == "f":

@@ -5,14 +5,15 @@ Source: Zarr v3 core specification, array metadata.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from zarr_vectors.exceptions import InputError
 from zarr_vectors.metadata.base import Document
 from zarr_vectors.typing import JsonObject
 
@@ -20,6 +21,13 @@ __all__ = ["ArrayDocument", "ShardingChain", "fill_value_json", "numpy_dtype", "
 
 _KEY_ENCODING: JsonObject = {"name": "default", "configuration": {"separator": "/"}}
 _INDEX_CODECS: list[JsonObject] = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+_PLAIN_TYPES = frozenset(
+    {
+        "bool",
+        *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+        *("float16", "float32", "float64", "complex64", "complex128"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,23 @@ class ArrayDocument(Document):
     node_type: Literal["array"] = "array"
     storage_transformers: tuple[JsonObject, ...] = ()
 
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if any(length < 0 for length in self.shape):
+            raise ValueError("shape must not be negative")
+        if self.chunk_grid.get("name") != "regular":
+            raise ValueError("chunk_grid must be regular")
+        _check_lengths("chunk_grid", self.chunk_grid, len(self.shape))
+        if self.chunk_key_encoding.get("name") not in {"default", "v2"}:
+            raise ValueError("chunk_key_encoding must be default or v2")
+        _check_codecs(self.codecs)
+        for codec in self.codecs:
+            if codec["name"] == "sharding_indexed":
+                _check_lengths("sharding_indexed", codec, len(self.shape))
+                for chain in ("codecs", "index_codecs"):
+                    _check_codecs(codec["configuration"].get(chain, _INDEX_CODECS if chain == "index_codecs" else None))
+        return self
+
     @classmethod
     def build(
         cls,
@@ -57,7 +82,11 @@ class ArrayDocument(Document):
         attributes: JsonObject,
         cell_shape: Sequence[int] | None = None,
     ) -> ArrayDocument:
-        """A new document; with ``cell_shape`` the chunks are shards of cells of that shape."""
+        """A new document; with ``cell_shape`` the chunks are shards of cells of that shape.
+
+        Raises:
+            MetadataError: The shapes contradict each other.
+        """
         if cell_shape is not None:
             sharding = {
                 "chunk_shape": list(cell_shape),
@@ -66,18 +95,19 @@ class ArrayDocument(Document):
                 "index_location": "end",
             }
             codecs = [{"name": "sharding_indexed", "configuration": sharding}]
-        return cls(
-            shape=tuple(shape),
-            data_type=data_type,
-            chunk_grid={"name": "regular", "configuration": {"chunk_shape": list(chunk_shape)}},
-            chunk_key_encoding=_KEY_ENCODING,
-            fill_value=fill_value,
-            codecs=tuple(codecs),
-            attributes=attributes,
-            zarr_format=3,
-            node_type="array",
-            storage_transformers=(),
-        )
+        facts = {
+            "shape": list(shape),
+            "data_type": data_type,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [int(n) for n in chunk_shape]}},
+            "chunk_key_encoding": _KEY_ENCODING,
+            "fill_value": fill_value,
+            "codecs": list(codecs),
+            "attributes": attributes,
+            "zarr_format": 3,
+            "node_type": "array",
+            "storage_transformers": [],
+        }
+        return cls.parse(facts, where="a new array")
 
     @cached_property
     def chunk_shape(self) -> tuple[int, ...]:
@@ -90,8 +120,11 @@ class ArrayDocument(Document):
         if len(self.codecs) != 1 or self.codecs[0].get("name") != "sharding_indexed":
             return None
         options = self.codecs[0]["configuration"]
-        names = [codec.get("name") for codec in options.get("index_codecs", _INDEX_CODECS)]
+        index_codecs = options.get("index_codecs", _INDEX_CODECS)
+        names = [codec["name"] for codec in index_codecs]
         if names not in (["bytes"], ["bytes", "crc32c"]) or any(n != 1 for n in options["chunk_shape"]):
+            return None
+        if (index_codecs[0].get("configuration") or {}).get("endian", "little") != "little":
             return None
         return ShardingChain(
             tuple(options["codecs"]), names[-1] == "crc32c", options.get("index_location", "end") == "end"
@@ -126,22 +159,26 @@ def numpy_dtype(data_type: Any) -> np.dtype[Any]:
         >>> numpy_dtype({"name": "fixed_length_utf32", "configuration": {"length_bytes": 12}})
         dtype('<U3')
     """
-    if isinstance(data_type, str):
-        if data_type == "bool" or data_type.rstrip("0123456789") in {"int", "uint", "float", "complex"}:
-            return np.dtype(data_type)
-        raise ValueError(f"unknown data type {data_type!r}")
-    name, options = data_type.get("name"), data_type.get("configuration") or {}
-    if name == "fixed_length_utf32":
-        return np.dtype(f"<U{int(options['length_bytes']) // 4}")
-    if name in {"numpy.datetime64", "numpy.timedelta64"}:
-        scale = int(options.get("scale_factor", 1))
-        unit = options["unit"] if scale == 1 else f"{scale}{options['unit']}"
-        return np.dtype(f"<{'M8' if name == 'numpy.datetime64' else 'm8'}[{unit}]")
+    if isinstance(data_type, str) and data_type in _PLAIN_TYPES:
+        return np.dtype(data_type)
+    try:
+        name, options = data_type["name"], data_type.get("configuration") or {}
+        if name == "fixed_length_utf32":
+            return np.dtype(f"<U{int(options['length_bytes']) // 4}")
+        if name in {"numpy.datetime64", "numpy.timedelta64"}:
+            scale = int(options.get("scale_factor", 1))
+            unit = options["unit"] if scale == 1 else f"{scale}{options['unit']}"
+            return np.dtype(f"<{'M8' if name == 'numpy.datetime64' else 'm8'}[{unit}]")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"unknown data type {data_type!r}") from error
     raise ValueError(f"unknown data type {name!r}")
 
 
 def zarr_data_type(dtype: np.dtype[Any]) -> Any:
     """The Zarr v3 data type of a numpy dtype.
+
+    Raises:
+        InputError: There is none that this format uses.
 
     Example:
         >>> zarr_data_type(np.dtype("f4"))
@@ -153,6 +190,8 @@ def zarr_data_type(dtype: np.dtype[Any]) -> Any:
         unit, scale = np.datetime_data(dtype)
         name = "numpy.datetime64" if dtype.kind == "M" else "numpy.timedelta64"
         return {"name": name, "configuration": {"unit": unit, "scale_factor": scale}}
+    if dtype.name not in _PLAIN_TYPES:
+        raise InputError("an array of this dtype cannot be stored", got=str(dtype))
     return dtype.name
 
 
@@ -174,13 +213,48 @@ def fill_value_json(value: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def fill_value_of(document: ArrayDocument) -> Any:
-    """The fill value as a numpy scalar of the array's dtype."""
+    """The fill value as a numpy scalar of the array's dtype.
+
+    Raises:
+        ValueError: The data type is not known, or the value is not one of it.
+    """
     dtype = numpy_dtype(document.data_type)
     value = document.fill_value
-    if dtype.kind == "f" and isinstance(value, str):
-        return dtype.type({"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}[value])
-    if dtype.kind == "c":
-        return dtype.type(complex(*(float(str(part).replace("Infinity", "inf")) for part in value)))
-    if dtype.kind in "mM":
-        return np.array(-(2**63) if value == "NaT" else value, dtype=np.int64).view(dtype)[()]
-    return dtype.type(value)
+    try:
+        if dtype.kind == "f":
+            return _float_of(value, dtype)
+        if dtype.kind == "c":
+            part = np.dtype(f"f{dtype.itemsize // 2}")
+            real, imaginary = (float(_float_of(number, part)) for number in value)
+            return dtype.type(complex(real, imaginary))
+        if dtype.kind in "mM":
+            return np.array(-(2**63) if value == "NaT" else value, dtype=np.int64).view(dtype)[()]
+        return dtype.type(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"fill value {value!r} is not {dtype}") from error
+
+
+def _float_of(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A float as Zarr v3 writes it in JSON: a number, a word, or its bits in hexadecimal."""
+    if isinstance(value, str) and value.startswith("0x"):
+        return np.array(int(value, 16), dtype=f"u{dtype.itemsize}").view(dtype)[()]
+    return dtype.type(float(value))
+
+
+def _check_lengths(what: str, node: Mapping[str, Any], rank: int) -> None:
+    configuration = node.get("configuration")
+    lengths = configuration.get("chunk_shape") if isinstance(configuration, Mapping) else None
+    if not isinstance(lengths, (list, tuple)) or not all(type(n) is int and n > 0 for n in lengths):
+        raise ValueError(f"chunk_shape of {what} must be whole numbers from 1")
+    if len(lengths) != rank:
+        raise ValueError(f"chunk_shape of {what} must have {rank} numbers, as shape has")
+
+
+def _check_codecs(codecs: Any) -> None:
+    if not isinstance(codecs, (list, tuple)) or not codecs:
+        raise ValueError("codecs must be a list of codecs")
+    for codec in codecs:
+        if not isinstance(codec, Mapping) or not isinstance(codec.get("name"), str):
+            raise ValueError("a codec must have a name")
+        if not isinstance(codec.get("configuration") or {}, Mapping):
+            raise ValueError(f"the configuration of codec {codec['name']!r} must be an object")

@@ -59,6 +59,8 @@ def parse_json(data: bytes, *, store: str, path: str) -> JsonObject:
         ) from error
     if not isinstance(value, dict):
         raise CorruptionError("metadata document is not a JSON object", store=store, array=path)
+    if not isinstance(value.get("attributes") or {}, dict):
+        raise CorruptionError("attributes of a metadata document are not a JSON object", store=store, array=path)
     return value
 
 

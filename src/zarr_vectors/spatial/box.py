@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor, inf
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,12 @@ class ClosedBox:
     Args:
         lo: ``(D,)`` float64, -inf where open.
         hi: ``(D,)`` float64, +inf where open.
+        exact: ``(lo, hi)`` of each axis as given, where whole numbers are too large for float64.
     """
 
     lo: FloatArray
     hi: FloatArray
+    exact: tuple[tuple[float, float], ...] | None = None
 
     @classmethod
     def from_user(cls, value: Any, names: Sequence[str]) -> ClosedBox:
@@ -42,15 +45,16 @@ class ClosedBox:
             unknown = [name for name in value if name not in names]
             if unknown:
                 raise InputError("bbox names an axis that the store does not have", got=unknown, expected=list(names))
-            sides = [value.get(name) or (None, None) for name in names]
-            if any(len(side) != 2 for side in sides):
+            sides = [(None, None) if value.get(name) is None else value[name] for name in names]
+            if any(np.shape(side) != (2,) for side in sides):
                 raise InputError("bbox must give (lo, hi) for each axis it names", got=value)
             value = ([side[0] for side in sides], [side[1] for side in sides])
         try:
-            lo, hi = value
-            low = np.array([-np.inf if v is None else v for v in lo], dtype=np.float64)
-            high = np.array([np.inf if v is None else v for v in hi], dtype=np.float64)
-        except (TypeError, ValueError) as error:
+            lo, hi = (
+                [_number(v, open_side) for v in corner] for corner, open_side in zip(value, (-inf, inf), strict=True)
+            )
+            low, high = np.array(lo, dtype=np.float64), np.array(hi, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError("bbox must be (lo, hi) or {axis: (lo, hi)}", got=repr(value)) from error
         if low.shape != (len(names),) or high.shape != (len(names),):
             raise InputError(
@@ -58,11 +62,12 @@ class ClosedBox:
             )
         if np.isnan(low).any() or np.isnan(high).any():
             raise InputError("bbox must not contain NaN", got=repr(value), hint="use None for an open side")
-        inverted = np.flatnonzero(low > high)
-        if len(inverted):
-            axis = int(inverted[0])
-            raise InputError(f"bbox is inverted on axis {names[axis]!r}", got=f"lo {low[axis]} above hi {high[axis]}")
-        return cls(low, high)
+        exact = tuple(zip(lo, hi, strict=True))
+        inverted = [axis for axis, (least, most) in enumerate(exact) if least > most]
+        if inverted:
+            axis = inverted[0]
+            raise InputError(f"bbox is inverted on axis {names[axis]!r}", got=f"lo {lo[axis]} above hi {hi[axis]}")
+        return cls(low, high, exact if [*low.tolist(), *high.tolist()] != [*lo, *hi] else None)
 
     def clip_grid(self, grid: Grid, chunk_shape: Sequence[float] | FloatArray, slack: FloatArray) -> Grid | None:
         """The cells of a grid whose rows may lie in the box.
@@ -72,8 +77,9 @@ class ClosedBox:
         """
         size = np.asarray(chunk_shape, dtype=np.float64)
         first, last = np.asarray(grid.origin), np.asarray(grid.origin) + np.asarray(grid.shape) - 1
-        low = np.clip(np.floor((self.lo - slack) / size), first, last + 1).astype(np.int64)
-        high = np.clip(np.floor((self.hi + slack) / size), first - 1, last).astype(np.int64)
+        with np.errstate(over="ignore"):
+            low = np.clip(np.floor((self.lo - slack) / size), first, last + 1).astype(np.int64)
+            high = np.clip(np.floor((self.hi + slack) / size), first - 1, last).astype(np.int64)
         if (low > high).any():
             return None
         return Grid(tuple(low.tolist()), tuple((high - low + 1).tolist()))
@@ -88,7 +94,8 @@ class ClosedBox:
         """``(N,)`` whether each position lies in the box, compared without rounding either side."""
         inside = np.ones(len(positions), dtype=bool)
         for axis in range(positions.shape[1]):
-            low, high = _limits(self.lo[axis], self.hi[axis], positions.dtype)
+            lo, hi = (self.lo[axis], self.hi[axis]) if self.exact is None else self.exact[axis]
+            low, high = _limits(lo, hi, positions.dtype)
             if low is not None:
                 inside &= positions[:, axis] >= low
             if high is not None:
@@ -105,9 +112,16 @@ def _limits(lo: float, hi: float, dtype: np.dtype[Any]) -> tuple[Any, Any]:
             low = np.nextafter(low, dtype.type(np.inf))
         if float(high) > hi:
             high = np.nextafter(high, dtype.type(-np.inf))
-        return (None if np.isneginf(lo) else low), (None if np.isposinf(hi) else high)
+        return (None if lo == -inf else low), (None if hi == inf else high)
     info = np.iinfo(dtype)
-    low_int = None if np.isneginf(lo) else int(np.ceil(lo)) if np.isfinite(lo) else info.max + 1
-    high_int = None if np.isposinf(hi) else int(np.floor(hi)) if np.isfinite(hi) else info.min - 1
+    low_int = None if lo == -inf else info.max + 1 if lo == inf else ceil(lo)
+    high_int = None if hi == inf else info.min - 1 if hi == -inf else floor(hi)
     # Python integers beyond the dtype compare correctly with integer arrays in numpy 2.
     return low_int, high_int
+
+
+def _number(value: Any, open_side: float) -> float:
+    """A corner's number; whole ones stay integers, which have no largest."""
+    if value is None:
+        return open_side
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)

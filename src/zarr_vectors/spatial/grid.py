@@ -12,9 +12,13 @@ from math import prod
 
 import numpy as np
 
+from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "parse_keys"]
+
+_FARTHEST = 2**53
+"""Beyond it float64 does not tell neighbouring chunks apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,21 @@ class Grid:
 
     @classmethod
     def of_bounds(cls, lo: Sequence[float], hi: Sequence[float], chunk_shape: Sequence[float]) -> Grid:
-        """The chunks that an inclusive box touches."""
+        """The chunks that an inclusive box touches.
+
+        Raises:
+            ChunkingError: They are too far from 0 to be numbered.
+        """
         size = np.asarray(chunk_shape, dtype=np.float64)
-        first = np.floor(np.asarray(lo, dtype=np.float64) / size)
-        last = np.floor(np.asarray(hi, dtype=np.float64) / size)
+        with np.errstate(over="ignore"):
+            first = np.floor(np.asarray(lo, dtype=np.float64) / size)
+            last = np.floor(np.asarray(hi, dtype=np.float64) / size)
+        if not (np.abs([first, last]) <= _FARTHEST).all():
+            raise ChunkingError(
+                "chunks of this shape cannot be numbered so far from 0",
+                got=f"chunk_shape {tuple(chunk_shape)} for {tuple(lo)} to {tuple(hi)}",
+                hint="use larger chunks, or subtract an offset from the positions",
+            )
         return cls(tuple(int(v) for v in first), tuple(int(b) - int(a) + 1 for a, b in zip(first, last, strict=True)))
 
     @property
@@ -160,4 +175,7 @@ def parse_keys(keys: Iterable[str], ndim: int) -> IntArray:
     if len(numbers) != ndim * len(keys) or any(key.count(".") != ndim - 1 for key in keys):
         bad = next((key for key in keys if key.count(".") != ndim - 1), keys[0])
         raise ValueError(f"chunk key {bad!r} does not have {ndim} components")
-    return np.array(list(map(int, numbers)), dtype=np.int64).reshape(-1, ndim)
+    try:
+        return np.array(list(map(int, numbers)), dtype=np.int64).reshape(-1, ndim)
+    except OverflowError as error:
+        raise ValueError(f"a chunk key is beyond 64 bits: {error}") from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.spatial.grid import Grid, chunk_coords
-from zarr_vectors.typing import AnyArray, FloatArray, IntArray
+from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["Layout", "ResolvedLayout", "check_edges"]
 
@@ -19,6 +19,8 @@ TARGET_CHUNK_ROWS = 32_768
 TARGET_SHARD_BYTES = 12 * 2**20
 MAX_GRID_CELLS = 2**24
 _SAMPLE_ROWS = 65_536
+_LONGEST_EDGE = 1e307
+_SHORTEST_EDGE = 1e-300
 _NICE = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0)
 
 
@@ -80,7 +82,7 @@ class Layout:
         if self.shard_shape == "auto":
             return choose_shard_shape(grid, chunk, sample, rows)
         given = self.shard_shape
-        shape = (given,) * len(chunk) if isinstance(given, (int, np.integer)) else tuple(given)
+        shape = tuple(given) if np.iterable(given) else (given,) * len(chunk)
         if len(shape) != len(chunk) or not all(_is_count(n) for n in shape):
             raise ChunkingError(
                 "shard_shape must be whole numbers of chunks from 1, one per axis", got=repr(self.shard_shape)
@@ -130,12 +132,12 @@ def check_edges(name: str, value: Any, ndim: int) -> tuple[float, ...]:
         >>> check_edges("chunk_shape", 2.5, 2), check_edges("chunk_shape", (1, 2), 2)
         ((2.5, 2.5), (1, 2))
     """
-    edges = (value,) * ndim if isinstance(value, (int, float, np.number)) else tuple(value)
+    edges = tuple(value) if np.iterable(value) else (value,) * ndim
     if len(edges) != ndim:
         raise ChunkingError(f"{name} must have one number per axis", expected=f"{ndim} numbers", got=repr(value))
     plain = []
     for edge in edges:
-        if isinstance(edge, bool) or not isinstance(edge, (int, float, np.number)):
+        if isinstance(edge, bool) or not isinstance(edge, (int, float, np.integer, np.floating)):
             raise ChunkingError(f"{name} must be numbers", got=repr(value))
         if not np.isfinite(edge) or edge <= 0:
             raise ChunkingError(f"{name} must be finite and above 0", got=repr(value))
@@ -152,23 +154,29 @@ def choose_chunk_shape(
     but found by counting a sample, weighting each chunk by the vertices in it.
     """
     lo, hi = np.asarray(bounds[0], dtype=np.float64), np.asarray(bounds[1], dtype=np.float64)
-    extent = hi - lo
-    longest = float(extent.max()) or 1.0
-    if rows <= 1.5 * TARGET_CHUNK_ROWS or not len(sample):
-        return _whole(extent)
+    extent = 2 * np.minimum(hi / 2 - lo / 2, _LONGEST_EDGE / 2)
+    # Chunks are counted from 0, so that far from it they cannot be as small as the data.
+    least = np.maximum(np.maximum(np.abs(lo), np.abs(hi)) * 2.0**-48, _SHORTEST_EDGE)
+
+    def shape_of(edge: float) -> tuple[float, ...]:
+        return tuple(_edge_for(*side, edge) for side in zip(extent.tolist(), least.tolist(), strict=True))
+
+    longest = float(extent.max())
+    if rows <= 1.5 * TARGET_CHUNK_ROWS or not len(sample) or not longest:
+        return shape_of(longest or 1.0)
     step = max(1, len(sample) // _SAMPLE_ROWS)
     points = sample[::step]
-    edge = _nice(longest, up=True)
-    smallest = longest * 2.0**-40
+    edge = _nice(max(longest, _SHORTEST_EDGE), up=True)
+    smallest = max(longest * 2.0**-40, float(least.max()))
     while edge > smallest:
-        shape = tuple(_edge_for(side, edge) for side in extent)
+        shape = shape_of(edge)
         grid = Grid.of_bounds(bounds[0], bounds[1], shape)
         if grid.cells > MAX_GRID_CELLS // 16:
             break
         if _typical_rows(points, shape, grid, rows) <= 1.5 * TARGET_CHUNK_ROWS:
             return shape
         edge = _nice(edge * 0.8, up=False)
-    return tuple(_edge_for(side, edge * 1.25) for side in extent)
+    return shape_of(edge * 1.25)
 
 
 def _typical_rows(points: AnyArray, shape: tuple[float, ...], grid: Grid, rows: int) -> float:
@@ -209,14 +217,9 @@ def choose_shard_shape(
     return tuple(shape)
 
 
-def _whole(extent: FloatArray) -> tuple[float, ...]:
-    """A chunk that is about as large as everything."""
-    return tuple(_edge_for(side, float(extent.max()) or 1.0) for side in extent)
-
-
-def _edge_for(extent: float, edge: float) -> float:
+def _edge_for(extent: float, least: float, edge: float) -> float:
     """The common edge, or a shorter one on an axis that is much shorter than a chunk."""
-    return _nice(extent if 0 < extent < edge / 4 else edge, up=True)
+    return _nice(max(least, extent if 0 < extent < edge / 4 else edge), up=True)
 
 
 def _nice(value: float, *, up: bool) -> float:

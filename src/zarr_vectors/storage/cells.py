@@ -27,6 +27,9 @@ __all__ = ["CellArray", "CellRead", "read_cells"]
 
 _GAP_LOCAL = 16 * 1024
 _GAP_REMOTE = 256 * 1024
+_MAP_CELLS = 2**26
+"""Grids up to this size are worth a map of their cells; the bounds of a store may be far wider than its data."""
+_LARGEST_OBJECT = 2**62
 _ABSENT = "listed as present, but gone"
 
 
@@ -51,9 +54,21 @@ class CellArray:
 
     @cached_property
     def grid(self) -> Grid:
-        """The chunks that the array has cells for."""
+        """The chunks that the array has cells for.
+
+        Raises:
+            MetadataError: Its origin is malformed.
+        """
         origin = self.document.attributes.get("chunk_grid_origin") or [0] * self.ndim
-        return Grid(tuple(int(v) for v in origin), tuple(self.document.shape))
+        if not isinstance(origin, (list, tuple)) or [type(v) for v in origin] != [int] * self.ndim:
+            raise MetadataError(
+                "chunk_grid_origin is malformed",
+                store=self.store,
+                array=self.path,
+                expected=f"{self.ndim} whole numbers",
+                got=repr(origin),
+            )
+        return Grid(tuple(origin), tuple(self.document.shape))
 
     @cached_property
     def block(self) -> tuple[int, ...]:
@@ -68,15 +83,29 @@ class CellArray:
             if self.document.sharding is None:
                 return None
             chain = self.document.sharding.inner
+        elif any(length != 1 for length in self.block):
+            return None
         if not chain or chain[0].get("name") != "vlen-bytes":
             return None
         return known_chain(chain[1:])
 
     @cached_property
     def keys(self) -> frozenset[str] | None:
-        """The presence list; None where the array has none."""
+        """The presence list; None where the array has none.
+
+        Raises:
+            MetadataError: It is not a list of texts.
+        """
         listed = self.document.attributes.get("nonempty_chunks")
-        return None if listed is None else frozenset(listed)
+        if listed is None:
+            return None
+        try:
+            "".join(listed)  # the fastest way to see that all are text
+            return frozenset(listed)
+        except TypeError as error:
+            raise MetadataError(
+                "the presence list is malformed", store=self.store, array=self.path, expected="a list of chunk keys"
+            ) from error
 
     @cached_property
     def present(self) -> IntArray:
@@ -99,14 +128,16 @@ class CellArray:
                 "the presence list is malformed", store=self.store, array=self.path, got=str(error)
             ) from error
         coords = coords[np.lexsort(coords.T[::-1])] if len(coords) else coords
-        outside = np.flatnonzero(~self.grid.contains(coords))
-        if len(outside):
-            raise MetadataError(
-                "the presence list names a cell outside the grid",
-                store=self.store,
-                array=self.path,
-                cell=format_keys(coords[outside[:1]])[0],
-            )
+        twice = np.zeros(len(coords), dtype=bool)
+        twice[1:] = (coords[1:] == coords[:-1]).all(axis=1)
+        for what, bad in (("outside the grid", ~self.grid.contains(coords)), ("twice", twice)):
+            if bad.any():
+                raise MetadataError(
+                    f"the presence list names a cell {what}",
+                    store=self.store,
+                    array=self.path,
+                    cell=format_keys(coords[bad][:1])[0],
+                )
         return coords
 
     def has_all_of(self, other: CellArray) -> bool:
@@ -117,7 +148,7 @@ class CellArray:
         """``(n,)`` whether each cell is present."""
         if self.keys is None:
             return np.zeros(len(coords), dtype=bool)
-        if len(coords) > len(self.keys):
+        if len(coords) > len(self.keys) and self.grid.cells <= _MAP_CELLS:
             return self._has_many(coords)
         return np.fromiter((key in self.keys for key in format_keys(coords)), dtype=bool, count=len(coords))
 
@@ -169,7 +200,13 @@ class CellArray:
             else:
                 sharding = self.document.sharding
                 assert sharding is not None
-                data = encode_shard(encoded.take(members), number[members], self.block, crc32c=sharding.index_crc32c)
+                data = encode_shard(
+                    encoded.take(members),
+                    number[members],
+                    self.block,
+                    crc32c=sharding.index_crc32c,
+                    index_at_end=sharding.index_at_end,
+                )
             yield self.object_path(row), data
 
     def _as_chunk(self, number: IntArray, cells: Blobs) -> AnyArray:
@@ -234,10 +271,10 @@ def read_cells(
             only zarr-python knows.
     """
     plans = [_Plan(array, coords) for array, coords in wanted]
-    _load_shard_indexes(storage, plans)
+    unreadable = _load_shard_indexes(storage, plans)
     gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
     for plan in plans:
-        plan.make_requests(storage.shard_indexes, gap)
+        plan.make_requests(storage.shard_indexes, unreadable, gap)
     found = storage.fetch(get for plan in plans for get in plan.requests)
     return [plan.collect(found, decode) for plan in plans]
 
@@ -262,17 +299,22 @@ class _Plan:
         size = index_size(int(np.prod(self.array.block)), sharding.index_crc32c)
         return Get("", -size) if sharding.index_at_end else Get("", 0, size)
 
-    def make_requests(self, indexes: dict[str, AnyArray], gap: int) -> None:
+    def make_requests(self, indexes: dict[str, AnyArray], unreadable: dict[str, str], gap: int) -> None:
         """Whole objects, or the byte ranges of the wanted cells with near ones joined."""
         if not self.by_ranges:
             self.requests = [Get(path) for path, _ in self.objects]
             self._pieces = [(members, members * 0, members * 0) for _, members in self.objects]
             return
         for path, members in self.objects:
+            if path in unreadable:
+                self.errors.update(dict.fromkeys(members.tolist(), unreadable[path]))
+                continue
             entry = indexes[path][self.number[members]]
             missing = entry[:, 1] == MISSING
+            beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
             self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
-            stored, ranges = members[~missing], entry[~missing].astype(np.int64)
+            self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
+            stored, ranges = members[~missing & ~beyond], entry[~missing & ~beyond].astype(np.int64)
             for part, start, end in _coalesce(ranges, gap):
                 self.requests.append(Get(path, start, end - start))
                 self._pieces.append((stored[part], ranges[part, 0] - start, ranges[part, 1]))
@@ -317,16 +359,32 @@ class _Plan:
                 continue
             try:
                 values = decode_chunk(self.array.document, data).ravel()
+                unstored = self._unstored(data, values)
             except ValueError as error:
                 self.errors.update(dict.fromkeys(members.tolist(), str(error)))
                 continue
             for row in members.tolist():
                 cells[row] = bytes(values[self.number[row]])
+                if unstored[self.number[row]]:
+                    self.errors[row] = _ABSENT
         return Blobs.from_list(cells)
 
+    def _unstored(self, data: bytes, values: AnyArray) -> BoolArray:
+        """Which cells an object does not hold, for which zarr-python gives the fill value."""
+        if len(values) == 1:
+            return np.zeros(1, dtype=bool)
+        sharding = self.array.document.sharding
+        if sharding is None:
+            return np.array([not value for value in values], dtype=bool)
+        size = index_size(len(values), sharding.index_crc32c)
+        raw = data[-size:] if sharding.index_at_end else data[:size]
+        missing: BoolArray = decode_shard_index(raw, len(values), crc32c=sharding.index_crc32c)[:, 1] == MISSING
+        return missing
 
-def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> None:
-    """Fetch, in one round, the indexes of all shards that are not known yet."""
+
+def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, str]:
+    """Fetch, in one round, the indexes of all shards that are not known yet; what is wrong with which, by path."""
+    unreadable: dict[str, str] = {}
     wanted: dict[str, tuple[Get, _Plan]] = {}
     for plan in plans:
         if plan.by_ranges:
@@ -346,9 +404,8 @@ def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> None:
         try:
             storage.shard_indexes[path] = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
         except ValueError as error:
-            raise CorruptionError(
-                "the index of a shard cannot be read", store=storage.url, array=path, got=str(error)
-            ) from error
+            unreadable[path] = str(error)
+    return unreadable
 
 
 def _by_row(index: IntArray) -> Iterator[tuple[tuple[int, ...], IntArray]]:

@@ -31,6 +31,7 @@ class LocalBackend:
     """
 
     is_local = True
+    locks_everyone = True
 
     def __init__(self, root: str | Path, *, read_only: bool = False) -> None:
         self.root = Path(root).expanduser()
@@ -246,8 +247,8 @@ class LocalBackend:
             ) from error
 
     def _full(self, key: str) -> str:
-        if key.startswith("/") or (".." in key and ".." in key.split("/")):
-            raise StoreError("a path leads out of the store", store=self.url, got=key)
+        if key.startswith("/") or "\0" in key or (".." in key and ".." in key.split("/")):
+            raise StoreError("this is not a path inside the store", store=self.url, got=repr(key))
         return os.path.join(self._base, key) if key else self._base
 
     def _make_folder(self, folder: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -36,23 +37,32 @@ class _Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = -1
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T], finish: bool) -> T:
         with self._guard:
             if self._loop is None or self._process != os.getpid():
                 self._loop = asyncio.new_event_loop()
                 self._process = os.getpid()
                 threading.Thread(target=self._loop.run_forever, name="zarr-vectors-io", daemon=True).start()
             loop = self._loop
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result()
+        except BaseException:
+            # After an interrupt the work goes on by itself: a change could land behind the clean-up that follows.
+            if finish:
+                wait([future])
+            else:
+                future.cancel()
+            raise
 
 
 _loop = _Loop()
 _write_lock = threading.RLock()
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the library's own loop and wait for it."""
-    return _loop.run(work)
+def run(work: Coroutine[Any, Any, T], *, finish: bool = False) -> T:
+    """Run a coroutine on the library's own loop and wait for it; with ``finish`` even when interrupted."""
+    return _loop.run(work, finish)
 
 
 class ZarrBackend:
@@ -72,6 +82,11 @@ class ZarrBackend:
         self.read_only = read_only or store.read_only
         self._prototype = default_buffer_prototype()
 
+    @property
+    def locks_everyone(self) -> bool:
+        """Only memory belongs to this process alone."""
+        return isinstance(self.store, MemoryStore)
+
     def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
         """Serve all requests concurrently, a bounded number in flight."""
         return run(self._fetch(requests))
@@ -84,7 +99,7 @@ class ZarrBackend:
                 buffer = await self.store.get(request.path, self._prototype, _byte_request(request))
             return None if buffer is None else buffer.to_bytes()
 
-        outcomes = await asyncio.gather(*(one(request) for request in requests), return_exceptions=True)
+        outcomes = await _outcomes(one(request) for request in requests)
         results: list[bytes | None] = []
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, (FileNotFoundError, KeyError)):
@@ -115,11 +130,14 @@ class ZarrBackend:
 
     def copy(self, source: str, target: str) -> None:
         """Read and write again."""
-        self.put_bytes(target, self.get_bytes(source))
+        data = self.fetch([Get(source)])[0]
+        if data is None:
+            raise StoreError("an object to be copied is gone", store=self.url, got=source)
+        self.put_bytes(target, data)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object."""
-        return run(_wait(self.store.exists(key)))
+        return self._ask(self.store.exists(key))
 
     def delete(self, key: str) -> None:
         """Remove an object; a missing one is no error."""
@@ -136,7 +154,7 @@ class ZarrBackend:
         if not self.store.supports_listing:
             raise StoreError("the store cannot list its objects", store=self.url)
         head = prefix + "/" if prefix else ""
-        keys = sorted(run(_collect(self.store.list_prefix(head))))
+        keys = sorted(self._ask(_collect(self.store.list_prefix(head))))
         if recursive:
             yield from keys
             return
@@ -150,7 +168,7 @@ class ZarrBackend:
 
     def size(self, prefix: str) -> int:
         """Bytes of all objects below a prefix."""
-        return run(_wait(self.store.getsize_prefix(prefix.strip("/"))))
+        return self._ask(self.store.getsize_prefix(prefix.strip("/")))
 
     def ensure_prefix(self, prefix: str) -> None:
         """Prefixes exist by themselves."""
@@ -172,12 +190,18 @@ class ZarrBackend:
         with _write_lock:
             yield
 
+    def _ask(self, work: Awaitable[T]) -> T:
+        return self._done(run(_outcomes([work])), "the store gives no answer")
+
     def _write(self, work: Awaitable[None]) -> None:
         self._check_writable(work)
-        try:
-            run(_wait(work))
-        except (OSError, ValueError, RuntimeError) as error:
-            raise StoreError("cannot write to the store", store=self.url, got=repr(error)) from error
+        self._done(run(_outcomes([work]), finish=True), "cannot write to the store")
+
+    def _done(self, outcomes: list[T | BaseException], complaint: str) -> T:
+        outcome = outcomes[0]
+        if isinstance(outcome, BaseException):
+            raise StoreError(complaint, store=self.url, got=repr(outcome)) from outcome
+        return outcome
 
     def _check_writable(self, work: Any = None) -> None:
         if self.read_only:
@@ -186,8 +210,9 @@ class ZarrBackend:
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
 
 
-async def _wait(work: Awaitable[T]) -> T:
-    return await work
+async def _outcomes(works: Iterable[Awaitable[T]]) -> list[T | BaseException]:
+    """What each came to: every kind of store raises errors of its own."""
+    return await asyncio.gather(*works, return_exceptions=True)
 
 
 async def _collect(keys: Any) -> list[str]:

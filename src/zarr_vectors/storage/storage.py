@@ -24,14 +24,13 @@ from zarr_vectors.constants import COMMIT_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreExistsError
 from zarr_vectors.metadata.base import dump_json, parse_json
-from zarr_vectors.storage.backend import Backend, Get
+from zarr_vectors.storage.backend import STAGE, Backend, Get
 from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
 
 __all__ = ["ROOT", "Batch", "Storage"]
 
 ROOT = "zarr.json"
-STAGE = ".zv"
 _CREATING = f"{STAGE}/creating"
 Put = tuple[str, Buffer]
 
@@ -125,10 +124,16 @@ class Storage:
         self._record = None
         self.shard_indexes.clear()
         root, others = self._read_documents_with_root(also)
-        marker = (root or {}).get("attributes", {}).get(COMMIT_KEY)
-        if marker is not None:
-            self._record = self._read_record(marker)
-            root, others = self._read_documents_with_root(also)
+        while (marker := _marker_of(root)) is not None:
+            try:
+                self._record = self._read_record(marker)
+            except CorruptionError:
+                # Since the root was read, whoever publishes the commit may have come to its end and removed the record.
+                root, others = self._read_documents_with_root(also)
+                if _marker_of(root) == marker:
+                    raise
+            else:
+                return self._read_documents_with_root(also)
         return root, others
 
     def _read_documents_with_root(self, also: Sequence[str]) -> tuple[JsonObject | None, dict[str, JsonObject | None]]:
@@ -190,7 +195,7 @@ class Storage:
 
     def _commit_new(self, batch: Batch) -> None:
         """Write in place; the root document, put last, makes the store exist."""
-        occupied = next((key for key in self.backend.list_prefix("")), None)
+        occupied = next((key for key in self.backend.list_prefix("") if not key.startswith(STAGE)), None)
         if occupied is not None:
             raise StoreExistsError(
                 "the folder is not empty and not a Zarr Vectors store",
@@ -198,16 +203,23 @@ class Storage:
                 got=occupied,
                 hint="choose another place, or empty it",
             )
-        self.backend.put_bytes(_CREATING, b"{}")
         try:
+            self.backend.put_bytes(_CREATING, b"{}")
             for path, data in batch.puts:
                 self.backend.put_bytes(path, data)
-            root = dump_json(batch.root())
-            self.backend.delete(_CREATING)
-            self.backend.replace(ROOT, root)
+            self.backend.replace(ROOT, dump_json(batch.root()))
         except BaseException:
-            self.backend.delete_prefix("")
+            self._discard_new()
             raise
+        self.backend.delete_prefix(STAGE)
+
+    def _discard_new(self) -> None:
+        """Remove a store that has not come to be. What tells of it goes last, so that this can be done again."""
+        self.backend.delete(ROOT)
+        for key in list(self.backend.list_prefix("")):
+            if not key.startswith(STAGE):
+                self.backend.delete_prefix(key.rstrip("/"))
+        self.backend.delete_prefix("")
 
     def _commit_existing(self, batch: Batch) -> None:
         record_id = uuid4().hex
@@ -216,11 +228,11 @@ class Storage:
             record, new_root = self._stage(batch, record_id)
             old_root = self._current_root()
             marker = {"id": record_id, "state": "complete", "record": f"{stage}/record.json"}
-            old_root.setdefault("attributes", {})[COMMIT_KEY] = marker
-            self.backend.replace(ROOT, dump_json(old_root))
+            attributes = {**(old_root.get("attributes") or {}), COMMIT_KEY: marker}
+            self.backend.replace(ROOT, dump_json({**old_root, "attributes": attributes}))
         except BaseException:
             # An interrupt may arrive when the root has just been replaced: then the commit has happened.
-            recorded = self._current_root().get("attributes", {}).get(COMMIT_KEY) or {}
+            recorded = _marker_of(self._current_root()) or {}
             if recorded.get("id") != record_id:
                 self.backend.delete_prefix(stage)
             raise
@@ -262,24 +274,40 @@ class Storage:
 
     def _recover(self) -> None:
         """Finish a recorded commit; sweep what was staged and never recorded."""
+        self._record = None
         raw = self.backend.fetch([Get(ROOT)])[0]
         if raw is None:
             if self.backend.exists(_CREATING):
-                for key in list(self.backend.list_prefix("")):
-                    self.backend.delete_prefix(key.rstrip("/"))
+                self._discard_new()
             return
-        marker = parse_json(raw, store=self.url, path=ROOT).get("attributes", {}).get(COMMIT_KEY)
+        marker = _marker_of(parse_json(raw, store=self.url, path=ROOT))
         if marker is not None:
             record = self._read_record(marker)
-            self._publish(record, self.backend.get_bytes(record.staged(ROOT)))
-        elif self.backend.is_local:
+            new_root = self.backend.fetch([Get(record.staged(ROOT))])[0]
+            if new_root is None:
+                raise CorruptionError("the root document of a commit is gone", store=self.url, array=ROOT)
+            self._publish(record, new_root)
+        elif self.backend.locks_everyone:
             self.backend.delete_prefix(STAGE)
+        else:
+            self.backend.delete(_CREATING)
 
     def _read_record(self, marker: Any) -> _Record:
         try:
             document = json.loads(self.backend.get_bytes(marker["record"]))
-            return _Record(marker["id"], frozenset(document["puts"]), frozenset(document["deletes"]))
-        except (KeyError, TypeError, ValueError) as error:
+            record = _Record(marker["id"], frozenset(document["puts"]), frozenset(document["deletes"]))
+            for path in record.puts | record.deletes | {record.id}:
+                # Publishing moves and deletes what the record names: it must not reach beyond the store.
+                if path.startswith("/") or ".." in path.split("/"):
+                    raise ValueError(f"{path!r} leads out of the store")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptionError(
                 "the record of a commit cannot be read", store=self.url, array=ROOT, got=repr(error)
             ) from error
+        return record
+
+
+def _marker_of(root: JsonObject | None) -> Any:
+    """What a root document says about a commit that is being published; None where there is none."""
+    attributes = (root or {}).get("attributes")
+    return attributes.get(COMMIT_KEY) if isinstance(attributes, dict) else None

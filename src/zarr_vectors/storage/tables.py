@@ -10,7 +10,7 @@ import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer, offsets_of
 from zarr_vectors.encoding.codecs import ByteCodec, known_chain
-from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of, numpy_dtype
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.fallback import decode_chunk, encode_chunk
@@ -57,14 +57,31 @@ class TableArray:
         head = chain[0] if chain else {}
         little = self.is_vlen or (head.get("configuration") or {}).get("endian", "little") == "little"
         known_head = head.get("name") == ("vlen-bytes" if self.is_vlen else "bytes")
-        one_chunk_wide = self.document.chunk_shape[1:] == self.document.shape[1:]
-        return known_chain(chain[1:]) if little and known_head and one_chunk_wide else None
+        return known_chain(chain[1:]) if little and known_head else None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the elements of a typed array.
+
+        Raises:
+            MetadataError: The data type is not one that this format uses.
+        """
+        try:
+            return numpy_dtype(self.document.data_type)
+        except ValueError as error:
+            raise self._unusable("data type", error) from error
+
+    def _unusable(self, what: str, why: object) -> MetadataError:
+        return MetadataError(f"the {what} of a table cannot be used", store=self.store, array=self.path, got=str(why))
 
     def requests(self, rows: IntArray | None = None) -> list[Get]:
         """The stored chunks of these rows, or of all."""
         return [Get(self._chunk_path(chunk)) for chunk in self._chunks(rows)]
 
     def _chunks(self, rows: IntArray | None) -> list[int]:
+        shape, chunk = self.document.shape, self.document.chunk_shape
+        if not shape or (self.is_vlen and len(shape) > 1) or shape[1:] != chunk[1:]:
+            raise self._unusable("shape", f"{list(shape)} in chunks of {list(chunk)}")
         if rows is None:
             return list(range(-(-self.rows // self.chunk_rows)))
         return np.unique(np.asarray(rows) // self.chunk_rows).tolist() if len(rows) else []
@@ -84,7 +101,7 @@ class TableArray:
             whole: Any = Blobs.concatenate(parts) if parts else Blobs.from_list([])
         else:
             shape = (0, *self.document.shape[1:])
-            whole = np.concatenate([*parts, np.zeros(shape, numpy_dtype(self.document.data_type))])
+            whole = np.concatenate([*parts, np.zeros(shape, self.dtype)])
         if rows is None:
             return whole.take(np.arange(self.rows)) if self.is_vlen else whole[: self.rows]
         place = np.searchsorted(np.asarray(chunks), np.asarray(rows) // self.chunk_rows)
@@ -106,8 +123,7 @@ class TableArray:
         raw = decoded[0]
         if self.is_vlen:
             return self._split_items(chunk, raw)
-        shape = self.document.chunk_shape
-        dtype = numpy_dtype(self.document.data_type)
+        shape, dtype = self.document.chunk_shape, self.dtype
         if len(raw) != int(np.prod(shape)) * dtype.itemsize:
             raise self._corrupt(chunk, f"{len(raw)} bytes for a chunk of {shape} {dtype}")
         return np.frombuffer(raw, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
@@ -129,7 +145,11 @@ class TableArray:
 
     def _blank(self) -> AnyArray:
         """A chunk of fill values."""
-        return np.full(self.document.chunk_shape, fill_value_of(self.document), numpy_dtype(self.document.data_type))
+        dtype = self.dtype
+        try:
+            return np.full(self.document.chunk_shape, fill_value_of(self.document), dtype)
+        except ValueError as error:
+            raise self._unusable("fill value", error) from error
 
     def _split_items(self, chunk: int, raw: memoryview) -> Blobs:
         """The items of a vlen-bytes chunk: u32 count, then u32 size and payload of each."""

@@ -62,8 +62,8 @@ def open_backend(
         raise InputError("a store must be a path, a URL or a zarr store", got=type(target).__name__)
     scheme = detect_scheme(target)
     text = os.fspath(target)
-    if not text:
-        raise InputError("a store must have a path", got="an empty string")
+    if not text or "\0" in text:
+        raise InputError("a store must have a path", got=repr(text))
     if scheme in {"", "file"}:
         _refuse_options(options, "a local path")
         return LocalBackend(_local_path(text) if scheme else text, read_only=read_only)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec, with_presence
+from zarr_vectors.core.documents import ColumnSpec, presence_list, with_presence
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.encoding.codecs import vlen_frame
-from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.exceptions import ChunkingError, CorruptionError
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import Grid, format_keys
+from zarr_vectors.spatial.layout import MAX_GRID_CELLS
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_tables import TableMerge
@@ -81,6 +82,13 @@ def _plan(
     if intake.extent.low is not None and intake.extent.high is not None:
         rows = Grid.of_bounds(intake.extent.low.tolist(), intake.extent.high.tolist(), level.chunk_shape)
         needed = needed.union(rows)
+    if needed.cells > MAX_GRID_CELLS and needed != level.vertices.grid:
+        raise ChunkingError(
+            "the appended rows lie so far off that the store's grid would have too many chunks",
+            got=f"{needed.cells:.3g} chunks",
+            expected=f"at most {MAX_GRID_CELLS}",
+            hint="write them to a store of their own, or this one anew with larger chunks",
+        )
     arrays = {name: grown(array, needed) for name, array in level.cells.items()}
     for name, spec in recoded.items():
         path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
@@ -131,7 +139,7 @@ class _Append:
             yield from self._recode_rest(f"{constants.VERTEX_ATTRIBUTES}/{name}", touched)
         for name, array in self.plan.arrays.items():
             present = np.unique(np.concatenate([self.level.cells[name].present, touched]), axis=0)
-            yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, present).to_json())
+            yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, presence_list(present)).to_json())
         if self.level.has_objects:
             yield from self.merge.puts(self.tally, self.plan.vertices.ndim)
         yield from header_puts(self.options.headers)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec, absent_value
+from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests, encode_manifests
@@ -19,7 +19,7 @@ from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.encode import Tally
-from zarr_vectors.types.intake import Intake, concatenate_columns
+from zarr_vectors.types.intake import Intake, casts_exactly, concatenate_columns
 from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.table import code_dtype
@@ -114,10 +114,11 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
             expected=f"only {sorted(stored)}",
             hint="leave the attribute out of the append",
         )
-    useless = [name for name in options.fill if name not in stored]
+    fillable = {*stored, *level.object_columns} - {constants.ROW_ID}
+    useless = [name for name in options.fill if name not in fillable]
     if useless:
         raise InputError(
-            f"fill names an attribute that the level does not have: {useless[0]!r}", expected=sorted(stored)
+            f"fill names an attribute that the level does not have: {useless[0]!r}", expected=sorted(fillable)
         )
     columns: dict[str, ColumnSpec] = {}
     lookups: dict[str, AnyArray] = {}
@@ -144,20 +145,15 @@ def _filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArr
     if old.categories is not None:
         value = fill.get(name)
         missing = value is None
+        if not missing and not isinstance(value, str) and value not in (old.categories or ()):
+            raise InputError(f"fill for {name!r} does not fit", expected="text, or None for missing", got=repr(value))
         categories = () if missing else (value,)
         return np.array(-1 if missing else 0), replace(
             old, dtype=code_dtype(1, missing), categories=categories, row_shape=()
         )
     if name in fill:
-        try:
-            value = np.broadcast_to(np.asarray(fill[name]).astype(old.dtype, casting="unsafe"), old.row_shape)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"fill for {name!r} does not fit", expected=str(old.dtype), got=repr(fill[name])
-            ) from error
-        if not same_values(value.astype(object), np.broadcast_to(np.asarray(fill[name], dtype=object), old.row_shape)):
-            raise InputError(f"fill for {name!r} does not fit", expected=str(old.dtype), got=repr(fill[name]))
-        return np.asarray(value), old
+        value = _fitting(name, fill[name], old.dtype, old.row_shape)
+        return value, old
     if old.dtype.kind in "fc":
         return np.full(old.row_shape, np.nan, dtype=old.dtype), old
     if old.dtype.kind in "mM":
@@ -169,12 +165,32 @@ def _filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArr
     )
 
 
+def _fitting(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> AnyArray:
+    """A fill value in the stored type; floats are rounded to it, nothing else is.
+
+    Raises:
+        InputError: It has another shape, or is a value that the type cannot hold.
+    """
+    given = np.asarray(value)
+    with np.errstate(all="ignore"):
+        try:
+            cast = np.broadcast_to(given.astype(dtype), shape)
+            fits = casts_exactly(given, dtype) or (
+                given.dtype.kind + dtype.kind == "ff" and bool(np.isfinite(cast).all())
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"fill for {name!r} does not fit", expected=f"{dtype} {shape}", got=repr(value)) from error
+    if not fits or given.dtype.kind in "OUST":
+        raise InputError(f"fill for {name!r} does not fit", expected=str(dtype), got=repr(value))
+    return cast
+
+
 def _check_fits(name: str, old: ColumnSpec, new: ColumnSpec, intake: Intake) -> None:
     if new.categories is not None:
         raise InputError(f"attribute {name!r} must be {old.dtype}, as in the store", got="text")
-    if new.channels != old.channels:
+    if _plain_shape(new.row_shape) != _plain_shape(old.row_shape):
         raise InputError(
-            f"attribute {name!r} must have {old.channels} values per row, as in the store", got=new.channels
+            f"attribute {name!r} must have rows of shape {old.row_shape}, as in the store", got=new.row_shape
         )
     if new.dtype != old.dtype and not intake.casts_exactly(name, old.dtype):
         raise InputError(
@@ -182,6 +198,10 @@ def _check_fits(name: str, old: ColumnSpec, new: ColumnSpec, intake: Intake) -> 
             got=f"{new.dtype} with values that {old.dtype} cannot hold",
             hint="cast it first, if the rounding is meant",
         )
+
+
+def _plain_shape(row_shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in row_shape if n != 1)
 
 
 def _merge_categories(name: str, old: ColumnSpec, new: ColumnSpec) -> tuple[ColumnSpec, AnyArray]:
@@ -267,23 +287,27 @@ def _append_rows(
                 hint="leave it out for objects that are extended, or give the stored values",
             )
         tail = given[~known]
+    return _joined("object attribute", name, old, tail)
+
+
+def _joined(what: str, name: str, old: Column, tail: Column) -> Column:
+    """A stored column with more rows, in its type."""
+    wanted = "text" if isinstance(old, Categorical) else f"{old.dtype} of shape {old.shape[1:]}"
     if isinstance(old, Categorical) or isinstance(tail, Categorical):
-        return concatenate_columns([old, tail])
-    exact = tail.astype(old.dtype)
-    if old.shape[1:] != tail.shape[1:] or not np.array_equal(exact, tail, equal_nan=exact.dtype.kind in "fc"):
-        raise InputError(f"object attribute {name!r} must be {old.dtype} of shape {old.shape[1:]}, as in the store")
-    if isinstance(old, np.ma.MaskedArray):
-        old = np.ma.filled(old, absent_value(old.dtype))
-    return np.concatenate([old, exact])
+        fits = isinstance(old, Categorical) and isinstance(tail, Categorical)
+    else:
+        fits = old.shape[1:] == tail.shape[1:] and casts_exactly(tail, old.dtype)
+    if not fits:
+        got = "text" if isinstance(tail, Categorical) else f"{tail.dtype} of shape {tail.shape[1:]}"
+        raise InputError(f"{what} {name!r} must be {wanted}, as in the store", got=got)
+    return concatenate_columns(what, name, [old, tail if isinstance(tail, Categorical) else tail.astype(old.dtype)])
 
 
 def _missing_rows(name: str, old: Column, count: int, fill: Mapping[str, Any]) -> Column:
-    if name in fill:
-        return (
-            Categorical.from_values([fill[name]] * count)
-            if isinstance(old, Categorical)
-            else np.full((count, *old.shape[1:]), fill[name])
-        )
+    if name in fill and isinstance(old, Categorical):
+        return Categorical.from_values([fill[name]] * count, name=name)
+    if name in fill and not isinstance(old, Categorical):
+        return np.full((count, *old.shape[1:]), _fitting(name, fill[name], old.dtype, old.shape[1:]))
     if isinstance(old, Categorical):
         return Categorical(np.full(count, -1), ())
     if old.dtype.kind in "fc":
@@ -312,7 +336,13 @@ def _merge_groups(old: LevelTables, fresh: ObjectTables) -> tuple[dict[int, IntA
             raise InputError(
                 f"the new groups have no group attribute {name!r}", expected=f"a value for each of {count} groups"
             )
-        attributes[name] = (
-            column if count == len(column) or new is None else concatenate_columns([column, new[len(column) : count]])
-        )
+        if new is not None:
+            told = np.array([group for group in fresh.groups if group < len(column)], dtype=np.int64)
+            if not same_values(new[told], column[told]):
+                raise InputError(
+                    f"group attribute {name!r} has other values for groups that exist",
+                    hint="give the stored values for them",
+                )
+        more = None if new is None or count == len(column) else new[len(column) : count]
+        attributes[name] = column if more is None else _joined("group attribute", name, column, more)
     return groups, attributes

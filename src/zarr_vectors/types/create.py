@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec, cell_array_document, dtype_name, group_document, with_presence
+from zarr_vectors.core.documents import (
+    ColumnSpec,
+    cell_array_document,
+    dtype_name,
+    group_document,
+    presence_list,
+    with_presence,
+)
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document, new_root_document
 from zarr_vectors.encoding.compression import cell_codecs
 from zarr_vectors.encoding.manifests import encode_manifests
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
-from zarr_vectors.spatial.layout import ResolvedLayout
+from zarr_vectors.spatial.layout import ResolvedLayout, check_edges
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.encode import CellPlan, Tally, encode_table
@@ -47,7 +54,10 @@ def resolve_bounds(intake: Intake, options: WriteOptions) -> tuple[FloatArray, F
     extent = intake.extent
     if options.bounds is None:
         if extent.low is None or extent.high is None:
-            return np.zeros(ndim), np.full(ndim, constants.DEFAULT_BOUNDS_SIDE)
+            side = np.full(ndim, constants.DEFAULT_BOUNDS_SIDE)
+            if options.layout.chunk_shape is not None:
+                side = np.minimum(side, check_edges("chunk_shape", options.layout.chunk_shape, ndim))
+            return np.zeros(ndim), side
         return extent.low, extent.high
     lo, hi = as_bounds(options.bounds, ndim)
     if extent.low is not None and extent.high is not None and options.out_of_bounds == "expand":
@@ -100,8 +110,9 @@ def family_groups(level: int, names: list[str]) -> Iterator[Put]:
 
 def presence_puts(arrays: Mapping[str, CellArray], coords: IntArray) -> Iterator[Put]:
     """The documents of chunk-grid arrays that all have these cells."""
+    keys = presence_list(coords)
     for array in arrays.values():
-        yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, coords).to_json())
+        yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, keys).to_json())
 
 
 @dataclass

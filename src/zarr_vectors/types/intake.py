@@ -17,7 +17,14 @@ from zarr_vectors.rowwise import extremes
 from zarr_vectors.types.encode import CellPlan
 from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.options import WriteOptions
-from zarr_vectors.types.table import RowTable, check_attribute_name, check_finite, column_spec, table_of
+from zarr_vectors.types.table import (
+    RowTable,
+    check_attribute_name,
+    check_column,
+    check_finite,
+    column_spec,
+    table_of,
+)
 from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 __all__ = ["Extent", "Intake", "MemoryIntake", "check_points", "keep_inside", "merge_tables", "tables_of"]
@@ -133,12 +140,15 @@ def casts_exactly(values: AnyArray, dtype: np.dtype[Any]) -> bool:
     """
     if np.can_cast(values.dtype, dtype, casting="safe"):
         return True
+    kinds = values.dtype.kind + dtype.kind
+    if values.dtype.kind != dtype.kind and (values.dtype.kind == "c" or "m" in kinds or "M" in kinds):
+        return False
     with np.errstate(all="ignore"):
         back = values.astype(dtype).astype(values.dtype)
     if values.dtype.kind in "iu" and dtype.kind in "iu" and len(values):
         info = np.iinfo(dtype)
         return int(values.min()) >= info.min and int(values.max()) <= info.max
-    return bool(np.array_equal(back, values, equal_nan=values.dtype.kind in "fc"))
+    return bool(np.array_equal(back, values, equal_nan=values.dtype.kind in "fcmM"))
 
 
 def apply_lookup(column: AnyArray, lookup: AnyArray | None, spec: ColumnSpec) -> AnyArray:
@@ -146,24 +156,48 @@ def apply_lookup(column: AnyArray, lookup: AnyArray | None, spec: ColumnSpec) ->
     return (column if lookup is None else lookup[column.astype(np.int64)]).astype(spec.dtype, copy=False)
 
 
-def check_points(points: Any) -> Points:
+def check_points(points: Any, options: WriteOptions) -> Points:
     """Refuse what cannot be written.
 
     Raises:
-        InputError: Not a value that can be written, a bad attribute name, or NaN or infinite coordinates.
+        InputError: Not a value that can be written, a bad attribute name or column, objects without ids of their
+            points, or axes that are not those of the store.
     """
     if not isinstance(points, Points):
         raise InputError(
             "this is not a geometry value", got=type(points).__name__, hint="wrap positions in zv.Points(positions)"
         )
-    for name in points.attributes:
+    for name, column in points.attributes.items():
         check_attribute_name(name)
+        check_column(name, column)
+    if points.objects is not None and points.object_ids is None:
+        raise InputError("objects need object_ids", hint="give object_ids, one per point")
+    if options.mode == "append" and points.axes is not None and options.axes is not None:
+        check_same_axes(points.axes, as_axes(options.axes, len(options.axes)))
     if constants.ROW_ID in points.attributes:
         raise InputError(
             f"attribute {constants.ROW_ID!r} is written by the library, with Layout(keep_order=True)",
             hint="rename it",
         )
     return points
+
+
+def check_same_axes(given: Sequence[Axis], stored: Sequence[Axis]) -> None:
+    """Refuse rows whose axes have other names or units than the store's; a unit that one side lacks is no difference.
+
+    Raises:
+        InputError: They differ.
+    """
+    same = len(given) == len(stored) and all(
+        a.name == b.name and (not a.unit or not b.unit or a.unit == b.unit) for a, b in zip(given, stored, strict=True)
+    )
+    if not same:
+        raise InputError(
+            "axes differ from those of the store",
+            expected=[axis.to_json() for axis in stored],
+            got=[axis.to_json() for axis in given],
+            hint="reorder and convert the columns of the positions first",
+        )
 
 
 def measure(positions: AnyArray) -> tuple[FloatArray, FloatArray] | tuple[None, None]:
@@ -224,35 +258,107 @@ def merge_tables(parts: Sequence[ObjectTables]) -> ObjectTables:
     if any(set(part.attributes) != set(names) for part in described):
         raise InputError("all values must have the same object attributes", expected=sorted(names))
     attributes = {
-        name: _merge_rows(name, ids, [(part.ids, part.attributes[name]) for part in described]) for name in names
+        name: _merge_rows("object attribute", name, ids, [(part.ids, part.attributes[name]) for part in described])
+        for name in names
     }
     groups: dict[int, IntArray] = {}
     for part in described:
         for group, members in part.groups.items():
             groups[group] = np.union1d(groups[group], members) if group in groups else members
-    group_names = [set(part.group_attributes) for part in described if part.groups]
-    if any(found != group_names[0] for found in group_names):
-        raise InputError("all values must have the same group attributes", expected=sorted(group_names[0]))
-    longest = max(described, key=lambda part: max(part.groups, default=-1))
-    return ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=longest.group_attributes)
+    return ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=_merge_group_rows(described))
 
 
-def _merge_rows(name: str, ids: IntArray, parts: Sequence[tuple[IntArray, Column]]) -> Column:
-    owner = np.concatenate([part_ids for part_ids, _ in parts])
-    column = concatenate_columns([values for _, values in parts])
-    first = np.unique(owner, return_index=True)[1]
-    merged = column[first]
-    again = merged[np.searchsorted(ids, owner)]
-    if not same_values(again, column):
-        raise InputError(f"object attribute {name!r} has different values for one object in different values")
+def _merge_group_rows(parts: Sequence[ObjectTables]) -> dict[str, Column]:
+    """Group attributes of several values: each describes its own groups, and the longest the ids between them."""
+    parts = [part for part in parts if part.groups]
+    if not parts:
+        return {}
+    names = set(parts[0].group_attributes)
+    if any(set(part.group_attributes) != names for part in parts):
+        raise InputError("all values must have the same group attributes", expected=sorted(names))
+    longest = max(parts, key=lambda part: max(part.groups))
+    own = [np.array(sorted(part.groups), dtype=np.int64) for part in parts]
+    holes = np.setdiff1d(np.arange(max(longest.groups) + 1), np.concatenate(own))
+    merged: dict[str, Column] = {}
+    for name in names:
+        rows = [(ids, part.group_attributes[name][ids]) for ids, part in zip(own, parts, strict=True)]
+        rows.append((holes, longest.group_attributes[name][holes]))
+        merged[name] = _merge_rows("group attribute", name, np.arange(max(longest.groups) + 1), rows)
     return merged
 
 
-def concatenate_columns(columns: Sequence[Column]) -> Column:
-    """Columns after one another; categories are united, sorted."""
-    if any(isinstance(column, Categorical) for column in columns):
-        return Categorical.from_values(np.concatenate([np.asarray(column, dtype=object) for column in columns]))
-    return np.concatenate([np.asarray(column) for column in columns])
+def _merge_rows(what: str, name: str, ids: IntArray, parts: Sequence[tuple[IntArray, Column]]) -> Column:
+    owner = np.concatenate([part_ids for part_ids, _ in parts])
+    column = concatenate_columns(what, name, [values for _, values in parts])
+    first = np.unique(owner, return_index=True)[1]
+    merged: Column = column[first]
+    again = merged[np.searchsorted(ids, owner)]
+    if not same_values(again, column):
+        raise InputError(f"{what} {name!r} has different values for one id in different values of the stream")
+    return merged
+
+
+def concatenate_columns(what: str, name: str, columns: Sequence[Column]) -> Column:
+    """Columns after one another; categories that differ are united, sorted unless their order means something.
+
+    Raises:
+        InputError: Their types differ.
+    """
+    kinds = ["text" if isinstance(column, Categorical) else f"{column.dtype} {column.shape[1:]}" for column in columns]
+    if len(set(kinds)) > 1:
+        raise InputError(
+            f"{what} {name!r} must be of one type throughout", got=f"{kinds[0]} and {set(kinds) - {kinds[0]}}"
+        )
+    texts = [column for column in columns if isinstance(column, Categorical)]
+    if not texts:
+        arrays = [column for column in columns if not isinstance(column, Categorical)]
+        joined: AnyArray = (np.ma.concatenate if any(map(np.ma.is_masked, arrays)) else np.concatenate)(arrays)
+        return joined
+    categories = unite_categories([column.categories for column in texts], ordered=texts[0].ordered)
+    place = {category: code for code, category in enumerate(categories)}
+    codes = [
+        np.array([*(place[category] for category in column.categories), -1], dtype=np.int32)[
+            column.codes.astype(np.int64)
+        ]
+        for column in texts
+    ]
+    return Categorical(np.concatenate(codes), categories, texts[0].ordered)
+
+
+def unite_categories(lists: Sequence[tuple[Any, ...]], *, ordered: bool) -> tuple[Any, ...]:
+    """The categories of several columns: as they are where all agree, else in order of appearance or sorted.
+
+    Example:
+        >>> unite_categories([("b", "a"), ("b", "a")], ordered=False), unite_categories([("b",), ("a",)], ordered=False)
+        (('b', 'a'), ('a', 'b'))
+    """
+    seen = tuple(dict.fromkeys(category for categories in lists for category in categories))
+    return seen if ordered or all(categories == lists[0] for categories in lists) else tuple(sorted(seen, key=str))
+
+
+def cast_positions(positions: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
+    """Finite positions in another dtype, rounded where need be.
+
+    Raises:
+        InputError: A coordinate is beyond the range of the dtype, with the first bad row.
+    """
+    with np.errstate(all="ignore"):
+        cast = positions.astype(dtype)
+        if dtype.kind == "f":
+            bad = ~np.isfinite(cast)
+        elif positions.dtype.kind == "f":
+            bad = ~(np.abs(cast.astype(positions.dtype) - positions) < 1)
+        else:
+            info = np.iinfo(dtype)
+            bad = (positions < info.min) | (positions > info.max)
+    if bad.any():
+        row, axis = (int(n) for n in np.argwhere(bad)[0])
+        raise InputError(
+            f"positions do not fit into {dtype}",
+            got=f"{positions[row, axis]} in row {row}, column {axis}",
+            hint="choose a wider dtype",
+        )
+    return cast
 
 
 def keep_inside(
@@ -297,8 +403,12 @@ def admit(
     points: Points, options: WriteOptions, limits: Limits, first_row_id: int | None
 ) -> tuple[Points, FloatArray | None, FloatArray | None, int]:
     """Check a value, number its rows, and leave out those that the bounds exclude: value, least, greatest, dropped."""
-    points = with_row_ids(check_points(points), first_row_id)
+    points = with_row_ids(check_points(points, options), first_row_id)
     low, high = measure(points.positions)
+    if options.dtype is not None and options.dtype != points.positions.dtype:
+        # Cast before anything is decided by the coordinates, so that chunks and bounds are those of the stored ones.
+        points = replace(points, positions=cast_positions(points.positions, options.dtype))
+        low, high = measure(points.positions)
     bounds = limits(points.ndim)
     inside = None if bounds is None else keep_inside(points.positions, low, high, bounds, options.out_of_bounds)
     if inside is None or inside.all():
@@ -315,7 +425,7 @@ def memory_intake(points: Points, options: WriteOptions, limits: Limits, first_r
         first_row_id: Where row ids continue; None for no row ids.
     """
     points, low, high, dropped = admit(points, options, limits, first_row_id)
-    columns = {name: column_spec(name, column) for name, column in points.attributes.items()}
+    columns = {name: column_spec(column) for name, column in points.attributes.items()}
     axes = as_axes(options.axes if options.axes is not None else points.axes, points.ndim)
     return MemoryIntake(
         table=table_of(points, columns),

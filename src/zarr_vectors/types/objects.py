@@ -28,7 +28,7 @@ from zarr_vectors.query.objects import ID_RUN
 from zarr_vectors.query.tables import EVERY_ROW_PRESENT
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.tables import TableArray
-from zarr_vectors.types.table import check_attribute_name
+from zarr_vectors.types.table import check_attribute_name, check_width
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
 __all__ = ["ObjectTables", "as_stored_column", "check_tables", "manifests_of", "table_puts"]
@@ -77,10 +77,16 @@ def check_tables(tables: ObjectTables) -> None:
 
 def as_stored_column(name: str, column: Column) -> tuple[AnyArray, bool]:
     """The numbers or fixed-width text of a table column, and whether every row has a value."""
-    if isinstance(column, np.ma.MaskedArray):
-        return np.ma.filled(column, absent_value(column.dtype)), False
     if not isinstance(column, Categorical):
-        return column, True
+        check_width(name, column)
+        return (_with_sentinels(name, column), False) if np.ma.is_masked(column) else (np.asarray(column), True)
+    odd = next((c for c in column.categories if not isinstance(c, str) or c.endswith("\0")), None)
+    if odd is not None:
+        raise InputError(
+            f"categories of attribute {name!r} must be text that does not end in NUL",
+            got=repr(odd),
+            hint="give numbers as numbers",
+        )
     missing = column.codes < 0
     if missing.any() and "" in column.categories:
         raise InputError(
@@ -91,6 +97,28 @@ def as_stored_column(name: str, column: Column) -> tuple[AnyArray, bool]:
     texts[missing] = ""
     stored = texts.astype(str)
     return (stored if stored.dtype.itemsize else stored.astype("<U1")), not bool(missing.any())
+
+
+def _with_sentinels(name: str, column: AnyArray) -> AnyArray:
+    """Integers with the value that means absence in masked rows."""
+    mask = np.ma.getmaskarray(column).reshape(len(column), -1)
+    values = np.ma.getdata(column).reshape(len(column), -1)
+    partial = mask.any(axis=1) != mask.all(axis=1)
+    if column.dtype.kind not in "iu" or partial.any():
+        raise InputError(
+            f"attribute {name!r} has a masked value, which {column.dtype} cannot mark as missing",
+            got=f"row {int(np.flatnonzero(partial if partial.any() else mask.any(axis=1))[0])}",
+            hint="fill it, convert the attribute to float, or mask whole rows of integers",
+        )
+    absent = absent_value(column.dtype)
+    taken = ~mask.any(axis=1) & (values == absent).all(axis=1)
+    if taken.any():
+        raise InputError(
+            f"attribute {name!r} has missing rows, so that no row may be {absent}, which stands for them",
+            got=f"row {int(np.flatnonzero(taken)[0])}",
+        )
+    filled: AnyArray = np.ma.filled(column, absent)
+    return filled
 
 
 def manifests_of(ids: IntArray, owner: IntArray, chunk: IntArray, number: IntArray) -> ManifestTable:
@@ -137,9 +165,11 @@ def _group_puts(
     if tables.group_attributes:
         yield f"{level}/{constants.GROUP_ATTRIBUTES}/zarr.json", dump_json(group_document())
     for name, column in tables.group_attributes.items():
-        values, _ = as_stored_column(name, column)
+        values, complete = as_stored_column(name, column)
         said = _described("groupings_attribute", name, values)
-        fill = "" if values.dtype.kind == "U" else np.zeros(1, dtype=values.dtype)[0]
+        fill: Any = "" if values.dtype.kind == "U" else np.zeros(1, dtype=values.dtype)[0]
+        if not complete:
+            said, fill = said | {"fill_sentinel_meaning": "absent"}, absent_value(values.dtype)
         document = typed_table_document(values, len(values), codecs, said, fill)
         yield from _table(level, f"{constants.GROUP_ATTRIBUTES}/{name}", document, values)
 

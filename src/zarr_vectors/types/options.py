@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.layout import Layout
+from zarr_vectors.types.table import check_attribute_name
 from zarr_vectors.typing import FloatArray, JsonObject
 
 __all__ = ["Progress", "WriteOptions", "as_bounds"]
@@ -59,6 +61,15 @@ class WriteOptions:
             raise InputError("layout must be a Layout", got=type(self.layout).__name__, hint="use zv.Layout(...)")
         if self.dtype is not None:
             object.__setattr__(self, "dtype", _position_dtype(self.dtype))
+        _check_json("crs", self.crs)
+        _check_mapping("fill", self.fill)
+        _check_mapping("headers", self.headers)
+        for name, header in self.headers.items():
+            check_attribute_name(name, "header")
+            _check_mapping(f"headers[{name!r}]", header)
+            _check_json(f"headers[{name!r}]", header)
+        if self.progress is not None and not callable(self.progress):
+            raise InputError("progress must be callable", got=type(self.progress).__name__)
 
     def notify(self, done: int, total: int | None) -> None:
         """Tell how far it is."""
@@ -93,6 +104,18 @@ def as_bounds(value: Any, ndim: int) -> tuple[FloatArray, FloatArray]:
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} is not known", got=repr(value), expected=f"one of {', '.join(allowed)}")
+
+
+def _check_mapping(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name} must be a mapping", got=type(value).__name__)
+
+
+def _check_json(name: str, value: Any) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be plain JSON values", got=str(error)) from error
 
 
 def _position_dtype(value: Any) -> np.dtype[Any]:

@@ -90,7 +90,8 @@ def _concatenate(values: list[Points]) -> Points:
     return Points(
         positions=np.concatenate([value.positions for value in values]),
         attributes={
-            name: concatenate_columns([value.attributes[name] for value in values]) for name in first.attributes
+            name: concatenate_columns("attribute", name, [value.attributes[name] for value in values])
+            for name in first.attributes
         },
         object_ids=None
         if first.object_ids is None
@@ -109,6 +110,7 @@ def _check_like(first: Points, value: Points, number: int) -> None:
     def shape_of(points: Points) -> dict[str, Any]:
         kinds: dict[str, Any] = {"positions": (points.positions.dtype, points.ndim)}
         kinds["object ids"] = points.object_ids is not None
+        kinds["axes"] = None if points.axes is None else [axis.to_json() for axis in points.axes]
         for name, column in points.attributes.items():
             text = isinstance(column, Categorical)
             kinds[f"attribute {name!r}"] = "text" if text else (column.dtype, column.shape[1:])
@@ -142,6 +144,7 @@ class _Spill:
     tables: ObjectTables | None = None
     categories: dict[str, dict[Any, int]] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    uneven: set[str] = field(default_factory=set)
     ordered: dict[str, bool] = field(default_factory=dict)
     record: np.dtype[np.void] | None = None
     names: list[str] = field(default_factory=list)
@@ -155,7 +158,11 @@ class _Spill:
         row_id = None if self.first_row_id is None else self.first_row_id + self.rows + self.dropped
         if self.first is not None:
             _check_like(self.first, batch, self.number)
-        points, low, high, dropped = admit(batch, self.options, self.limits, row_id)
+        try:
+            points, low, high, dropped = admit(batch, self.options, self.limits, row_id)
+        except InputError as error:
+            error.message = f"{error.message} in item {self.number} of the stream"
+            raise
         if self.first is None:
             self.first = batch.take(slice(0, 0))
             self._declare(points)
@@ -201,6 +208,8 @@ class _Spill:
         if not isinstance(column, Categorical):
             return column
         known = self.categories[name]
+        if known and column.categories != tuple(known):
+            self.uneven.add(name)
         for category in column.categories:
             known.setdefault(category, len(known))
         lookup = np.array([*(known[category] for category in column.categories), -1], dtype=np.int32)
@@ -224,7 +233,7 @@ class _Spill:
                 )
                 continue
             seen = list(self.categories[name])
-            final = seen if self.ordered[name] else sorted(seen, key=str)
+            final = sorted(seen, key=str) if name in self.uneven and not self.ordered[name] else seen
             place = {category: code for code, category in enumerate(final)}
             lookups[name] = np.array([*(place[category] for category in seen), -1], dtype=np.int64)
             columns[name] = ColumnSpec(

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column, Points
@@ -21,6 +20,7 @@ __all__ = [
     "check_categories",
     "check_column",
     "check_finite",
+    "check_width",
     "column_codes",
     "column_spec",
     "table_of",
@@ -77,15 +77,27 @@ def check_column(name: str, column: Column) -> None:
     """Refuse values of a vertex attribute that the format cannot hold.
 
     Raises:
-        InputError: A masked value, or categories that are not distinct text, finite numbers or booleans.
+        InputError: A masked value, a long double, or categories that are not distinct text, finite numbers or booleans.
     """
     if isinstance(column, Categorical):
         check_categories(name, column)
-    elif np.ma.is_masked(column):
+        return
+    check_width(name, column)
+    if np.ma.is_masked(column):
         raise InputError(
             f"attribute {name!r} has a masked value, which {column.dtype} cannot mark as missing",
             got=f"row {int(np.argwhere(np.ma.getmaskarray(column))[0][0])}",
             hint="fill it, or convert the attribute to float",
+        )
+
+
+def check_width(name: str, column: AnyArray) -> None:
+    """Refuse the platform's long doubles, which no other platform need have."""
+    if column.dtype.itemsize > (16 if column.dtype.kind == "c" else 8):
+        raise InputError(
+            f"attribute {name!r} must be numbers of at most 64 bits",
+            got=f"dtype {column.dtype}",
+            hint="cast them first",
         )
 
 
@@ -119,7 +131,7 @@ def check_finite(positions: AnyArray, low: AnyArray, high: AnyArray) -> None:
     )
 
 
-def column_spec(name: str, column: Column, unit: str | None = None) -> ColumnSpec:
+def column_spec(column: Column, unit: str | None = None) -> ColumnSpec:
     """The stored type of a column; codes take the narrowest integers that hold them."""
     if not isinstance(column, Categorical):
         return ColumnSpec(dtype=column.dtype, row_shape=column.shape[1:], unit=unit)
@@ -160,8 +172,3 @@ def table_of(points: Points, columns: Mapping[str, ColumnSpec]) -> RowTable:
         {name: column_codes(column, columns[name]) for name, column in points.attributes.items()},
         points.object_ids,
     )
-
-
-def reserved_names(keep_order: bool) -> frozenset[str]:
-    """Attribute names that the library writes itself."""
-    return frozenset({constants.ROW_ID}) if keep_order else frozenset()

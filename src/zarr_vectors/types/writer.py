@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.axes import as_axes
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
-from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError
+from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Points
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
 from zarr_vectors.types.append_tables import match_columns, merge_object_tables
 from zarr_vectors.types.create import write_new
-from zarr_vectors.types.intake import Intake, Limits, memory_intake
+from zarr_vectors.types.intake import Intake, Limits, check_same_axes, memory_intake
 from zarr_vectors.types.kinds import POINT_CLOUD, Kind
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.report import WriteReport
@@ -57,6 +58,12 @@ def write_value(storage: Storage, value: Any, options: WriteOptions, kind: Kind 
 
 
 def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> WriteReport:
+    if not storage.backend.exists(ROOT):
+        raise StoreNotFoundError(
+            "there is no Zarr Vectors store to append to",
+            store=storage.url,
+            hint="check the path, or use mode='create'",
+        )
     with storage.lock():
         root, documents = open_root(storage, ["0/zarr.json"])
         level = open_level(storage, root, 0, documents["0/zarr.json"])
@@ -71,12 +78,20 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
 
         numbered = constants.ROW_ID in level.vertex_columns
         first = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
+        if options.axes is not None:
+            check_same_axes(as_axes(options.axes, root.metadata.ndim), root.axes)
         options = replace(options, axes=root.axes)
         with _intake(value, options, limits, first) as intake:
             _match_positions(level, intake, options)
             recoded = match_columns(level, intake, options)
-            if intake.has_objects and not level.has_objects and not len(level.vertices.present):
-                return write_new(storage, kind, intake, _as_first_rows(storage, root, level, options))
+            if not level.has_objects and not len(level.vertices.present):
+                assigned = None
+                if constants.FRAGMENT_OWNER in level.cells and not intake.has_objects and intake.extent.rows:
+                    intake.set_object_id(0)
+                    assigned = (0, 0)
+                if intake.has_objects:
+                    report = write_new(storage, kind, intake, _as_first_rows(storage, root, level, options))
+                    return replace(report, mode="append", assigned_ids=assigned)
             merge = merge_object_tables(storage, level, intake, options, _table_codecs(level))
             return append_rows(storage, root, level, intake, options, merge, recoded)
 
