@@ -18,7 +18,7 @@ SPANS = [0, 1, 255, 2**16 - 1, 2**16, 2**32, 2**48 - 1, 2**48, 2**63]
 
 @st.composite
 def keys(draw: st.DrawFn, rows: int) -> Any:
-    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    dtype: np.dtype[Any] = np.dtype(draw(st.sampled_from(DTYPES)))
     info = np.iinfo(dtype)
     low = draw(st.integers(int(info.min), int(info.max)))
     high = min(int(info.max), low + draw(st.sampled_from(SPANS)))

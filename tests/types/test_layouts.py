@@ -92,9 +92,10 @@ def check_bins(cells: Blobs, counts: Any, chunks: Any, chunk: float, part: float
 
 def test_objects_take_the_place_of_bins_as_fragments() -> None:
     place = memory()
-    zv.write(place, OWNED, layout=zv.Layout(chunk_shape=6, bin_shape=3))
+    report = zv.write(place, OWNED, layout=zv.Layout(chunk_shape=6, bin_shape=3))
     assert same_rows(read(place), OWNED)
-    assert zv.open(place)[0].bin_shape == (3, 3, 3)
+    assert report.bins_per_chunk == (1, 1, 1)
+    assert zv.open(place)[0].bin_shape == (6, 6, 6)
 
 
 def test_the_automatic_layout_makes_neither_one_chunk_nor_thousands_of_files() -> None:

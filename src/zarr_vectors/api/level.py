@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -223,11 +223,20 @@ class ZVLevel:
         strict: bool = True,
     ) -> Iterator[Points]:
         """Read as ``read`` does, in batches of at most ``batch_rows`` rows; there is always at least one batch."""
-        if batch_rows < 1:
-            raise InputError("batch_rows must be at least 1", got=batch_rows)
-        selection = self._selection(bbox, object_ids, group_ids, attributes)
+        rows = _as_count("batch_rows", batch_rows)
+        return self._batches(self._selection(bbox, object_ids, group_ids, attributes), rows, strict)
+
+    def _batches(self, selection: Selection, batch_rows: int, strict: bool) -> Iterator[Points]:
+        empty: Rows | None = None
+        told = False
         for rows in iter_rows(self._storage, self._state, selection, batch_rows=batch_rows, strict=strict):
-            yield self._as_points(rows, None)
+            if len(rows.positions) or rows.errors:
+                yield self._as_points(rows, None)
+                empty, told = None, True
+            elif not told:
+                empty = rows
+        if empty is not None:
+            yield self._as_points(empty, None)
 
     def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None) -> int:
         """Number of points that meet all conditions."""
@@ -244,7 +253,11 @@ class ZVLevel:
         )
 
     def _with_row_id(self, attributes: Sequence[str] | str) -> list[str]:
-        names = [attributes] if isinstance(attributes, str) else list(attributes)
+        if isinstance(attributes, str):
+            attributes = [attributes]
+        if not isinstance(attributes, Iterable):
+            raise InputError("attributes must be names of vertex attributes, or None for all", got=repr(attributes))
+        names = list(attributes)
         return [*names, constants.ROW_ID] if constants.ROW_ID in self._state.vertex_columns else names
 
     def _as_points(self, rows: Rows, tables: ObjectTable | None) -> Points:
@@ -268,6 +281,12 @@ class ZVLevel:
             f"ZVLevel({self.number}: {self.vertex_count:,} vertices in {self.chunk_count:,} chunks, "
             f"attributes {list(self.attributes)})"
         )
+
+
+def _as_count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"{name} must be a whole number from 1", got=repr(value))
+    return int(value)
 
 
 def _object_table(tables: LevelTables) -> ObjectTable:

@@ -26,6 +26,8 @@ CellErrors = dict[int, str]
 
 _UNKNOWN_SIZE = 2**64 - 1
 _BATCH_CELLS = 32
+_THREADED_BYTES = 1 << 20
+"""Less than this is done before a thread has started."""
 _CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
 
 
@@ -129,9 +131,8 @@ def unframe(framed: Blobs, errors: CellErrors) -> Blobs:
     good = framed.sizes >= 8
     headers = np.zeros((len(framed), 2), dtype="<u4")
     if good.any():
-        view = memoryview(framed.data)
-        heads = b"".join([view[start : start + 8] for start in framed.starts[good].tolist()])
-        headers[good] = np.frombuffer(heads, dtype="<u4").reshape(-1, 2)
+        heads = np.frombuffer(framed.data, np.uint8)[framed.starts[good, None] + np.arange(8)]
+        headers[good] = heads.view("<u4")
     matches = good & (headers[:, 0] == 1) & (headers[:, 1] == framed.sizes - 8)
     for number in np.flatnonzero(~matches).tolist():
         errors.setdefault(number, f"not a vlen-bytes chunk of one item ({int(framed.sizes[number])} bytes)")
@@ -142,7 +143,8 @@ def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
     compressor = _contexts.compressor(level, checksum)
     if _CAN_BATCH and len(blobs) >= _BATCH_CELLS:
         source = zstandard.BufferWithSegments(bytes(blobs.joined()), _segments(Blobs.packed(b"", blobs.sizes)))
-        items: Any = compressor.multi_compress_to_buffer(source, threads=-1)
+        threads = -1 if blobs.total >= _THREADED_BYTES else 0
+        items: Any = compressor.multi_compress_to_buffer(source, threads=threads)
         return _gather(list(items))
     return Blobs.from_list([compressor.compress(item) for item in blobs.views()])
 
@@ -151,7 +153,8 @@ def _decompress(blobs: Blobs, errors: CellErrors) -> Blobs:
     if _CAN_BATCH and len(blobs) >= _BATCH_CELLS and not errors and int(blobs.sizes.min()) > 0:
         try:
             source = zstandard.BufferWithSegments(blobs.data, _segments(blobs))
-            items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=-1)
+            threads = -1 if blobs.total >= _THREADED_BYTES else 0
+            items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=threads)
             return _gather(list(items))
         except (zstandard.ZstdError, ValueError, MemoryError):
             # One frame is bad or does not state its size: take them one by one to find out which.

@@ -198,9 +198,8 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
 def _headers(blobs: Blobs, errors: CellErrors) -> AnyArray:
     headers = np.zeros(len(blobs), dtype=_HEADER)
     long_enough = blobs.sizes >= 16
-    view = memoryview(blobs.data)
-    heads = b"".join([view[start : start + 16] for start in blobs.starts[long_enough].tolist()])
-    headers[long_enough] = np.frombuffer(heads, dtype=_HEADER)
+    heads = np.frombuffer(blobs.data, np.uint8)[blobs.starts[long_enough, None] + np.arange(16)]
+    headers[long_enough] = heads.view(_HEADER).ravel()
     count, ranges = headers["count"].astype(np.int64), headers["ranges"].astype(np.int64)
     need = 16 + np.where(count > 0, 8 * ((count + 63) // 64) + 16 * ranges + 4 * (count - ranges + 1), 0)
     checks = (

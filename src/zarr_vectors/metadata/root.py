@@ -29,7 +29,7 @@ def check_version(version: Any, *, store: str | None = None) -> str:
         >>> check_version("0.9.1")
         '0.9.1'
     """
-    if isinstance(version, str) and re.fullmatch(r"0\.9(\.\d+)?([.+-].*)?", version):
+    if isinstance(version, str) and re.fullmatch(r"0\.9(\.\d+)?((a|b|rc)\d+|[.+-].*)?", version):
         return version
     raise FormatError(
         "this library reads format versions 0.9.x",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from math import prod
 
 import numpy as np
@@ -172,8 +173,9 @@ def parse_keys(keys: Iterable[str], ndim: int) -> IntArray:
     if not keys:
         return np.zeros((0, ndim), dtype=np.int64)
     numbers = ".".join(keys).split(".")
-    if len(numbers) != ndim * len(keys) or any(key.count(".") != ndim - 1 for key in keys):
-        bad = next((key for key in keys if key.count(".") != ndim - 1), keys[0])
+    dots = list(map(str.count, keys, repeat(".")))
+    if dots.count(ndim - 1) != len(keys):
+        bad = next(key for key, count in zip(keys, dots, strict=True) if count != ndim - 1)
         raise ValueError(f"chunk key {bad!r} does not have {ndim} components")
     try:
         return np.array(list(map(int, numbers)), dtype=np.int64).reshape(-1, ndim)

@@ -7,6 +7,7 @@ shard holds many cells and an index that says where each one lies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,7 +26,8 @@ from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["CellArray", "CellRead", "read_cells"]
 
-_GAP_LOCAL = 16 * 1024
+_GAP_LOCAL = 64 * 1024
+_THREADED_BYTES = 4 << 20
 _GAP_REMOTE = 256 * 1024
 _MAP_CELLS = 2**26
 """Grids up to this size are worth a map of their cells; the bounds of a store may be far wider than its data."""
@@ -142,6 +144,9 @@ class CellArray:
 
     def has_all_of(self, other: CellArray) -> bool:
         """Whether every cell that is present in another array is present here, told by the presence lists alone."""
+        listed, others = (array.document.attributes.get("nonempty_chunks") for array in (self, other))
+        if listed is not None and listed == others:
+            return True
         return self.keys is not None and other.keys is not None and self.keys >= other.keys
 
     def has(self, coords: IntArray) -> BoolArray:
@@ -276,7 +281,11 @@ def read_cells(
     for plan in plans:
         plan.make_requests(storage.shard_indexes, unreadable, gap)
     found = storage.fetch(get for plan in plans for get in plan.requests)
-    return [plan.collect(found, decode) for plan in plans]
+    if sum(len(data) for data in found.values() if data is not None) < _THREADED_BYTES:
+        return [plan.collect(found, decode) for plan in plans]
+    # Decompression lets go of the interpreter, so that one array is unpacked while another is decompressed.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(lambda plan: plan.collect(found, decode), plans))
 
 
 class _Plan:

@@ -159,7 +159,8 @@ def read_points(
     root, documents = open_root(storage, [first])
     state = open_level(storage, root, level, documents[first] if level == 0 else None)
     filters = dict(attribute_filter or {})
-    names = [*(attribute_names or ()), *filters]
+    shown = (attribute_names,) if isinstance(attribute_names, str) else tuple(attribute_names or ())
+    names = [*shown, *filters]
     selection = Selection.of(
         [axis.name for axis in root.axes],
         bbox=bbox,
@@ -171,7 +172,7 @@ def read_points(
     rows = read_rows(storage, state, selection, strict=strict)
     for name, value in filters.items():
         rows = rows.keep(_equals(rows.columns[name], value))
-    columns = {name: np.asarray(rows.columns[name]) for name in attribute_names or ()}
+    columns = {name: np.asarray(rows.columns[name]) for name in shown}
     result: dict[str, Any] = {"positions": rows.positions}
     if selection.by_object:
         result["object_ids"] = rows.object_ids
