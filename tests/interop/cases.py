@@ -47,8 +47,8 @@ class Case:
         pyramid: Keywords of 0.9.2's ``build_pyramid``, run after the write.
         owners: Whether 0.9.2 stores the object of every fragment as well.
         live: Whether the live tests use it; the others differ from a live case only in their size.
-        peer_boxes: Whether 0.9.2 finds all rows of a box. It cannot filter positions of one axis, and where there are
-            both bins and objects it takes the fragments of objects for bins.
+        peer_boxes: Whether 0.9.2 finds all rows of a box in its own store. It cannot filter positions of one axis, and
+            where it stamps bins beside objects it takes the fragments of objects for bins.
         size: Of the golden store.
     """
 

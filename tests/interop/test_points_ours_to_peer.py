@@ -111,6 +111,10 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Written(path, keywords, input_rows(keywords))
 
 
+ONE_AXIS = "one_d"
+"""The case whose boxes 0.9.2 cannot filter, whoever wrote it."""
+
+
 def variants(*, objects: bool = False, groups: bool = False, peer_boxes: bool = False) -> pytest.MarkDecorator:
     """Run a test for the variants that have what it is about."""
     wanted = []
@@ -118,7 +122,7 @@ def variants(*, objects: bool = False, groups: bool = False, peer_boxes: bool = 
         case = CASES[variant.case]
         needed = {"object_ids"} if objects else set()
         needed |= {"groups"} if groups else set()
-        if needed <= case.golden().keys() and (case.peer_boxes or not peer_boxes):
+        if needed <= case.golden().keys() and (case.name != ONE_AXIS or not peer_boxes):
             wanted.append(variant)
     return pytest.mark.parametrize("written", wanted, indirect=True, ids=str)
 

@@ -182,6 +182,16 @@ def test_the_bounds_of_a_store_hold_all_of_its_rows(dtype: str) -> None:
     assert rows_of(store[0].read(store.bounds)) == rows_of(points)
 
 
+def test_the_bounds_of_large_integers_are_rounded_outward() -> None:
+    points = cloud(np.array([[2**53 + 1], [2**60 + 3], [-(2**62) - 5], [2**63 - 1]]))
+    place = memory()
+    zv.write(place, points, layout=zv.Layout(keep_order=True))
+    store = zv.open(place)
+    assert store[0].count(store.bounds) == 4
+    zv.write(place, points, mode="append")
+    assert zv.open(place).bounds == store.bounds
+
+
 def test_a_position_a_rounding_error_beside_a_chunk_face_is_found() -> None:
     edges = np.arange(1, 60) * 0.1
     positions = np.concatenate([edges, np.nextafter(edges, 9), np.nextafter(edges, 0)])[:, None]

@@ -210,7 +210,16 @@ def measure(positions: AnyArray) -> tuple[FloatArray, FloatArray] | tuple[None, 
         return None, None
     low, high = extremes(positions)
     check_finite(positions, low, high)
-    return low.astype(np.float64), high.astype(np.float64)
+    return _as_float(low, -np.inf), _as_float(high, np.inf)
+
+
+def _as_float(corner: AnyArray, outward: float) -> FloatArray:
+    """A corner as float64; integers that it cannot hold are rounded outward, so that the box still holds them."""
+    rounded = corner.astype(np.float64)
+    for axis, (exact, number) in enumerate(zip(corner.tolist(), rounded.tolist(), strict=True)):
+        if (number < exact) if outward > 0 else (number > exact):
+            rounded[axis] = np.nextafter(number, outward)
+    return rounded
 
 
 def tables_of(points: Points) -> ObjectTables:
