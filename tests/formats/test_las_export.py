@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.formats.las_tools import DATA, context_of, read_las, write_las, xyz
@@ -224,7 +224,9 @@ def test_coordinates_are_off_by_half_a_scale_at_most(values: list[float], margin
 @given(st.lists(st.integers(-(2**52), 2**52), min_size=1, max_size=20), st.sampled_from([1, 2**20]))
 def test_integer_coordinates_are_exact_or_refused(values: list[int], factor: int) -> None:
     positions = np.array([[value // factor, 1, 2] for value in values])
-    fits = int(np.ptp(positions[:, 0])) < 2**32 - 1
+    span = int(np.ptp(positions[:, 0]))
+    assume(span != 2**32 - 1)  # fits or not, by where its middle lies
+    fits = span < 2**32 - 1
     with TemporaryDirectory() as folder:
         path = Path(folder) / "out.las"
         if fits:

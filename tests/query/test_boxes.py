@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
-from tests.types.clouds import cloud, column_values, inside, memory, read, rows_of, same_rows, uniform
+from tests.types.clouds import cloud, column_values, inside, memory, read, rows_of, same_rows, short, uniform
 from zarr_vectors.exceptions import InputError
 
 DTYPES = ["f2", "f4", "f8", ">f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i2"]
@@ -29,7 +29,11 @@ def clouds_and_boxes(draw: st.DrawFn) -> tuple[zv.Points, zv.Layout, Any, Any]:
     if dtype.kind == "f":
         numbers |= st.floats(-15, 15, width=16)
     positions = np.array(draw(st.lists(st.tuples(*[numbers] * ndim), max_size=30)), dtype=dtype).reshape(-1, ndim)
-    near = lattice | lattice.map(lambda v: float(np.nextafter(v, 1e9))) | lattice.map(lambda v: float(np.nextafter(v, -1e9)))
+    near = (
+        lattice
+        | lattice.map(lambda v: float(np.nextafter(v, 1e9)))
+        | lattice.map(lambda v: float(np.nextafter(v, -1e9)))
+    )
     side = st.none() | near | st.floats(-20, 20) | st.sampled_from([-np.inf, np.inf, -1e300, 1e300, 1e19, -1e19])
     lows, highs = [], []
     for _ in range(ndim):
@@ -92,7 +96,7 @@ ALL: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("box", ALL, ids=repr)
+@pytest.mark.parametrize("box", ALL, ids=short)
 def test_a_box_around_everything_is_a_read_of_everything(level: zv.ZVLevel, box: Any) -> None:
     assert level.count(box) == 2000
     got = level.read(box)
@@ -109,7 +113,7 @@ def test_a_box_around_everything_is_a_read_of_everything(level: zv.ZVLevel, box:
         ([np.inf] * 3, [np.inf] * 3),
         {"z": (0.123456, 0.123456)},
     ],
-    ids=repr,
+    ids=short,
 )
 def test_a_box_beside_everything_is_empty_with_the_right_types(level: zv.ZVLevel, box: Any) -> None:
     got = level.read(box)
@@ -123,7 +127,13 @@ def test_a_box_beside_everything_is_empty_with_the_right_types(level: zv.ZVLevel
 @pytest.mark.parametrize("axes", [("x",), ("y",), ("z",), ("x", "z"), ("z", "y"), ("x", "y", "z")])
 def test_a_box_may_name_any_axes(level: zv.ZVLevel, axes: tuple[str, ...]) -> None:
     box = {name: (-20.0, 5.5) for name in axes}
-    mask = np.all([(POINTS.positions[:, "zyx".index(name)] >= -20) & (POINTS.positions[:, "zyx".index(name)] <= 5.5) for name in axes], axis=0)
+    mask = np.all(
+        [
+            (POINTS.positions[:, "zyx".index(name)] >= -20) & (POINTS.positions[:, "zyx".index(name)] <= 5.5)
+            for name in axes
+        ],
+        axis=0,
+    )
     assert same_rows(level.read(box), POINTS.take(mask))
 
 
@@ -150,7 +160,7 @@ def test_a_box_on_one_point_finds_it(level: zv.ZVLevel) -> None:
         (([0, 0, 0],), "bbox"),
         (([0j, 0, 0], [1, 1, 1]), "bbox"),
     ],
-    ids=repr,
+    ids=short,
 )
 def test_a_box_that_cannot_be_meant_is_refused(level: zv.ZVLevel, box: Any, told: str) -> None:
     with pytest.raises(InputError, match=told):

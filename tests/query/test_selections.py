@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
-from tests.types.clouds import assert_same_cloud, cloud, column_values, inside, joined, memory, rows_of, same_rows, uniform
+from tests.types.clouds import (
+    assert_same_cloud,
+    cloud,
+    column_values,
+    inside,
+    joined,
+    memory,
+    rows_of,
+    same_rows,
+    short,
+    uniform,
+)
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError, ObjectNotFoundError
 
 ROWS = 1500
@@ -47,7 +58,11 @@ def wanted(ids: Any = None, groups: Any = None, box: Any = None) -> Any:
     mask = np.ones(ROWS, dtype=bool) if box is None else inside(POINTS.positions, *box)
     if ids is None and groups is None:
         return mask
-    members = [one for group in np.atleast_1d(groups if groups is not None else []).astype(int) for one in GROUPS.get(group, [])]
+    members = [
+        one
+        for group in np.atleast_1d(groups if groups is not None else []).astype(int)
+        for one in GROUPS.get(group, [])
+    ]
     return mask & np.isin(IDS, [*np.atleast_1d(ids if ids is not None else []).astype(int), *members])
 
 
@@ -142,7 +157,7 @@ def test_arguments_of_a_batched_read_are_checked_when_it_is_asked_for(level: zv.
         ({"group_ids": 1.0}, InputError, "group_ids must be integers"),
         ({"attributes": 5}, InputError, "attributes"),
     ],
-    ids=repr,
+    ids=short,
 )
 def test_what_is_not_there_or_cannot_be_meant_is_named(
     level: zv.ZVLevel, options: dict[str, Any], error: type[Exception], told: str

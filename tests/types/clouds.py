@@ -112,3 +112,9 @@ def inside(positions: AnyArray, low: Iterable[float], high: Iterable[float]) -> 
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its content."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def short(value: Any) -> str:
+    """A test's name for a parameter, which may be a large array."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."

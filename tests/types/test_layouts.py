@@ -58,7 +58,9 @@ def test_rows_lie_in_the_chunk_of_their_position() -> None:
     [(1, 0.1, 10), (0.3, 0.1, 3), (0.7, 0.1, 7), (1.1, 0.1, 11), (10, 2.5, 4), (3, 1 / 3, 9), (5, 5, 1)],
 )
 def test_bins_cut_chunks_into_fragments_by_position(chunk: float, part: float, bins: int) -> None:
-    positions = np.concatenate([np.random.default_rng(1).uniform(-1, 1, (200, 2)), np.arange(-10, 11)[:, None] * [part, chunk]])
+    positions = np.concatenate(
+        [np.random.default_rng(1).uniform(-1, 1, (200, 2)), np.arange(-10, 11)[:, None] * [part, chunk]]
+    )
     place = memory()
     report = zv.write(place, cloud(positions), layout=zv.Layout(chunk_shape=chunk, bin_shape=part, keep_order=True))
     assert report.bins_per_chunk == (bins, bins)

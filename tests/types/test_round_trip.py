@@ -130,7 +130,9 @@ def test_categories_keep_their_order_and_those_that_do_not_occur() -> None:
     assert got.ordered
 
 
-@pytest.mark.parametrize(("categories", "missing", "dtype"), [(256, False, "u1"), (257, False, "u2"), (128, True, "i1")])
+@pytest.mark.parametrize(
+    ("categories", "missing", "dtype"), [(256, False, "u1"), (257, False, "u2"), (128, True, "i1")]
+)
 def test_codes_are_as_narrow_as_the_categories_allow(categories: int, missing: bool, dtype: str) -> None:
     words = [f"w{number:03}" for number in range(categories)] + ([None] if missing else ["w000"])
     place = memory()
@@ -141,7 +143,9 @@ def test_codes_are_as_narrow_as_the_categories_allow(categories: int, missing: b
 
 
 def test_numbers_of_pandas_come_back_as_numbers() -> None:
-    frame = pd.DataFrame({"x": [1.0, 2.0], "n": [3, 4], "flag": [True, False], "when": pd.to_datetime(["2020", "2021"])})
+    frame = pd.DataFrame(
+        {"x": [1.0, 2.0], "n": [3, 4], "flag": [True, False], "when": pd.to_datetime(["2020", "2021"])}
+    )
     points = cloud(frame[["x"]], {name: frame[name] for name in ("n", "flag", "when")})
     got = kept(points)
     assert got.attributes["n"].tolist() == [3, 4]
@@ -181,16 +185,19 @@ def test_crs_and_headers_come_back() -> None:
 
 @pytest.mark.parametrize("ndim", [1, 2, 3, 4])
 def test_no_points_keep_their_dtypes(ndim: int) -> None:
-    columns = {"n": np.zeros((0, 3), "u2"), "t": np.zeros(0, "U4"), "when": np.zeros(0, "M8[s]"), "b": np.zeros(0, bool)}
+    columns = {
+        "n": np.zeros((0, 3), "u2"),
+        "t": np.zeros(0, "U4"),
+        "when": np.zeros(0, "M8[s]"),
+        "b": np.zeros(0, bool),
+    }
     points = cloud(np.zeros((0, ndim), "f4"), columns)
     got = kept(points, zv.Layout(keep_order=True))
     assert_same_cloud(got, points)
 
 
 def test_no_points_with_objects_keep_their_tables() -> None:
-    points = cloud(
-        np.zeros((0, 2)), object_ids=[], objects=[5, 3], object_attributes={"v": [1, 2]}, groups={0: [3]}
-    )
+    points = cloud(np.zeros((0, 2)), object_ids=[], objects=[5, 3], object_attributes={"v": [1, 2]}, groups={0: [3]})
     place = memory()
     zv.write(place, points)
     table = zv.open(place)[0].objects

@@ -49,7 +49,10 @@ def test_ids_of_one_run_need_no_table() -> None:
 
 COUNT = len(IDS)
 COLUMNS: dict[str, Any] = {
-    **{dtype: np.arange(COUNT).astype(dtype) for dtype in ("i1", "u1", "i8", "u8", "f2", "f4", "f8", "c16", ">i4", ">f8")},
+    **{
+        dtype: np.arange(COUNT).astype(dtype)
+        for dtype in ("i1", "u1", "i8", "u8", "f2", "f4", "f8", "c16", ">i4", ">f8")
+    },
     "extremes": np.array([-(2**63), 2**63 - 1, 0, -1, 1, 2, 3]),
     "greatest": np.array([2**64 - 1, 0, 1, 2, 3, 4, 5], dtype="u8"),
     "bool": np.array([True, False, True, True, False, False, True]),

@@ -161,8 +161,8 @@ class ZVLevel:
 
     @property
     def has_objects(self) -> bool:
-        """Whether vertices belong to objects."""
-        return self._state.has_objects
+        """Whether vertices belong to objects, also where there are none yet."""
+        return self._state.has_objects or constants.FRAGMENT_OWNER in self._state.cells
 
     @property
     def object_count(self) -> int:
@@ -263,10 +263,13 @@ class ZVLevel:
     def _as_points(self, rows: Rows, tables: ObjectTable | None) -> Points:
         columns = dict(rows.columns)
         row_ids = columns.pop(constants.ROW_ID, None)
+        ids = rows.object_ids
+        if ids is None and self.has_objects and not len(rows.positions):
+            ids = np.zeros(0, dtype=np.int64)
         return Points(
             rows.positions,
             attributes=columns,
-            object_ids=rows.object_ids,
+            object_ids=ids,
             objects=None if tables is None else tables.ids,
             object_attributes={} if tables is None else tables.attributes,
             groups={} if tables is None else tables.groups,

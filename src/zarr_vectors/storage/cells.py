@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -101,13 +102,13 @@ class CellArray:
         listed = self.document.attributes.get("nonempty_chunks")
         if listed is None:
             return None
-        try:
-            "".join(listed)  # the fastest way to see that all are text
-            return frozenset(listed)
-        except TypeError as error:
-            raise MetadataError(
-                "the presence list is malformed", store=self.store, array=self.path, expected="a list of chunk keys"
-            ) from error
+        if isinstance(listed, (list, tuple)):
+            with suppress(TypeError):
+                "".join(listed)  # the fastest way to see that all are text
+                return frozenset(listed)
+        raise MetadataError(
+            "the presence list is malformed", store=self.store, array=self.path, expected="a list of chunk keys"
+        )
 
     @cached_property
     def present(self) -> IntArray:
@@ -201,7 +202,9 @@ class CellArray:
             return
         for row, members in _by_row(index):
             if encoded is None:
-                data = encode_chunk(self.document, self._as_chunk(number[members], cells.take(members)))
+                part = cells.take(members)
+                with_fill = not self.document.is_sharded or bool((part.sizes == 0).any())
+                data = encode_chunk(self.document, self._as_chunk(number[members], part), with_fill=with_fill)
             else:
                 sharding = self.document.sharding
                 assert sharding is not None

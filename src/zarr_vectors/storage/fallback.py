@@ -35,12 +35,19 @@ def decode_chunk(document: ArrayDocument, data: Buffer) -> AnyArray:
     return np.asarray(values).reshape(document.chunk_shape)
 
 
-def encode_chunk(document: ArrayDocument, values: AnyArray) -> bytes:
-    """One stored chunk of these elements, given in the chunk's shape."""
+def encode_chunk(document: ArrayDocument, values: AnyArray, *, with_fill: bool = True) -> bytes:
+    """One stored chunk of these elements, given in the chunk's shape.
+
+    Args:
+        with_fill: Store fill values like any others. Without it a shard leaves out the cells that are empty.
+    """
     array, store = _lone_chunk(document, None)
+    # By its own default zarr-python stores no chunk of fill values; the config of a given array is set by making it.
+    config: Any = {"write_empty_chunks": with_fill}
+    array = zarr.Array(zarr.AsyncArray(array.metadata, array.store_path, config))
     array[...] = values
-    buffer = store.get(document.chunk_path((0,) * len(document.chunk_shape)))
-    return b"" if buffer is None else buffer.to_bytes()
+    data: bytes = store[document.chunk_path((0,) * len(document.chunk_shape))].to_bytes()
+    return data
 
 
 def _lone_chunk(document: ArrayDocument, data: Buffer | None) -> tuple[Any, dict[str, Any]]:
@@ -48,4 +55,4 @@ def _lone_chunk(document: ArrayDocument, data: Buffer | None) -> tuple[Any, dict
     content: dict[str, Any] = {"zarr.json": CpuBuffer.from_bytes(dump_json(lone.to_json()))}
     if data is not None:
         content[lone.chunk_path((0,) * len(lone.chunk_shape))] = CpuBuffer.from_bytes(bytes(data))
-    return zarr.open_array(MemoryStore(content), mode="r+", config={"write_empty_chunks": True}), content
+    return zarr.open_array(MemoryStore(content), mode="r+"), content

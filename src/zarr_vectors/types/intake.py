@@ -145,7 +145,7 @@ def casts_exactly(values: AnyArray, dtype: np.dtype[Any]) -> bool:
         return False
     with np.errstate(all="ignore"):
         back = values.astype(dtype).astype(values.dtype)
-    if values.dtype.kind in "iu" and dtype.kind in "iu" and len(values):
+    if values.dtype.kind in "iu" and dtype.kind in "iu" and values.size:
         info = np.iinfo(dtype)
         return int(values.min()) >= info.min and int(values.max()) <= info.max
     return bool(np.array_equal(back, values, equal_nan=values.dtype.kind in "fcmM"))

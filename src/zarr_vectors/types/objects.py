@@ -192,9 +192,10 @@ def _index_header(ids: IntArray, manifests: Blobs, ndim: int) -> JsonObject:
         "num_present": int((manifests.sizes > 4).sum()),
         "sid_ndim": ndim,
         "layout": constants.MANIFEST_LAYOUT_V2,
-        "object_ids_sorted": bool((np.diff(ids) > 0).all()),
+        "object_ids_sorted": bool((ids[1:] > ids[:-1]).all()),
     }
-    if len(ids) and np.array_equal(ids, np.arange(ids[0], ids[0] + len(ids))):
+    # Below the greatest int64, so that the end of the run is one too.
+    if len(ids) and int(ids[0]) + len(ids) == int(ids[-1]) + 1 < 2**63 and (np.diff(ids) == 1).all():
         header[ID_RUN] = [int(ids[0]), len(ids)]
     return header
 
