@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hypothesis import settings
 from zarr.buffer.cpu import Buffer as CpuBuffer
 from zarr.storage import MemoryStore
 
@@ -67,10 +68,24 @@ def open_memory(store: MemoryStore | None = None) -> Storage:
     return Storage(ZarrBackend(store or MemoryStore(), url="memory://test"))
 
 
+def zarr_store(storage: Storage) -> MemoryStore:
+    """The zarr store of a storage that ``open_memory`` made."""
+    assert isinstance(storage.backend, ZarrBackend)
+    assert isinstance(storage.backend.store, MemoryStore)
+    return storage.backend.store
+
+
 def memory_of(backend: Any) -> dict[str, Any]:
     """The content of a store in memory."""
     content: dict[str, Any] = backend.store._store_dict
     return content
+
+
+def fewer_examples(divisor: int) -> settings:
+    """Settings of a property test that is repeated for many parameters."""
+    default = settings.default
+    assert default is not None
+    return settings(max_examples=max(1, default.max_examples // divisor))
 
 
 def as_buffer(data: bytes) -> CpuBuffer:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import ShardingCodec, VLenBytesCodec
 from zarr.storage import LocalStore, MemoryStore
 
-from tests.storage.stores import as_buffer, memory_of, open_memory, put_document
+from tests.storage.stores import as_buffer, fewer_examples, memory_of, open_memory, put_document, zarr_store
 from zarr_vectors.core.documents import cell_array_document
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.exceptions import MetadataError
@@ -52,7 +52,7 @@ CHAINS: dict[str, list[JsonObject]] = {
 }
 FAST = {"plain", "zstd", "zstd checked", "zstd 19", "zstd -7", "crc32c", "zstd crc32c"}
 chains = pytest.mark.parametrize("chain", CHAINS)
-few = settings(max_examples=settings.default.max_examples // 3)
+few = fewer_examples(3)
 """Examples run once for each chain."""
 
 
@@ -137,7 +137,7 @@ def test_what_we_write_zarr_python_reads(chain: str, case: Case) -> None:
     storage = open_memory()
     array = write_ours(storage, case, CHAINS[chain])
     assert (array.codec is not None) == (chain in FAST)
-    found: Any = np.asarray(zarr.open_array(storage.backend.store, path="a", mode="r")[...])  # type: ignore[attr-defined]
+    found: Any = np.asarray(zarr.open_array(zarr_store(storage), path="a", mode="r")[...])
     assert [bytes(cell) for cell in found.ravel()] == case.as_zarr_sees_it().ravel().tolist()
     (read,) = read_cells(storage, [(array_in(storage), case.coords)])
     assert read.check().cells.to_list() == case.payloads
@@ -148,7 +148,7 @@ def test_what_we_write_zarr_python_reads(chain: str, case: Case) -> None:
 @given(cases())
 def test_what_zarr_python_writes_we_read(chain: str, case: Case) -> None:
     storage = open_memory()
-    write_with_zarr(storage.backend.store, case, CHAINS[chain])  # type: ignore[attr-defined]
+    write_with_zarr(zarr_store(storage), case, CHAINS[chain])
     array = array_in(storage)
     assert (array.codec is not None) == (chain in FAST)
     assert array.present.tolist() == case.coords.tolist()
@@ -227,7 +227,7 @@ def test_layouts_that_we_do_not_write_are_read_and_written_again(name: str) -> N
         options |= {"chunks": (2, 2), "compressors": None}
         options["serializer"] = ShardingCodec(chunk_shape=(1, 1), codecs=[VLenBytesCodec()], **serializer)
     foreign = zarr.create_array(
-        storage.backend.store,  # type: ignore[attr-defined]
+        zarr_store(storage),
         name="a",
         shape=(4, 6),
         dtype="variable_length_bytes",

@@ -109,6 +109,19 @@ def inside(positions: AnyArray, low: Iterable[float], high: Iterable[float]) -> 
     return np.array([all(a <= v <= b for a, v, b in zip(low, row, high, strict=True)) for row in rows], dtype=bool)
 
 
+def values_of(column: Column | None) -> list[Any]:
+    """A column as plain values."""
+    values: list[Any] = np.asarray(column).tolist()
+    return values
+
+
+def masked(values: Any, *rows: int) -> Any:
+    """A masked array with these rows missing."""
+    array = np.ma.MaskedArray(values)
+    array[list(rows)] = np.ma.masked
+    return array
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its content."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
-from tests.types.clouds import assert_same_column, cloud, column_values, memory, read, rows_of, same_rows, uniform
+from tests.types.clouds import (
+    assert_same_column,
+    cloud,
+    column_values,
+    masked,
+    memory,
+    read,
+    rows_of,
+    same_rows,
+    uniform,
+)
 
 IDS = np.array([7, -1, -2, 2**40, -(2**63), 2**63 - 1, 0])
 OWNERS = np.tile(IDS, 9)
@@ -100,7 +110,7 @@ def test_text_of_objects_and_groups_comes_back_with_missing_values(kind: str, of
 @pytest.mark.parametrize("dtype", ["i4", "u8"])
 def test_integers_may_be_missing_where_a_masked_array_says_so(dtype: str, of: str) -> None:
     groups = {number: [one] for number, one in enumerate(IDS)}
-    given = np.ma.array(np.arange(COUNT, dtype=dtype), mask=[0, 1, 0, 0, 1, 0, 0])
+    given = masked(np.arange(COUNT, dtype=dtype), 1, 4)
     table = written(groups=groups, **{f"{of}_attributes": {"n": given}}).objects
     got = (table.attributes if of == "object" else table.group_attributes)["n"]
     assert isinstance(got, np.ma.MaskedArray)
@@ -141,7 +151,7 @@ def test_groups_may_have_holes_and_be_empty() -> None:
 def test_a_read_of_everything_can_be_written_again() -> None:
     level = written(
         attributes={"v": np.arange(len(OWNERS)), "t": ["a", "b", None] * 21},
-        object_attributes={"n": np.ma.array(np.arange(COUNT), mask=[1, 0, 0, 0, 0, 0, 0]), "t": TEXTS["with missing"]},
+        object_attributes={"n": masked(np.arange(COUNT), 0), "t": TEXTS["with missing"]},
         groups={1: [7, 0]},
         group_attributes={"w": [0.5, 1.5]},
     )

@@ -25,6 +25,9 @@ from zarr_vectors.typing import IntArray, Json, JsonObject
 __all__ = ["AttributeInfo", "ObjectTable", "ZVLevel"]
 
 
+_COUNT_ROWS = 1_000_000
+
+
 @dataclass(frozen=True)
 class AttributeInfo:
     """The type of an attribute.
@@ -240,16 +243,20 @@ class ZVLevel:
 
     def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None) -> int:
         """Number of points that meet all conditions."""
-        batches = self.iter(bbox, object_ids=object_ids, group_ids=group_ids, attributes=[])
-        return sum(batch.vertex_count for batch in batches)
+        selection = self._selection(bbox, object_ids, group_ids, (), owners=False)
+        batches = iter_rows(self._storage, self._state, selection, batch_rows=_COUNT_ROWS)
+        return sum(len(batch.positions) for batch in batches)
 
-    def _selection(self, bbox: Any, object_ids: Any, group_ids: Any, attributes: Any) -> Selection:
+    def _selection(
+        self, bbox: Any, object_ids: Any, group_ids: Any, attributes: Any, *, owners: bool = True
+    ) -> Selection:
         return Selection.of(
             [axis.name for axis in self._root.axes],
             bbox=bbox,
             object_ids=object_ids,
             group_ids=group_ids,
-            attributes=attributes if attributes is None else self._with_row_id(attributes),
+            attributes=attributes if attributes is None or not owners else self._with_row_id(attributes),
+            owners=owners,
         )
 
     def _with_row_id(self, attributes: Sequence[str] | str) -> list[str]:

@@ -227,7 +227,7 @@ class Block:
         if refs is not None:
             inside = find_rows(self.coords, refs.chunks) >= 0
             return refs.ids[inside]
-        if table is None or not self.level.has_objects:
+        if table is None or (foreign is None and _OWNED not in self.reads):
             return None
         if foreign is not None:
             return self._owners_from_manifests(table, foreign)

@@ -74,7 +74,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     coords = candidate_cells(level, selection.box) if refs is None else _cells_of(level, refs, selection.box)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
-    return _read(storage, level, coords, names, refs, selection.box, strict)
+    return _read(storage, level, coords, names, refs, selection, strict)
 
 
 def iter_rows(
@@ -85,13 +85,13 @@ def iter_rows(
     refs = _wanted_refs(storage, level, selection)
     if refs is not None:
         coords = _cells_of(level, refs, selection.box)
-        yield from _split(_read(storage, level, coords, names, refs, selection.box, strict), batch_rows)
+        yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
         return
     coords = candidate_cells(level, selection.box)
     per_cell = max(1, level.metadata.vertex_count // max(1, len(level.vertices.present)))
     step = max(1, batch_rows // per_cell)
     for start in range(0, max(len(coords), 1), step):
-        part = _read(storage, level, coords[start : start + step], names, None, selection.box, strict)
+        part = _read(storage, level, coords[start : start + step], names, None, selection, strict)
         yield from _split(part, batch_rows)
 
 
@@ -152,17 +152,16 @@ def _read(
     coords: IntArray,
     names: Sequence[str],
     refs: ObjectRefs | None,
-    box: ClosedBox | None,
+    selection: Selection,
     strict: bool,
 ) -> Rows:
-    owners_stored = level.has_objects and _OWNED in level.cells
-    foreign = None
-    if level.has_objects and refs is None and not owners_stored:
-        foreign = all_refs(storage, level)[1]
+    wants_owners = level.has_objects and selection.owners and refs is None
+    owners_stored = _OWNED in level.cells
+    foreign = all_refs(storage, level)[1] if wants_owners and not owners_stored else None
     arrays = {constants.VERTICES: level.vertices}
-    if level.has_objects or not level.metadata.fragments_tile:
+    if wants_owners or refs is not None or not level.metadata.fragments_tile:
         arrays[constants.VERTEX_FRAGMENTS] = level.cell_array(constants.VERTEX_FRAGMENTS)
-    if owners_stored and refs is None:
+    if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
     paths = [f"{constants.VERTEX_ATTRIBUTES}/{name}" for name in names if name in level.vertex_columns]
     arrays |= {path: level.cells[path] for path in paths}
@@ -171,9 +170,9 @@ def _read(
     if strict and block.errors:
         raise block.errors[0]
     rows.errors = [str(error) for error in block.errors]
-    if box is None or not len(rows.positions):
+    if selection.box is None or not len(rows.positions):
         return rows
-    return _inside(rows, box)
+    return _inside(rows, selection.box)
 
 
 def _inside(rows: Rows, box: ClosedBox) -> Rows:

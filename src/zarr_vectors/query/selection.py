@@ -27,6 +27,7 @@ class Selection:
         group_ids: Rows of the objects of these groups, after those of ``object_ids``.
         chunks: ``(n, K)`` rows of these chunks; None for all.
         attributes: Names of the vertex attributes to bring along; None for all.
+        owners: Whether to bring along the object of each row.
     """
 
     box: ClosedBox | None = None
@@ -34,6 +35,7 @@ class Selection:
     group_ids: IntArray | None = None
     chunks: IntArray | None = None
     attributes: tuple[str, ...] | None = None
+    owners: bool = True
 
     @classmethod
     def of(
@@ -45,6 +47,7 @@ class Selection:
         group_ids: Any = None,
         chunks: Any = None,
         attributes: Sequence[str] | str | None = None,
+        owners: bool = True,
     ) -> Selection:
         """Check what a user gave.
 
@@ -58,6 +61,7 @@ class Selection:
             group_ids=None if group_ids is None else as_ids("group_ids", np.atleast_1d(group_ids)),
             chunks=None if chunks is None else _as_chunks(chunks),
             attributes=None if names is None else tuple(names),
+            owners=owners,
         )
 
     @property

@@ -37,12 +37,8 @@ class LocalBackend:
         self.root = Path(root).expanduser()
         self.read_only = read_only
         self._base = os.path.abspath(self.root)
+        self.url = Path(self._base).as_uri()
         self._folders: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        """The folder as a ``file://`` URL."""
-        return Path(self._base).as_uri()
 
     def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
         """Serve requests in order, opening each file once."""

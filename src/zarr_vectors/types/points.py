@@ -168,6 +168,7 @@ def read_points(
         group_ids=group_ids,
         attributes=names,
         chunks=chunks,
+        owners=False,
     )
     rows = read_rows(storage, state, selection, strict=strict)
     for name, value in filters.items():
