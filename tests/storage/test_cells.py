@@ -308,7 +308,8 @@ MALFORMED: dict[str, Any] = {
     "outside": ["0.0", "3.0"],
     "below": ["0.-1"],
     "beyond 64 bits": [f"{2**64}.0"],
-    "twice": ["0.0", "00.0"],
+    "twice": ["0.0", "1.0", "0.0"],
+    "twice in other words": ["0.0", "00.0"],
 }
 
 

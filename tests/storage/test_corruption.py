@@ -25,6 +25,7 @@ LAYOUTS = {
     "blosc crc32c sharded": zv.Layout(chunk_shape=10, shard_shape=2, compressor="blosc"),
 }
 layouts = pytest.mark.parametrize("layout", LAYOUTS)
+fast_layouts = pytest.mark.parametrize("layout", [name for name in LAYOUTS if not name.startswith("blosc")])
 
 
 @cache
@@ -33,7 +34,7 @@ def content(layout: str) -> dict[str, bytes]:
     rng = np.random.default_rng(1)
     rows = 14
     cloud = zv.Points(
-        rng.uniform(-10, 20, (rows, 2)).astype(np.float32),
+        rng.uniform(-10, 20, (rows, 1)).astype(np.float32),
         attributes={"weight": np.arange(rows) / 3, "label": rng.choice(["a", "b"], rows)},
         object_ids=rng.integers(3, 6, rows) ** 2,
         object_attributes={"size": np.arange(3.0)},
@@ -69,24 +70,30 @@ def is_cell(key: str) -> bool:
     return key.split("/")[1] in {"vertices", "vertex_fragments", "vertex_attributes", "fragment_attributes"}
 
 
+def outcome(store: MemoryStore) -> list[Any] | CorruptionError:
+    try:
+        level = zv.open(store)[0]
+        return [*rows_of(level.read()), level.read(object_ids=[25, 9]).positions.tolist()]
+    except CorruptionError as error:
+        return error
+
+
 def assert_found(layout: str, key: str, data: bytes | None) -> None:
     """Reading fails with the place of the damage; or nothing of it is in what is read."""
     store = store_of(layout, **{key: data})
-    try:
-        found = rows_of(read(store))
-    except CorruptionError as error:
-        assert error.store is not None
-        assert error.array is not None
-        assert key.startswith(error.array)
-        assert error.cell is not None
+    found = outcome(store)
+    if isinstance(found, CorruptionError):
+        assert found.store is not None
+        assert found.cell is not None
+        assert key.startswith(f"{found.array}/c/")
     else:
         assert data is not None
-        assert found == rows_of(read(store_of(layout)))
+        assert found == outcome(store_of(layout))
     if is_cell(key):
         partial = read(store, strict=False)
-        rows = {str(row) for row in rows_of(read(store_of(layout)))}
-        assert all(str(row) in rows for row in rows_of(partial)[: len(partial.positions)])
-        assert len(partial.positions) == 14 or any(key.rpartition("/c/")[0] in error for error in partial.errors)
+        good = set(map(tuple, read(store_of(layout)).positions.tolist()))
+        assert good.issuperset(map(tuple, partial.positions.tolist()))
+        assert isinstance(found, list) or any(key.rpartition("/c/")[0] in error for error in partial.errors)
 
 
 @layouts
@@ -97,26 +104,24 @@ def test_an_undamaged_store_is_read(layout: str) -> None:
 @layouts
 def test_every_missing_chunk_is_found(layout: str) -> None:
     for key in chunk_objects(layout):
-        with pytest.raises(CorruptionError):
-            read(store_of(layout, **{key: None}))
+        assert isinstance(outcome(store_of(layout, **{key: None})), CorruptionError)
         assert_found(layout, key, None)
 
 
-@layouts
+@fast_layouts
 def test_every_truncated_chunk_is_found(layout: str) -> None:
     for key in chunk_objects(layout):
         data = content(layout)[key]
-        for length in {0, 1, len(data) // 3, len(data) - 5, len(data) - 1}:
-            with pytest.raises(CorruptionError):
-                read(store_of(layout, **{key: data[:length]}))
+        for length in {0, len(data) // 3, len(data) - 1}:
+            assert isinstance(outcome(store_of(layout, **{key: data[:length]})), CorruptionError)
             assert_found(layout, key, data[:length])
 
 
-@layouts
+@fast_layouts
 def test_no_flipped_byte_of_a_chunk_goes_unnoticed(layout: str) -> None:
     for number, key in enumerate(chunk_objects(layout)):
         data = content(layout)[key]
-        step = max(1, len(data) // 12)
+        step = max(1, len(data) // 8)
         for place in range(number % step, len(data), step):
             flipped = bytearray(data)
             flipped[place] ^= 1 << (place + number) % 8
@@ -204,11 +209,12 @@ def test_cells_whose_place_in_a_shard_is_wild_are_named(crc32c: bool) -> None:
 
 def test_every_cell_that_cannot_be_read_is_listed() -> None:
     keys = [key for key in chunk_objects("zstd") if key.startswith("0/vertices/")]
+    storage = open_memory(store_of("zstd", **dict.fromkeys(keys)))
+    document = storage.read_documents(["0/vertices/zarr.json"])["0/vertices/zarr.json"]
+    array = CellArray("0/vertices", ArrayDocument.parse(document, where="0/vertices"), storage.url)
+    (found,) = read_cells(storage, [(array, array.present)])
     with pytest.raises(CorruptionError) as caught:
-        storage = open_memory(store_of("zstd", **dict.fromkeys(keys)))
-        document = storage.read_documents(["0/vertices/zarr.json"])["0/vertices/zarr.json"]
-        array = CellArray("0/vertices", ArrayDocument.parse(document, where="0/vertices"), storage.url)
-        read_cells(storage, [(array, array.present)])[0].check()
+        found.check()
     assert len(caught.value.problems) == len(keys)
 
 

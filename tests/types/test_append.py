@@ -130,7 +130,7 @@ def test_progress_and_report_count_the_new_rows() -> None:
     assert calls[-1] == (50, 50)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
     assert report.grown_from is None
-    assert report.chunk_shape == (3, 3, 3)
+    assert list(report.chunk_shape) == [3, 3, 3]
     assert report.to_json()["total_vertices"] == 150
 
 

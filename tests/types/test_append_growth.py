@@ -150,7 +150,7 @@ def test_rows_may_be_appended_to_a_created_store(shard: Any, owned: bool, declar
     store = zv.open(place)
     assert store.crs == "x"
     assert [axis.name for axis in store.axes] == ["z", "y", "x"]
-    assert store[0].chunk_shape == (3, 3, 3)
+    assert list(store[0].chunk_shape) == [3, 3, 3]
     assert store.bounds == ([0] * 3, [10] * 3)
 
 

@@ -259,8 +259,8 @@ def test_missing_integers_of_objects_stay_missing_through_an_append() -> None:
     zv.write(place, cloud(np.zeros((3, 1)), object_ids=[1, 2, 3], object_attributes={"a": column}))
     zv.write(place, cloud([[0.0]], object_ids=[4], object_attributes={"a": [4]}), mode="append")
     got = zv.open(place)[0].objects.attributes["a"]
-    assert np.ma.getmaskarray(got).tolist() == [False, True, False, False]
-    assert np.ma.getdata(got)[[0, 2, 3]].tolist() == [1, 3, 4]
+    assert np.ma.getmaskarray(np.ma.asarray(got)).tolist() == [False, True, False, False]
+    assert np.ma.getdata(np.ma.asarray(got))[[0, 2, 3]].tolist() == [1, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,7 @@ def check(place: str, owned: bool) -> None:
         assert read(place, object_ids=[105]).vertex_count == 5
 
 
-@pytest.mark.parametrize("shard", [None, 4])
-@pytest.mark.parametrize("owned", [False, True], ids=["plain", "objects"])
+@pytest.mark.parametrize(("owned", "shard"), [(False, 4), (True, None)], ids=["plain", "objects"])
 def test_two_processes_append_at_once(tmp_path: Path, owned: bool, shard: int | None) -> None:
     place = str(tmp_path / "s")
     kinds = {"v": "i8", "t": "text"}

@@ -105,9 +105,14 @@ class CellArray:
         if isinstance(listed, (list, tuple)):
             with suppress(TypeError):
                 "".join(listed)  # the fastest way to see that all are text
-                return frozenset(listed)
+                keys = frozenset(listed)
+                if len(keys) == len(listed):
+                    return keys
         raise MetadataError(
-            "the presence list is malformed", store=self.store, array=self.path, expected="a list of chunk keys"
+            "the presence list is malformed",
+            store=self.store,
+            array=self.path,
+            expected="a list of chunk keys, each once",
         )
 
     @cached_property

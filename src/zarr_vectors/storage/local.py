@@ -130,6 +130,9 @@ class LocalBackend:
         with self._writing(key), suppress(FileNotFoundError, NotADirectoryError):
             if not os.path.isdir(full):
                 os.unlink(full)
+        self._drop_empty_above(full)
+
+    def _drop_empty_above(self, full: str) -> None:
         folder = os.path.dirname(full)
         while len(folder) > len(self._base):
             try:
@@ -165,7 +168,7 @@ class LocalBackend:
             self._make_folder(self._full(prefix))
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove a folder and everything in it; of the root, its content."""
+        """Remove a folder, everything in it, and the folders that become empty; of the root, its content."""
         self._folders.clear()
         full = self._full(prefix)
         with self._writing(prefix), suppress(FileNotFoundError):
@@ -176,6 +179,7 @@ class LocalBackend:
                 shutil.rmtree(full)
             else:
                 os.unlink(full)
+        self._drop_empty_above(full)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -260,7 +260,7 @@ def merge_object_tables(
     _refuse_unknown("object attribute", fresh.attributes, old.attributes)
     groups, group_attributes = _merge_groups(old, fresh)
     tables = ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=group_attributes)
-    check_tables(tables)
+    check_tables(tables, fresh.groups)
     return TableMerge(level.number, tables, manifests, len(old.ids), len(added), int(known.sum()), assigned, compressor)
 
 

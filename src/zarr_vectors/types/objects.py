@@ -51,8 +51,11 @@ class ObjectTables:
     group_attributes: Mapping[str, Column] = field(default_factory=dict)
 
 
-def check_tables(tables: ObjectTables) -> None:
+def check_tables(tables: ObjectTables, groups: Mapping[int, IntArray] | None = None) -> None:
     """Refuse what the tables cannot hold.
+
+    Args:
+        groups: The groups to look into, where others are stored already; by default all.
 
     Raises:
         InputError: A bad name, a group that names an unknown object, too many objects, or text that the format
@@ -61,7 +64,7 @@ def check_tables(tables: ObjectTables) -> None:
     if len(tables.ids) > constants.MAX_OBJECTS:
         raise InputError("there are too many objects", got=len(tables.ids), expected=f"at most {constants.MAX_OBJECTS}")
     known = tables.ids
-    for group, members in tables.groups.items():
+    for group, members in (tables.groups if groups is None else groups).items():
         unknown = members[~np.isin(members, known)]
         if len(unknown):
             raise InputError(

@@ -1,0 +1,73 @@
+"""Appending to stores that 0.9.2 wrote: old rows and tables stay, new ones come along."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zarr_vectors as zv
+from tests.types.clouds import cloud, joined, rows_of
+from zarr_vectors.geometry import Categorical, same_values
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+STORES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+
+
+@pytest.fixture(params=STORES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of one of the stores."""
+    return Path(shutil.copytree(GOLDEN / request.param, tmp_path / request.param))
+
+
+def shifted(points: zv.Points, ids: Any) -> zv.Points:
+    """The first rows again, some of them beyond the grid on both sides."""
+    part = points.take(slice(0, 6))
+    step = np.array([0, 0, 0, 40, -40, 1])[: part.vertex_count, None]
+    if part.positions.dtype.kind == "u":
+        step = np.abs(step)
+    moved = (part.positions + step.astype(part.positions.dtype)).astype(part.positions.dtype)
+    attributes = {name: np.asarray(column, dtype=column.dtype) for name, column in part.attributes.items()}
+    return cloud(moved, attributes, ids)
+
+
+def test_rows_are_appended_and_the_old_ones_stay(place: Path) -> None:
+    level = zv.open(place)[0]
+    old, tables = level.read(), level.objects
+    owned = level.has_objects
+    rows = min(6, old.vertex_count)
+    new = int(tables.ids.max(initial=0)) + 5
+    more = shifted(old, np.full(rows, new) if owned else None)
+    fill = {name: 1 for name, column in tables.attributes.items() if not isinstance(column, Categorical)}
+    fill = {name: value for name, value in fill.items() if tables.attributes[name].dtype.kind in "iub"}
+    report = zv.write(place, more, mode="append", out_of_bounds="expand", fill=fill)
+    assert report.total_vertices == old.vertex_count + rows
+    level = zv.open(place)[0]
+    got = level.read()
+    assert rows_of(got) == rows_of(joined([old, more]))
+    assert level.count(zv.open(place).bounds) == report.total_vertices
+    if owned and rows:
+        assert rows_of(level.read(object_ids=[new])) == rows_of(more)
+        for one in tables.ids[:5]:
+            assert rows_of(level.read(object_ids=[one])) == rows_of(old.take(old.object_ids == one))
+    for name, column in tables.attributes.items():
+        again = level.objects.attributes[name]
+        assert same_values(again[: len(column)], column)
+
+
+def test_an_existing_object_may_be_extended(place: Path) -> None:
+    level = zv.open(place)[0]
+    if not level.has_objects:
+        pytest.skip("no objects")
+    old = level.read()
+    assert old.object_ids is not None
+    one = int(old.object_ids[0])
+    more = shifted(old, np.full(6, one))
+    zv.write(place, more, mode="append", out_of_bounds="expand", extend=True)
+    level = zv.open(place)[0]
+    assert rows_of(level.read()) == rows_of(joined([old, more]))
+    mine = joined([old.take(old.object_ids == one), more])
+    assert rows_of(level.read(object_ids=[one])) == rows_of(mine)
