@@ -165,7 +165,7 @@ def _puts(content: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 OLD = {
     ROOT: dump_json(root_of(1)),
-    "a/zarr.json": b"old a",
+    "a/zarr.json": b'{"array": 1}',
     "a/c/0/0": b"cell 0 0",
     "a/c/0/1": b"cell 0 1",
     "a/c/1/0": b"cell 1 0",
@@ -173,8 +173,13 @@ OLD = {
     "b/c/1/2": b"below a folder",
 }
 CREATED = {"a/zarr.json": b"array", "a/c/0/0": b"cell", "a/c/0/1": b"", "b/deep/er/c/0": b"other"}
-CHANGED = {"a/zarr.json": b"new a", "a/c/2/1": b"fresh"}
-REPLACED = {"a/zarr.json": b"rewritten", "a/c/0/0/5": b"below what was a file", "b/c/0/7": b"x", "b/c/1": b"file now"}
+CHANGED = {"a/zarr.json": b'{"array": 2}', "a/c/2/1": b"fresh"}
+REPLACED = {
+    "a/zarr.json": b'{"array": 3}',
+    "a/c/0/0/5": b"below what was a file",
+    "b/c/0/7": b"x",
+    "b/c/1": b"file now",
+}
 
 SCENARIOS = {
     "create": Scenario({}, lambda: Batch(puts=_puts(CREATED), root=lambda: root_of(2)),
