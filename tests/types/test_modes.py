@@ -79,7 +79,7 @@ def test_a_replace_that_fails_leaves_the_old(place: Path) -> None:
         with pytest.raises(InputError):
             zv.write(place, bad, mode="replace")
 
-    def stop(done: int, total: int | None) -> None:
+    def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -88,7 +88,7 @@ def test_a_replace_that_fails_leaves_the_old(place: Path) -> None:
 
 
 def test_a_create_that_fails_leaves_no_folder(tmp_path: Path) -> None:
-    def stop(done: int, total: int | None) -> None:
+    def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -183,7 +183,7 @@ def test_a_created_store_says_what_it_will_hold() -> None:
     kinds = {"v": "float32", "rgb": ("uint8", 3), "t": "text", "s": str, "when": "M8[ns]", "c": ["i2", 2]}
     zv.create(place, bounds=([0, -1], [9, 9]), attributes=kinds, layout=zv.Layout(chunk_shape=2))
     store = zv.open(place)
-    assert store.bounds == ([0, -1], [9, 9])
+    assert store.bounds == ([0.0, -1.0], [9.0, 9.0])
     assert list(store.geometry_types) == ["point_cloud"]
     level = store[0]
     assert level.vertex_count == level.chunk_count == 0

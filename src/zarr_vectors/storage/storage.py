@@ -14,7 +14,7 @@ finished by the next writer. A new store needs none of this: it cannot be opened
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,15 +137,21 @@ class Storage:
         return root, others
 
     def _read_documents_with_root(self, also: Sequence[str]) -> tuple[JsonObject | None, dict[str, JsonObject | None]]:
-        documents = self.read_documents([ROOT, *also])
+        found = self.fetch(Get(path) for path in (ROOT, *also))
+        if found[Get(ROOT)] is None:
+            # What lies beside no root is a store in the making, and may be half written.
+            return None, dict.fromkeys(also)
+        documents = self._parsed(found)
         return documents.pop(ROOT), documents
 
     def read_documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """Parse JSON documents, read in one round."""
-        found = self.fetch(Get(path) for path in paths)
+        return self._parsed(self.fetch(Get(path) for path in paths))
+
+    def _parsed(self, found: Mapping[Get, bytes | None]) -> dict[str, JsonObject | None]:
         return {
-            path: None if (data := found[Get(path)]) is None else parse_json(data, store=self.url, path=path)
-            for path in paths
+            get.path: None if data is None else parse_json(data, store=self.url, path=get.path)
+            for get, data in found.items()
         }
 
     def list(self, prefix: str, *, recursive: bool = False) -> list[str]:
@@ -276,11 +282,10 @@ class Storage:
         """Finish a recorded commit; sweep what was staged and never recorded."""
         self._record = None
         raw = self.backend.fetch([Get(ROOT)])[0]
-        if raw is None:
-            if self.backend.exists(_CREATING):
-                self._discard_new()
+        if raw is None and self.backend.exists(_CREATING):
+            self._discard_new()
             return
-        marker = _marker_of(parse_json(raw, store=self.url, path=ROOT))
+        marker = None if raw is None else _marker_of(parse_json(raw, store=self.url, path=ROOT))
         if marker is not None:
             record = self._read_record(marker)
             new_root = self.backend.fetch([Get(record.staged(ROOT))])[0]
@@ -289,7 +294,7 @@ class Storage:
             self._publish(record, new_root)
         elif self.backend.locks_everyone:
             self.backend.delete_prefix(STAGE)
-        else:
+        elif raw is not None:
             self.backend.delete(_CREATING)
 
     def _read_record(self, marker: Any) -> _Record:

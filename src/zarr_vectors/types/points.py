@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.core.state import open_level, open_root
-from zarr_vectors.exceptions import OptionError
+from zarr_vectors.exceptions import InputError, OptionError
 from zarr_vectors.geometry import Points
 from zarr_vectors.query.rows import read_rows
 from zarr_vectors.query.selection import Selection
@@ -170,6 +170,9 @@ def read_points(
         chunks=chunks,
         owners=False,
     )
+    rank = state.vertices.ndim
+    if selection.chunks is not None and selection.chunks.size and selection.chunks.shape[1] != rank:
+        raise InputError("chunks must be coordinates of as many axes as the store has", expected=rank, got=repr(chunks))
     rows = read_rows(storage, state, selection, strict=strict)
     for name, value in filters.items():
         rows = rows.keep(_equals(rows.columns[name], value))
