@@ -16,7 +16,7 @@ __all__ = ["Document", "dump_json", "parse_json"]
 class Document(BaseModel):
     """A JSON object with known keys; unknown keys are kept and written again."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     @classmethod
     def parse(cls, data: Any, *, where: str) -> Self:

@@ -194,8 +194,7 @@ class LocalBackend:
             ConcurrentEditError: Another process has held it for a minute.
         """
         with self._writing(""):
-            made = _missing_folders(self._base)
-            handle = self._locked()
+            handle, made = self._locked()
         try:
             yield
         finally:
@@ -206,18 +205,19 @@ class LocalBackend:
                     break
             os.close(handle)
 
-    def _locked(self) -> int:
-        """A handle that holds the lock of the folder that is there now."""
+    def _locked(self) -> tuple[int, list[str]]:
+        """A handle that holds the lock of the folder that is there now, and the folders that were made for it."""
         while True:
             # Other processes may have removed folders since this one made them.
             self._folders.clear()
+            made = _missing_folders(self._base)
             self._make_folder(self._base)
             with suppress(FileNotFoundError):
                 handle = _open_lock(self._base)
                 try:
                     _acquire(handle, self.url)
                     if _is_open_lock(handle, self._base):
-                        return handle
+                        return handle, made
                 except BaseException:
                     os.close(handle)
                     raise

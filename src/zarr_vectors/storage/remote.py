@@ -168,7 +168,8 @@ class ZarrBackend:
 
     def size(self, prefix: str) -> int:
         """Bytes of all objects below a prefix."""
-        return self._ask(self.store.getsize_prefix(prefix.strip("/")))
+        prefix = prefix.strip("/")
+        return self._ask(self.store.getsize_prefix(prefix and prefix + "/"))
 
     def ensure_prefix(self, prefix: str) -> None:
         """Prefixes exist by themselves."""
