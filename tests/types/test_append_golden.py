@@ -54,8 +54,8 @@ def test_rows_are_appended_and_the_old_ones_stay(tmp_path: Path, name: str) -> N
         assert rows_of(level.read(object_ids=[new])) == rows_of(more)
         for one in tables.ids[:5]:
             assert rows_of(level.read(object_ids=[one])) == rows_of(old.take(old.object_ids == one))
-    for name, column in tables.attributes.items():
-        again = level.objects.attributes[name]
+    for key, column in tables.attributes.items():
+        again = level.objects.attributes[key]
         assert same_values(again[: len(column)], column)
 
 

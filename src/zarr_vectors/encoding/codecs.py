@@ -82,8 +82,17 @@ class ByteCodec:
         if self.crc32c:
             blobs = _check_crc32c(blobs, errors)
         if self.zstd is not None:
-            blobs = _decompress(blobs, errors)
+            blobs = _gather(_decompress(blobs, errors))
         return blobs, errors
+
+    def decode_framed(self, blobs: Blobs) -> tuple[Blobs, CellErrors]:
+        """Decode every string and take the one item out of the vlen-bytes chunk that it is; payloads come packed."""
+        errors: CellErrors = {}
+        if self.crc32c:
+            blobs = _check_crc32c(blobs, errors)
+        if self.zstd is None:
+            return unframe(blobs, errors), errors
+        return _unframe_items(_decompress(blobs, errors), errors), errors
 
 
 def known_chain(codecs: Sequence[JsonObject]) -> ByteCodec | None:
@@ -139,6 +148,19 @@ def unframe(framed: Blobs, errors: CellErrors) -> Blobs:
     return Blobs(framed.data, framed.starts + 8 * matches, (framed.sizes - 8) * matches)
 
 
+def _unframe_items(items: Sequence[Any], errors: CellErrors) -> Blobs:
+    """Strip the vlen-bytes headers while joining, so that payloads are copied only once."""
+    views = [memoryview(item) for item in items]
+    sizes = np.fromiter(map(len, views), dtype=np.int64, count=len(views))
+    heads = b"".join([view[:8] if len(view) >= 8 else bytes(8) for view in views])
+    headers = np.frombuffer(heads, dtype="<u4").reshape(-1, 2)
+    matches = (headers[:, 0] == 1) & (headers[:, 1] == sizes - 8)
+    for number in np.flatnonzero(~matches).tolist():
+        errors.setdefault(number, f"not a vlen-bytes chunk of one item ({int(sizes[number])} bytes)")
+        views[number] = memoryview(b"")
+    return Blobs.packed(b"".join([view[8:] for view in views]), np.where(matches, sizes - 8, 0))
+
+
 def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
     compressor = _contexts.compressor(level, checksum)
     if _CAN_BATCH and len(blobs) >= _BATCH_CELLS:
@@ -149,17 +171,17 @@ def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
     return Blobs.from_list([compressor.compress(item) for item in blobs.views()])
 
 
-def _decompress(blobs: Blobs, errors: CellErrors) -> Blobs:
+def _decompress(blobs: Blobs, errors: CellErrors) -> list[Any]:
     if _CAN_BATCH and len(blobs) >= _BATCH_CELLS and not errors and int(blobs.sizes.min()) > 0:
         try:
             source = zstandard.BufferWithSegments(blobs.data, _segments(blobs))
             threads = -1 if blobs.total >= _THREADED_BYTES else 0
             items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=threads)
-            return _gather(list(items))
+            return list(items)
         except (zstandard.ZstdError, ValueError, MemoryError):
             # One frame is bad or does not state its size: take them one by one to find out which.
             pass
-    return _gather([_decompress_one(number, item, errors) for number, item in enumerate(blobs.views())])
+    return [_decompress_one(number, item, errors) for number, item in enumerate(blobs.views())]
 
 
 def _decompress_one(number: int, item: memoryview, errors: CellErrors) -> bytes:

@@ -16,7 +16,7 @@ from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.objects import ObjectRefs, all_refs, decode_groups, refs_of
 from zarr_vectors.query.selection import Selection, choose_names
-from zarr_vectors.query.values import Rows, find_rows
+from zarr_vectors.query.values import Rows, distinct_rows, find_rows
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.storage import Storage
@@ -130,7 +130,7 @@ def _wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> O
 
 def _cells_of(level: LevelState, refs: ObjectRefs, box: ClosedBox | None) -> IntArray:
     """The cells that references name, in numeric order, less those that a box rules out."""
-    coords = np.unique(refs.chunks, axis=0)
+    coords = distinct_rows(refs.chunks)
     gone = np.flatnonzero(~level.vertices.has(coords))
     if len(gone):
         raise CorruptionError(

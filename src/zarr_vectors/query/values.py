@@ -59,6 +59,23 @@ def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:
     return np.where(keys[order][place] == wanted, order[place], -1)
 
 
+def distinct_rows(coords: IntArray) -> IntArray:
+    """``(n, K)`` the distinct coordinates in numeric order; numbers are sorted much faster than rows.
+
+    Example:
+        >>> distinct_rows(np.array([[1, 0], [0, 5], [1, 0]])).tolist()
+        [[0, 5], [1, 0]]
+    """
+    if not len(coords):
+        return coords
+    low = coords.min(axis=0)
+    span = tuple((coords.max(axis=0) - low + 1).tolist())
+    if float(np.prod([float(n) for n in span])) >= 2**62:
+        return np.unique(coords, axis=0)
+    keys = np.unique(np.ravel_multi_index(tuple((coords - low).T), span))
+    return np.asarray(np.stack(np.unravel_index(keys, span), axis=1) + low, dtype=np.int64)
+
+
 def with_gaps(values: AnyArray, spec: ColumnSpec, rows_per_cell: IntArray, has: BoolArray) -> AnyArray:
     """Rows of cells that the attribute has no value for: NaN, NaT, no category, or masked."""
     present = np.repeat(has, rows_per_cell)

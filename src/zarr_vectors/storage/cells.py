@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer
-from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, unframe, vlen_frame
+from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, vlen_frame
 from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, encode_shard, index_size
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
@@ -343,9 +343,8 @@ class _Plan:
         else:
             cells = self._collect_encoded(found)
             if decode:
-                framed, bad = self.array.codec.decode(cells)
+                cells, bad = self.array.codec.decode_framed(cells)
                 self.errors.update({row: what for row, what in bad.items() if row not in self.errors})
-                cells = unframe(framed, self.errors)
         return CellRead(self.array, self.coords, cells, self.errors)
 
     def _collect_encoded(self, found: dict[Get, bytes | None]) -> Blobs:

@@ -23,7 +23,7 @@ from zarr_vectors.typing import AnyArray, IntArray
 __all__ = ["CellPlan", "Tally", "encode_table"]
 
 _PART_ROWS = 1_000_000
-_BLOCK_ROWS = 1 << 20
+_BLOCK_ROWS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -152,16 +152,18 @@ def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
     keys = plan.keys(table.positions)
     fine = _fine_key(plan, table)
     order = stable_order([keys] if fine is None else [keys, fine])
-    keys = keys[order]
+    keys = keys.take(order)
     cells = runs_of(keys)
     ends = cells.starts + cells.counts
     for first, last in _parts(plan, keys[cells.starts], ends):
         rows = slice(int(cells.starts[first]), int(ends[last - 1]))
         picked = order[rows]
-        fine_part = None if fine is None else fine[picked]
+        part = table.take(picked)
+        # With objects the fine key is the id, which has just been gathered.
+        fine_part = part.object_ids if plan.has_objects or fine is None else fine.take(picked)
         yield _cut(
             plan,
-            table.take(picked),
+            part,
             plan.coords(keys[cells.starts[first:last]]),
             cells.counts[first:last],
             keys[rows],

@@ -30,6 +30,7 @@ from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
 __all__ = ["Extent", "Intake", "MemoryIntake", "check_points", "keep_inside", "merge_tables", "tables_of"]
 
 
+_BLOCK_ROWS = 1 << 15
 Limits = Callable[[int], "tuple[FloatArray, FloatArray] | None"]
 
 
@@ -248,7 +249,8 @@ def distinct(ids: IntArray) -> IntArray:
     low, high = int(ids.min()), int(ids.max())
     if high - low <= 4 * len(ids) + 1024:
         seen = np.zeros(high - low + 1, dtype=bool)
-        seen[ids - low] = True
+        for start in range(0, len(ids), _BLOCK_ROWS):
+            seen[ids[start : start + _BLOCK_ROWS] - low] = True
         return np.flatnonzero(seen).astype(np.int64) + low
     return np.unique(ids)
 

@@ -26,6 +26,7 @@ from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.query.objects import ID_RUN
 from zarr_vectors.query.tables import EVERY_ROW_PRESENT
+from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.types.table import check_attribute_name, check_width
@@ -127,7 +128,7 @@ def _with_sentinels(name: str, column: AnyArray) -> AnyArray:
 def manifests_of(ids: IntArray, owner: IntArray, chunk: IntArray, number: IntArray) -> ManifestTable:
     """Manifests by row of ``ids`` (ascending), each in order of chunks and fragments."""
     rows = np.searchsorted(ids, owner)
-    order = np.lexsort((number, *chunk.T[::-1], rows))
+    order = stable_order([rows, *chunk.T, number])
     return ManifestTable(rows[order], chunk[order], number[order])
 
 
