@@ -52,7 +52,7 @@ def test_a_store_tells_what_it_is(place: Path) -> None:
         assert store.levels == [0]
         assert len(store) == 1
         assert [level.number for level in store] == [0]
-        assert store[0] is store[0]
+        assert store[0] is store[np.int64(0)]  # type: ignore[index]
 
 
 def test_a_level_tells_what_it_holds(place: Path) -> None:

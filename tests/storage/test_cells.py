@@ -363,3 +363,30 @@ def test_a_shard_of_a_foreign_codec_holds_only_the_cells_that_there_are() -> Non
     case = Case(Grid((0, 0), (20, 20)), (20, 20), {(3, 3): b"x"})
     write_ours(storage, case, [GZIP])
     assert len(memory_of(storage.backend)["a/c/0/0"]) < 400 * 16 + 100
+
+
+@pytest.mark.parametrize("name", ["index at end", "index first", "index without checksum"])
+def test_a_shard_that_another_writer_has_written_again_is_read_by_its_new_index(name: str) -> None:
+    storage = open_memory()
+    case = Case(Grid((0,), (4,)), (4,), {(1,): b"one", (2,): b"two", (3,): b"thr"})
+    document = case.document([]).to_json()
+    options = document["codecs"][0]["configuration"]
+    options["index_location"] = "start" if name == "index first" else "end"
+    options["index_codecs"] = options["index_codecs"][: 1 if name == "index without checksum" else 2]
+    array = CellArray("a", ArrayDocument.parse(document, where="a"), storage.url)
+
+    def put(cells: dict[int, bytes]) -> None:
+        coords = np.array(sorted(cells))[:, None]
+        for key, data in array.encode(coords, Blobs.from_list([cells[number] for number in sorted(cells)])):
+            storage.backend.put_bytes(key, data)
+
+    put({1: b"one", 2: b"two", 3: b"thr"})
+    assert read_cells(storage, [(array, case.coords)])[0].check().cells.to_list() == case.payloads
+    put({0: b"new", 1: b"one", 2: b"two", 3: b"thr"})
+    assert read_cells(storage, [(array, case.coords)])[0].check().cells.to_list() == case.payloads
+    put({1: b"one", 3: b"thr"})
+    assert sorted(read_cells(storage, [(array, case.coords)])[0].errors) == [1]
+    storage.backend.delete("a/c/0")
+    assert sorted(read_cells(storage, [(array, case.coords)])[0].errors) == [0, 1, 2]
+    put({1: b"1", 2: b"2", 3: b"3"})
+    assert read_cells(storage, [(array, case.coords)])[0].check().cells.to_list() == [b"1", b"2", b"3"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from itertools import count
@@ -129,5 +130,5 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def short(value: Any) -> str:
     """A test's name for a parameter, which may be a large array."""
-    text = " ".join(repr(value).split())
+    text = re.sub(" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
     return text if len(text) <= 60 else text[:57] + "..."

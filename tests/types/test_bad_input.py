@@ -17,7 +17,6 @@ from zarr_vectors.types.points import write_points
 
 P = np.array([[0.0, 0, 0], [1, 2, 3], [5, 5, 5]])
 NAN, INF = np.nan, np.inf
-LAYOUT = pytest.mark.xfail(reason="Layout.resolve does not limit bins and shards, and prints counts of any length")
 
 
 def refused(place: Path, told: str, error: type[Exception], points: Any, **options: Any) -> None:
@@ -203,19 +202,19 @@ def test_tables_that_contradict_the_points(tmp_path: Path, parts: dict[str, Any]
         ({"chunk_shape": (None, 1, 1)}, "chunk_shape"),
         ({"chunk_shape": object()}, "chunk_shape"),
         ({"chunk_shape": 1e-3}, "too many chunks.*larger chunks"),
-        pytest.param({"chunk_shape": 1e-300}, "too many chunks", marks=LAYOUT),
+        ({"chunk_shape": 1e-300}, "too many chunks"),
         ({"chunk_shape": 10, "bin_shape": 3}, "bin_shape must divide chunk_shape"),
         ({"chunk_shape": 10, "bin_shape": 20}, "bin_shape must divide chunk_shape"),
         ({"chunk_shape": 10, "bin_shape": 0}, "bin_shape.*above 0"),
         ({"chunk_shape": 10, "bin_shape": (5, 5)}, "bin_shape.*3 numbers"),
-        pytest.param({"chunk_shape": 10, "bin_shape": 1e-4}, "bin", marks=LAYOUT),
+        ({"chunk_shape": 10, "bin_shape": 1e-4}, "bin"),
         ({"shard_shape": 0}, "shard_shape.*got 0"),
         ({"shard_shape": -1}, "shard_shape"),
         ({"shard_shape": 2.5}, "shard_shape"),
         ({"shard_shape": "many"}, "shard_shape.*'many'"),
         ({"shard_shape": True}, "shard_shape"),
         ({"shard_shape": (2, 2)}, "shard_shape"),
-        pytest.param({"shard_shape": 10**6}, "shard_shape", marks=LAYOUT),
+        ({"shard_shape": 10**6}, "shard_shape"),
     ],
     ids=short,
 )
@@ -255,7 +254,7 @@ def test_layouts_that_cannot_be_cut(tmp_path: Path, layout: dict[str, Any], told
         ({"axes": "xy"}, "axes.*3 axes"),
         ({"axes": "xxz"}, "axes"),
         ({"crs": NAN}, "crs.*JSON"),
-        ({"crs": object()}, "crs.*JSON"),
+        ({"crs": Ellipsis}, "crs.*JSON"),
         ({"crs": {"a": np.float32(1)}}, "crs.*JSON"),
         ({"headers": {"las": {"a": NAN}}}, "headers.*JSON"),
         ({"headers": {"las": {"a": b"x"}}}, "headers.*JSON"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from html import escape
+from operator import index
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.axes import Axis
@@ -91,8 +92,9 @@ class ZVStore:
         return read_headers(self._storage, self._root.attributes)
 
     def __getitem__(self, number: int) -> ZVLevel:
-        if isinstance(number, bool) or not isinstance(number, int):
+        if isinstance(number, bool) or not isinstance(number, SupportsIndex):
             raise InputError("a level is named by its number", got=repr(number))
+        number = index(number)
         if number not in self._levels:
             if number not in self.levels:
                 raise StoreNotFoundError(

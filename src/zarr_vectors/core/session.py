@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.documents import presence_list, with_presence
 from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.exceptions import StoreError
@@ -107,10 +108,22 @@ class Session:
             yield from array.encode(coords, Blobs.from_list(list(cells.values())), kept)
             present = np.unique(np.concatenate([array.present, coords]), axis=0)
             documents[path] = with_presence(array.document, presence_list(present)).to_json()
+            self._forget_tiling(path, documents)
         for path, document in documents.items():
             if path:
                 yield f"{path}/{ROOT}", dump_json(document)
         yield from changes.objects.items()
+
+    def _forget_tiling(self, path: str, documents: dict[str, JsonObject]) -> None:
+        """Cells put one by one need not tile any more, nor do they keep the level's count of vertices."""
+        level, _, name = path.rpartition("/")
+        if name not in (constants.VERTICES, constants.VERTEX_FRAGMENTS):
+            return
+        document = documents.get(level) or self.document(level)
+        block = ((document or {}).get("attributes") or {}).get(constants.LEVEL_KEY) or {}
+        if document is not None and "fragments_tile" in block:
+            kept = {key: value for key, value in block.items() if key != "fragments_tile"}
+            documents[level] = {**document, "attributes": {**document["attributes"], constants.LEVEL_KEY: kept}}
 
     def _kept(self, array: CellArray, coords: IntArray) -> CellRead | None:
         """Cells that stay and share a stored object with ones that change."""

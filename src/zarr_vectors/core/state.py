@@ -155,6 +155,12 @@ class LevelState:
         return found
 
     @property
+    def keeps_count(self) -> bool:
+        """Whether ``vertex_count`` is exact: this library wrote it, and nobody has written vertices since."""
+        declared = constants.ARRAYS_KEY in (self.document.get("attributes") or {})
+        return declared and self.metadata.fragments_tile
+
+    @property
     def has_objects(self) -> bool:
         """Whether the level has an object index."""
         return self.object_index is not None and constants.OBJECT_MANIFESTS in self.tables

@@ -231,18 +231,25 @@ class Block:
             return None
         if foreign is not None:
             return self._owners_from_manifests(table, foreign)
+        return self._stored_owners(table)
+
+    def _stored_owners(self, table: FragmentTable) -> IntArray:
+        """Owner of each fragment; none for those of a cell that cannot be used, which takes no rows away."""
         read = self.reads[_OWNED]
-        owners = np.frombuffer(
-            read.cells.joined(), dtype=self.level.cells[_OWNED].document.attributes.get("dtype", "int64")
-        )
-        counts = read.cells.sizes // owners.dtype.itemsize
-        for row in read.errors:
-            self._fail(_OWNED, int(find_rows(self.coords, read.coords)[row]), read.errors[row])
-        if self.errors or len(counts) != len(table.per_cell) or not np.array_equal(counts, table.per_cell):
-            if not self.errors:
-                self._fail(_OWNED, 0, "the owners do not match the fragments")
-            return np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)
-        return owners.astype(np.int64)
+        dtype = np.dtype(read.array.document.attributes.get("dtype", "int64"))
+        place = find_rows(read.coords, self.coords)
+        sizes = np.where(place >= 0, read.cells.sizes[place], 0) if len(read.coords) else np.zeros_like(place)
+        good = sizes == table.per_cell * dtype.itemsize
+        for row, what in read.errors.items():
+            cell = int(np.flatnonzero(place == row)[0])
+            good[cell] = False
+            self._fail(_OWNED, cell, what)
+        for cell in np.flatnonzero(~good & ~np.isin(place, list(read.errors))).tolist():
+            self._fail(_OWNED, cell, f"{sizes[cell]} bytes for the owners of {table.per_cell[cell]} fragments")
+        owners = np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)
+        stored = read.cells.take(place[good & (place >= 0)]).joined()
+        owners[np.repeat(good, table.per_cell)] = np.frombuffer(stored, dtype=dtype)
+        return owners
 
     def _owners_from_manifests(self, table: FragmentTable, refs: ObjectRefs) -> IntArray:
         owners = np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)

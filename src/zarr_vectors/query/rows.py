@@ -42,7 +42,7 @@ def candidate_cells(level: LevelState, box: ClosedBox | None) -> IntArray:
     wide, shape, slack = _in_chunk_space(level, box)
     part = wide.clip_grid(vertices.grid, shape, slack)
     if part is None or vertices.keys is None:
-        return vertices.present[:0]
+        return vertices.present[:0]  # raises where there is no presence list
     if part.cells > len(vertices.keys):
         return vertices.present[part.contains(vertices.present)]
     coords = part.all_coords()
@@ -74,7 +74,10 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     coords = candidate_cells(level, selection.box) if refs is None else _cells_of(level, refs, selection.box)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
-    return _read(storage, level, coords, names, refs, selection, strict)
+    rows = _read(storage, level, coords, names, refs, selection, strict)
+    if selection.is_everything:
+        _check_count(level, len(rows.positions), rows.errors, strict)
+    return rows
 
 
 def iter_rows(
@@ -90,9 +93,34 @@ def iter_rows(
     coords = candidate_cells(level, selection.box)
     per_cell = max(1, level.metadata.vertex_count // max(1, len(level.vertices.present)))
     step = max(1, batch_rows // per_cell)
+    done, errors = 0, False
     for start in range(0, max(len(coords), 1), step):
         part = _read(storage, level, coords[start : start + step], names, None, selection, strict)
+        done, errors = done + len(part.positions), errors or bool(part.errors)
+        if selection.is_everything and start + step >= len(coords):
+            _check_count(level, done, part.errors, strict, told=errors)
         yield from _split(part, batch_rows)
+
+
+def _check_count(level: LevelState, rows: int, errors: list[str], strict: bool, *, told: bool = False) -> None:
+    """Whether a read of everything brought as many rows as the level states, where its statement can be trusted.
+
+    Lists of present chunks may be cut short without contradicting each other; only the count then tells.
+    """
+    stated = level.metadata.vertex_count
+    if rows == stated or errors or told or not level.keeps_count:
+        return
+    error = CorruptionError(
+        "the level does not have as many vertices as it states",
+        store=level.store,
+        array=level.vertices.path,
+        expected=stated,
+        got=rows,
+        hint="chunks may be missing from its presence lists; restore it from a copy, or read with strict=False",
+    )
+    if strict:
+        raise error
+    errors.append(str(error))
 
 
 def _split(rows: Rows, batch_rows: int) -> Iterator[Rows]:
@@ -168,7 +196,9 @@ def _read(
     block = Block.read(storage, level, coords, arrays)
     rows = block.assemble(names, refs, foreign)
     if strict and block.errors:
-        raise block.errors[0]
+        first = block.errors[0]
+        first.problems = tuple(f"{error.array} {error.cell}: {error.got}" for error in block.errors)
+        raise first
     rows.errors = [str(error) for error in block.errors]
     if selection.box is None or not len(rows.positions):
         return rows

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from math import ceil, floor, log10, prod
 from typing import Any, Literal
 
 import numpy as np
 
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.spatial.grid import Grid, chunk_coords
-from zarr_vectors.typing import AnyArray, IntArray
+from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
 __all__ = ["Layout", "ResolvedLayout", "check_edges"]
 
 TARGET_CHUNK_ROWS = 32_768
 TARGET_SHARD_BYTES = 12 * 2**20
 MAX_GRID_CELLS = 2**24
+MAX_PARTS = 2**20
 _SAMPLE_ROWS = 65_536
 _LONGEST_EDGE = 1e307
 _SHORTEST_EDGE = 1e-300
@@ -66,14 +67,10 @@ class Layout:
         else:
             chunk = check_edges("chunk_shape", self.chunk_shape, ndim)
         bins = None if self.bin_shape is None else check_edges("bin_shape", self.bin_shape, ndim)
+        with np.errstate(over="ignore"):
+            lengths = (np.asarray(bounds[1], np.float64) - np.asarray(bounds[0], np.float64)) / np.asarray(chunk, float)
+        _check_product("chunk_shape makes too many chunks for these bounds", lengths + 1, MAX_GRID_CELLS, "chunks")
         grid = Grid.of_bounds(bounds[0], bounds[1], chunk)
-        if grid.cells > MAX_GRID_CELLS:
-            raise ChunkingError(
-                "chunk_shape makes too many chunks for these bounds",
-                got=f"{grid.cells} chunks",
-                expected=f"at most {MAX_GRID_CELLS}",
-                hint="use larger chunks",
-            )
         return ResolvedLayout(chunk, bins, grid, self._shards(grid, chunk, sample, rows), self.compressor)
 
     def _shards(self, grid: Grid, chunk: tuple[float, ...], sample: AnyArray, rows: int) -> tuple[int, ...] | None:
@@ -87,6 +84,7 @@ class Layout:
             raise ChunkingError(
                 "shard_shape must be whole numbers of chunks from 1, one per axis", got=repr(self.shard_shape)
             )
+        _check_product("shard_shape puts too many chunks into a shard", np.array(shape, float), MAX_PARTS, "chunks")
         return tuple(int(n) for n in shape)
 
 
@@ -109,6 +107,7 @@ class ResolvedLayout:
                     "bin_shape must divide chunk_shape on every axis",
                     got=f"bin_shape {self.bin_shape} in chunk_shape {self.chunk_shape}",
                 )
+            _check_product("bin_shape makes too many bins in a chunk", ratio, MAX_PARTS, "bins")
 
     @property
     def bins(self) -> tuple[int, ...]:
@@ -116,6 +115,17 @@ class ResolvedLayout:
         if self.bin_shape is None:
             return (1,) * len(self.chunk_shape)
         return tuple(round(c / b) for c, b in zip(self.chunk_shape, self.bin_shape, strict=True))
+
+
+def _check_product(what: str, lengths: FloatArray, most: int, unit: str) -> None:
+    count = prod(lengths.tolist())
+    if not count <= most:
+        raise ChunkingError(
+            what,
+            got=f"about {count:.2g} {unit}",
+            expected=f"at most {most:,}",
+            hint=f"use larger chunks, or fewer {unit}",
+        )
 
 
 def _is_count(value: Any) -> bool:

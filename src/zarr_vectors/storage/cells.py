@@ -22,7 +22,7 @@ from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.spatial.grid import Grid, format_keys, parse_keys
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.fallback import decode_chunk, encode_chunk
-from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.storage import ShardIndex, Storage
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["CellArray", "CellRead", "read_cells"]
@@ -123,12 +123,7 @@ class CellArray:
             MetadataError: The presence list is malformed, or there is none.
         """
         if self.keys is None:
-            raise MetadataError(
-                "the array has no presence list (nonempty_chunks)",
-                store=self.store,
-                array=self.path,
-                hint="repair the store from its stored chunks before reading it",
-            )
+            raise self._no_list()
         try:
             coords = parse_keys(self.keys, self.ndim)
         except ValueError as error:
@@ -148,6 +143,14 @@ class CellArray:
                 )
         return coords
 
+    def _no_list(self) -> MetadataError:
+        return MetadataError(
+            "the array has no presence list (nonempty_chunks)",
+            store=self.store,
+            array=self.path,
+            hint="repair the store from its stored chunks before reading it",
+        )
+
     def has_all_of(self, other: CellArray) -> bool:
         """Whether every cell that is present in another array is present here, told by the presence lists alone."""
         listed, others = (array.document.attributes.get("nonempty_chunks") for array in (self, other))
@@ -156,9 +159,13 @@ class CellArray:
         return self.keys is not None and other.keys is not None and self.keys >= other.keys
 
     def has(self, coords: IntArray) -> BoolArray:
-        """``(n,)`` whether each cell is present."""
+        """``(n,)`` whether each cell is present.
+
+        Raises:
+            MetadataError: There is no presence list.
+        """
         if self.keys is None:
-            return np.zeros(len(coords), dtype=bool)
+            raise self._no_list()
         if len(coords) > len(self.keys) and self.grid.cells <= _MAP_CELLS:
             return self._has_many(coords)
         return np.fromiter((key in self.keys for key in format_keys(coords)), dtype=bool, count=len(coords))
@@ -277,6 +284,9 @@ def read_cells(
 ) -> list[CellRead]:
     """Read cells of several arrays in at most two rounds: shard indexes not yet known, then cells.
 
+    With the cells comes the seal of every shard whose index was known before, so that a shard that another writer
+    has written again is not read by the places that its cells had.
+
     Args:
         storage: The store.
         wanted: Arrays, each with the ``(n, K)`` coordinates of cells that its presence list names.
@@ -284,11 +294,17 @@ def read_cells(
             only zarr-python knows.
     """
     plans = [_Plan(array, coords) for array, coords in wanted]
+    seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in storage.shard_indexes}
     unreadable = _load_shard_indexes(storage, plans)
     gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
     for plan in plans:
         plan.make_requests(storage.shard_indexes, unreadable, gap)
-    found = storage.fetch(get for plan in plans for get in plan.requests)
+    found = storage.fetch([*seals.values(), *(get for plan in plans for get in plan.requests)])
+    changed = [path for path, get in seals.items() if found[get] != storage.shard_indexes[path].seal]
+    if changed:
+        for path in changed:
+            del storage.shard_indexes[path]
+        return read_cells(storage, wanted, decode=decode)
     if sum(len(data) for data in found.values() if data is not None) < _THREADED_BYTES:
         return [plan.collect(found, decode) for plan in plans]
     # Decompression lets go of the interpreter, so that one array is unpacked while another is decompressed.
@@ -316,7 +332,20 @@ class _Plan:
         size = index_size(int(np.prod(self.array.block)), sharding.index_crc32c)
         return Get("", -size) if sharding.index_at_end else Get("", 0, size)
 
-    def make_requests(self, indexes: dict[str, AnyArray], unreadable: dict[str, str], gap: int) -> None:
+    @property
+    def shards(self) -> list[str]:
+        """Paths of the objects that are read by byte ranges."""
+        return [path for path, _ in self.objects] if self.by_ranges else []
+
+    def seal_request(self, path: str) -> Get:
+        """What tells whether a shard's index is still the same: its checksum, or all of it where it has none."""
+        index, sharding = self.index_request, self.array.document.sharding
+        assert sharding is not None
+        if not sharding.index_crc32c:
+            return Get(path, index.start, index.length)
+        return Get(path, -4) if sharding.index_at_end else Get(path, (index.length or 4) - 4, 4)
+
+    def make_requests(self, indexes: dict[str, ShardIndex], unreadable: dict[str, str], gap: int) -> None:
         """Whole objects, or the byte ranges of the wanted cells with near ones joined."""
         if not self.by_ranges:
             self.requests = [Get(path) for path, _ in self.objects]
@@ -326,7 +355,7 @@ class _Plan:
             if path in unreadable:
                 self.errors.update(dict.fromkeys(members.tolist(), unreadable[path]))
                 continue
-            entry = indexes[path][self.number[members]]
+            entry = indexes[path].entries[self.number[members]]
             missing = entry[:, 1] == MISSING
             beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
             self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
@@ -403,11 +432,10 @@ def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, s
     unreadable: dict[str, str] = {}
     wanted: dict[str, tuple[Get, _Plan]] = {}
     for plan in plans:
-        if plan.by_ranges:
-            tail = plan.index_request
-            for path, _ in plan.objects:
-                if path not in storage.shard_indexes:
-                    wanted[path] = (Get(path, tail.start, tail.length), plan)
+        for path in plan.shards:
+            if path not in storage.shard_indexes:
+                index = plan.index_request
+                wanted[path] = (Get(path, index.start, index.length), plan)
     found = storage.fetch(get for get, _ in wanted.values())
     for path, (get, plan) in wanted.items():
         sharding = plan.array.document.sharding
@@ -415,10 +443,11 @@ def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, s
         cells = int(np.prod(plan.array.block))
         raw = found[get]
         if raw is None:
-            storage.shard_indexes[path] = np.full((cells, 2), MISSING, dtype="<u8")
+            storage.shard_indexes[path] = ShardIndex(np.full((cells, 2), MISSING, dtype="<u8"), None)
             continue
         try:
-            storage.shard_indexes[path] = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
+            entries = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
+            storage.shard_indexes[path] = ShardIndex(entries, raw[-4:] if sharding.index_crc32c else raw)
         except ValueError as error:
             unreadable[path] = str(error)
     return unreadable

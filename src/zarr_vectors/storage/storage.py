@@ -28,7 +28,7 @@ from zarr_vectors.storage.backend import STAGE, Backend, Get
 from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
 
-__all__ = ["ROOT", "Batch", "Storage"]
+__all__ = ["ROOT", "Batch", "ShardIndex", "Storage"]
 
 ROOT = "zarr.json"
 _CREATING = f"{STAGE}/creating"
@@ -69,6 +69,19 @@ class _Record:
         return f"{STAGE}/{self.id}/{path}"
 
 
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """Where the cells of a shard lie.
+
+    Args:
+        entries: ``(cells, 2)`` offset and size of each.
+        seal: The stored bytes that change when the index does; None where there was no shard.
+    """
+
+    entries: AnyArray
+    seal: bytes | None
+
+
 @dataclass
 class Storage:
     """A store's bytes: rounds of reading, batches of writing.
@@ -78,7 +91,7 @@ class Storage:
     """
 
     backend: Backend
-    shard_indexes: dict[str, AnyArray] = field(default_factory=dict)
+    shard_indexes: dict[str, ShardIndex] = field(default_factory=dict)
     _record: _Record | None = None
     _depth: int = 0
 
