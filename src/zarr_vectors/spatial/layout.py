@@ -68,7 +68,9 @@ class Layout:
             chunk = check_edges("chunk_shape", self.chunk_shape, ndim)
         bins = None if self.bin_shape is None else check_edges("bin_shape", self.bin_shape, ndim)
         with np.errstate(over="ignore"):
-            lengths = (np.asarray(bounds[1], np.float64) - np.asarray(bounds[0], np.float64)) / np.asarray(chunk, float)
+            edges = np.asarray(chunk, dtype=np.float64)
+            # Divided before they are subtracted: bounds may be as wide as float64.
+            lengths = np.asarray(bounds[1], np.float64) / edges - np.asarray(bounds[0], np.float64) / edges
         _check_product("chunk_shape makes too many chunks for these bounds", lengths + 1, MAX_GRID_CELLS, "chunks")
         grid = Grid.of_bounds(bounds[0], bounds[1], chunk)
         return ResolvedLayout(chunk, bins, grid, self._shards(grid, chunk, sample, rows), self.compressor)
