@@ -296,12 +296,17 @@ def test_what_names_no_place_is_refused(target: Any) -> None:
         open_backend(target)
 
 
-@pytest.mark.parametrize(
-    "target", ["/tmp/x", "memory://x", MemoryStore(), LocalStore("/tmp/x"), LocalBackend("/tmp/x")], ids=repr
-)
-def test_options_for_a_place_that_takes_none_are_refused(target: Any) -> None:
+@pytest.mark.parametrize("kind", ["path", "memory URL", "store", "local store", "backend"])
+def test_options_for_a_place_that_takes_none_are_refused(tmp_path: Path, kind: str) -> None:
+    targets: dict[str, Any] = {
+        "path": tmp_path,
+        "memory URL": "memory://x",
+        "store": MemoryStore(),
+        "local store": LocalStore(tmp_path),
+        "backend": LocalBackend(tmp_path),
+    }
     with pytest.raises(OptionError, match="region"):
-        open_backend(target, storage_options={"region": "x"})
+        open_backend(targets[kind], storage_options={"region": "x"})
 
 
 def test_a_missing_package_for_object_stores_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -336,7 +336,7 @@ def test_a_malformed_origin_is_an_error_with_its_place(origin: Any) -> None:
     assert (caught.value.store, caught.value.array) == ("s3://store", "0/vertices")
 
 
-def test_frames_of_a_streaming_writer_are_read_from_a_shard() -> None:
+def test_frames_of_a_streaming_writer_are_read() -> None:
     zstandard = pytest.importorskip("zstandard")
     storage = open_memory()
     case = Case(Grid((0,), (4,)), None, {(i,): b"streamed %d" % i * 9 for i in range(3)})

@@ -65,7 +65,7 @@ def test_a_write_that_fails_at_any_change_leaves_the_old_or_the_new(
                 pass
             assert str(read(target)) == str(seen)
             assert target.leftovers() == []
-            if str(seen) == str(before):
+            if str(seen) == str(before) and at % 4 == 0:
                 write(target.sound())
                 assert str(read(target)) == str(after)
         else:
