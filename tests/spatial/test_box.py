@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from tests.spatial.arrays import finite_arrays
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import Grid, chunk_coords
@@ -46,10 +47,7 @@ def sides_around(draw: st.DrawFn, values: list[Any], whole: bool) -> tuple[float
 @pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
 @given(st.data())
 def test_rows_are_compared_without_rounding_either_side(dtype: str, data: st.DataObject) -> None:
-    kind = np.dtype(dtype)
-    width: Any = 8 * kind.itemsize
-    finite = st.floats(allow_nan=False, allow_infinity=False, width=width if kind.kind == "f" else 64)
-    values = data.draw(npst.arrays(kind, 8, elements=finite if kind.kind == "f" else npst.from_dtype(kind)))
+    values = data.draw(finite_arrays(dtype, (8,)))
     lo, hi = data.draw(sides_around(list(values), whole=True))
     box = ClosedBox.from_user(([lo], [hi]), ("x",))
     assert box.mask(values[:, None]).tolist() == [inside(value, lo, hi) for value in values]

@@ -13,20 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from tests.spatial.arrays import finite_arrays
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.spatial.chunking import compute_grid_shape
 from zarr_vectors.spatial.grid import Grid, bin_numbers, chunk_coords, format_keys, parse_keys
 
 SMALL = st.integers(-5, 5)
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
-
-
-def elements_of(dtype: np.dtype[Any]) -> st.SearchStrategy[Any]:
-    return npst.from_dtype(dtype) if dtype.kind in "iu" else finite(8 * dtype.itemsize)
-
-
-def finite(width: Any) -> st.SearchStrategy[float]:
-    return st.floats(allow_nan=False, allow_infinity=False, width=width)
 
 
 @st.composite
@@ -88,7 +81,7 @@ def test_chunks_that_cannot_be_numbered_are_refused(far: float, edge: float) -> 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(st.data())
 def test_a_chunk_is_the_floor_of_the_float64_quotient(dtype: str, data: st.DataObject) -> None:
-    positions = data.draw(npst.arrays(dtype, (5, 2), elements=elements_of(np.dtype(dtype))))
+    positions = data.draw(finite_arrays(dtype, (5, 2)))
     size = {"float64": [1e300, 1e299], "float32": [1e30, 3.7e29]}.get(dtype, [2.0**30, 2048.5])
     coords = chunk_coords(positions, size)
     for axis, edge in enumerate(size):
