@@ -140,7 +140,7 @@ class Place:
         root, _ = storage.read_root()
         if root is None:
             return None
-        keys = storage.list("", recursive=True)
+        keys = storage.list_keys("", recursive=True)
         found = storage.fetch(Get(key) for key in keys)
         assert None not in found.values()
         return {get.path: data for get, data in found.items() if data is not None}

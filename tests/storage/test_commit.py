@@ -178,8 +178,8 @@ def test_a_reader_that_comes_before_publication_reads_through_the_record(
     assert {get.path: data for get, data in found.items() if data is not None} == {
         key: data for key, data in scenario.after.items() if key != ROOT
     }
-    assert storage.list("", recursive=True) == sorted(scenario.after)
-    assert storage.list("a") == sorted(
+    assert storage.list_keys("", recursive=True) == sorted(scenario.after)
+    assert storage.list_keys("a") == sorted(
         {f"a/{key.split('/')[1]}{'/' if key.count('/') > 1 else ''}" for key in scenario.after if key.startswith("a/")}
     )
     assert place.visible() == scenario.after

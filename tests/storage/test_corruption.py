@@ -162,15 +162,9 @@ def test_every_truncated_document_is_found(key: str) -> None:
         assert (caught.value.store is not None, caught.value.array) == (True, key)
 
 
-OWNERS = "0/fragment_attributes/object_id/zarr.json"
-
-
 @pytest.mark.parametrize(
     "key",
-    [
-        pytest.param(key, marks=pytest.mark.xfail(reason="dtype of the owners is not checked") if key == OWNERS else ())
-        for key in documents("zstd sharded")
-    ],
+    documents("zstd sharded"),
 )
 def test_no_flipped_byte_of_a_document_raises_an_error_from_inside(key: str) -> None:
     data = content("zstd sharded")[key]

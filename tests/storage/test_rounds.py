@@ -168,7 +168,6 @@ def peer_store(**options: Any) -> CountingStore:
     return CountingStore(MemoryStore(content), **options)
 
 
-@pytest.mark.xfail(reason="families are listed one after another")
 def test_a_store_that_does_not_name_its_arrays_is_listed_at_one_more_round() -> None:
     store = peer_store()
     assert rounds_of(store, lambda: zv.open(store)) == 3

@@ -11,10 +11,12 @@ import pytest
 
 import zarr_vectors as zv
 from tests.types.clouds import cloud, joined, rows_of
+from zarr_vectors.exceptions import ConventionError, InputError
 from zarr_vectors.geometry import Categorical, same_values
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-STORES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+PYRAMID = "pyramid"
+STORES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir() and path.name != PYRAMID)
 WITH_OBJECTS = [name for name in STORES if (GOLDEN / name / "0" / "object_index" / "manifests").is_dir()]
 
 
@@ -71,3 +73,29 @@ def test_an_existing_object_may_be_extended(tmp_path: Path, name: str) -> None:
     assert rows_of(level.read()) == rows_of(joined([old, more]))
     mine = joined([old.take(old.object_ids == one), more])
     assert rows_of(level.read(object_ids=[one])) == rows_of(mine)
+
+
+def test_coarser_levels_would_lack_the_rows(tmp_path: Path) -> None:
+    place = copied(PYRAMID, tmp_path)
+    before = zv.open(place)[0].read()
+    with pytest.raises(ConventionError, match="coarser levels"):
+        zv.write(place, before.take(slice(0, 1)), mode="append", extend=True)
+    assert zv.open(place)[0].read() == before
+
+
+def test_another_crs_is_refused_and_a_first_one_adopted(tmp_path: Path) -> None:
+    points = cloud(np.array([[0.0, 1.0], [2.0, 3.0]]), {}, None)
+    zv.write(tmp_path / "s", points)
+    zv.write(tmp_path / "s", points, mode="append", crs={"name": "a"})
+    assert zv.open(tmp_path / "s").crs == {"name": "a"}
+    with pytest.raises(InputError, match="crs"):
+        zv.write(tmp_path / "s", points, mode="append", crs={"name": "b"})
+    assert zv.write(tmp_path / "s", points, mode="append", crs={"name": "a"}).total_vertices == 6
+
+
+def test_headers_of_appended_files_are_kept_side_by_side(tmp_path: Path) -> None:
+    points = cloud(np.array([[0.0, 1.0], [2.0, 3.0]]), {}, None)
+    zv.write(tmp_path / "s", points, headers={"las": {"flight": 1}})
+    for flight in (2, 2, 3):
+        zv.write(tmp_path / "s", points, mode="append", headers={"las": {"flight": flight}})
+    assert zv.open(tmp_path / "s").headers == {"las": {"flight": 1}, "las_2": {"flight": 2}, "las_3": {"flight": 3}}

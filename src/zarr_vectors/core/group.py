@@ -135,7 +135,7 @@ class Group:
 
     def children(self) -> list[str]:
         """Names of all groups and arrays directly below."""
-        keys = [key for key in self.storage.list(self._prefix) if key.endswith("/")]
+        keys = [key for key in self.storage.list_keys(self._prefix) if key.endswith("/")]
         names = [key.rstrip("/").rsplit("/", 1)[-1] for key in keys]
         return [name for name in names if self._kind(name) is not None]
 

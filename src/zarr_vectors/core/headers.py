@@ -52,7 +52,7 @@ def read_headers(storage: Storage, root_attributes: JsonObject) -> dict[str, Jso
     """Every header, in one round, or two where the names must be listed."""
     names = root_attributes.get(HEADER_NAMES)
     if names is None and storage.backend.is_local:
-        names = [key.split("/")[1] for key in storage.list(constants.HEADERS) if key.endswith("/")]
+        names = [key.split("/")[1] for key in storage.list_keys(constants.HEADERS) if key.endswith("/")]
     paths = {name: f"{constants.HEADERS}/{name}/zarr.json" for name in names or ()}
     documents = storage.read_documents(list(paths.values()))
     found = {name: documents[path] for name, path in paths.items()}

@@ -92,7 +92,7 @@ class Session:
             root = changes.documents.get("") or self.document("")
             if root is None:
                 raise StoreError("there is no store to write into", store=self.storage.url)
-            gone = [key for prefix in changes.deletes for key in self.storage.list(prefix, recursive=True)]
+            gone = [key for prefix in changes.deletes for key in self.storage.list_keys(prefix, recursive=True)]
             self.storage.commit(Batch(puts=puts, root=lambda: root, deletes=gone))
 
     def _puts(self, changes: Pending) -> Iterator[Put]:

@@ -21,7 +21,7 @@ from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["LevelState", "RootState", "open_level", "open_root"]
+__all__ = ["LevelState", "RootState", "level_numbers", "open_level", "open_root"]
 
 _FAMILIES = (
     constants.VERTEX_ATTRIBUTES,
@@ -116,9 +116,14 @@ class LevelState:
             raise StoreError(
                 "positions of this encoding cannot be read", store=self.store, array=self.vertices.path, got=encoding
             )
-        return self._dtype_of(self.vertices, "float32")
+        return self.dtype_of(self.vertices, "float32")
 
-    def _dtype_of(self, array: CellArray, default: str) -> np.dtype[Any]:
+    def dtype_of(self, array: CellArray, default: str) -> np.dtype[Any]:
+        """The dtype that an array states.
+
+        Raises:
+            MetadataError: It is not one of numpy's.
+        """
         try:
             return np.dtype(array.document.attributes.get("dtype", default))
         except TypeError as error:
@@ -251,7 +256,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
 def level_numbers(storage: Storage, root: RootState) -> list[int]:
     """The levels of a store: listed where listing is cheap, else as the root names them."""
     if storage.backend.is_local:
-        names = [key.rstrip("/") for key in storage.list("") if key.endswith("/")]
+        names = [key.rstrip("/") for key in storage.list_keys("") if key.endswith("/")]
     else:
         nodes = (root.attributes.get("ome") or {}).get("nodes") or []
         names = [str(node.get("name")) for node in nodes if node.get("type") == "zv:level"]
@@ -275,16 +280,16 @@ def _array_names(storage: Storage, number: int, attributes: JsonObject) -> list[
     names = dict.fromkeys(declared or ())
     if declared is None or storage.backend.is_local:
         names |= dict.fromkeys(_SINGLE) if declared is None else {}
-        for family in _FAMILIES:
-            try:
-                children = storage.list(f"{number}/{family}")
-            except StoreError as error:
-                raise StoreError(
-                    f"level {number} does not name its arrays, and the store cannot list them",
-                    store=storage.url,
-                    hint="open it from a place that can list, and publish it from there",
-                ) from error
-            names |= {key.split("/", 1)[1].rstrip("/"): None for key in children if key.endswith("/")}
+        try:
+            children = storage.list_children([f"{number}/{family}" for family in _FAMILIES])
+        except StoreError as error:
+            raise StoreError(
+                f"level {number} does not name its arrays, and the store cannot list them",
+                store=storage.url,
+                hint="open it from a place that can list, and publish it from there",
+            ) from error
+        found = [key for keys in children.values() for key in keys if key.endswith("/")]
+        names |= {key.split("/", 1)[1].rstrip("/"): None for key in found}
     if constants.OBJECT_MANIFESTS in names:
         names[constants.OBJECT_INDEX] = None
     return list(names)

@@ -12,7 +12,7 @@ from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
-from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, find_rows, with_gaps
@@ -236,7 +236,11 @@ class Block:
     def _stored_owners(self, table: FragmentTable) -> IntArray:
         """Owner of each fragment; none for those of a cell that cannot be used, which takes no rows away."""
         read = self.reads[_OWNED]
-        dtype = np.dtype(read.array.document.attributes.get("dtype", "int64"))
+        dtype = self.level.dtype_of(read.array, "int64")
+        if dtype.kind not in "iu":
+            raise MetadataError(
+                "owners must be integers", store=self.level.store, array=read.array.path, got=str(dtype)
+            )
         place = find_rows(read.coords, self.coords)
         sizes = np.where(place >= 0, read.cells.sizes[place], 0) if len(read.coords) else np.zeros_like(place)
         good = sizes == table.per_cell * dtype.itemsize

@@ -98,6 +98,10 @@ class Backend(StorageBackend, Protocol):
         """Serve all requests at once; None where there is no such object."""
         ...
 
+    def list_children(self, prefixes: Sequence[str]) -> list[list[str]]:
+        """Immediate children of several prefixes at once, as ``list_prefix`` gives them."""
+        ...
+
     def size(self, prefix: str) -> int:
         """Bytes below a prefix."""
         ...

@@ -158,6 +158,10 @@ class LocalBackend:
             else:
                 yield head + entry.name + "/"
 
+    def list_children(self, prefixes: Sequence[str]) -> list[list[str]]:
+        """Immediate children of several folders."""
+        return [list(self.list_prefix(prefix)) for prefix in prefixes]
+
     def size(self, prefix: str) -> int:
         """Bytes of all files below a folder."""
         return sum(os.stat(self._full(key)).st_size for key in self.list_prefix(prefix, recursive=True))

@@ -150,21 +150,26 @@ class ZarrBackend:
         Raises:
             StoreError: The store cannot list.
         """
-        prefix = prefix.strip("/")
+        if not recursive:
+            yield from self.list_children([prefix])[0]
+            return
+        self._check_listing()
+        yield from sorted(self._ask(_collect(self.store.list_prefix(_head(prefix)))))
+
+    def list_children(self, prefixes: Sequence[str]) -> list[list[str]]:
+        """Immediate children of several prefixes, listed concurrently.
+
+        Raises:
+            StoreError: The store cannot list.
+        """
+        self._check_listing()
+        heads = [_head(prefix) for prefix in prefixes]
+        found = self._ask(_gather([_collect(self.store.list_prefix(head)) for head in heads]))
+        return [sorted({_child(key, head) for key in keys}) for keys, head in zip(found, heads, strict=True)]
+
+    def _check_listing(self) -> None:
         if not self.store.supports_listing:
             raise StoreError("the store cannot list its objects", store=self.url)
-        head = prefix + "/" if prefix else ""
-        keys = sorted(self._ask(_collect(self.store.list_prefix(head))))
-        if recursive:
-            yield from keys
-            return
-        seen: set[str] = set()
-        for key in keys:
-            first, slash, _ = key[len(head) :].partition("/")
-            child = head + first + slash
-            if child not in seen:
-                seen.add(child)
-                yield child
 
     def size(self, prefix: str) -> int:
         """Bytes of all objects below a prefix."""
@@ -214,6 +219,21 @@ class ZarrBackend:
 async def _outcomes(works: Iterable[Awaitable[T]]) -> list[T | BaseException]:
     """What each came to: every kind of store raises errors of its own."""
     return await asyncio.gather(*works, return_exceptions=True)
+
+
+def _head(prefix: str) -> str:
+    """What keys below a prefix begin with."""
+    return prefix.strip("/") and prefix.strip("/") + "/"
+
+
+def _child(key: str, head: str) -> str:
+    """The immediate child that a key lies at or below, with a slash where it is a container."""
+    first, slash, _ = key[len(head) :].partition("/")
+    return head + first + slash
+
+
+async def _gather(work: Sequence[Awaitable[T]]) -> list[T]:
+    return list(await asyncio.gather(*work))
 
 
 async def _collect(keys: Any) -> list[str]:

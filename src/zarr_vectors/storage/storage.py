@@ -167,9 +167,17 @@ class Storage:
             for get, data in found.items()
         }
 
-    def list(self, prefix: str, *, recursive: bool = False) -> list[str]:
+    def list_keys(self, prefix: str, *, recursive: bool = False) -> list[str]:
         """Keys below a prefix, as the last commit left them; the library's own staging is not shown."""
-        keys = set(self.backend.list_prefix(prefix, recursive=recursive))
+        return self._as_committed(prefix, self.backend.list_prefix(prefix, recursive=recursive), recursive)
+
+    def list_children(self, prefixes: Sequence[str]) -> dict[str, list[str]]:
+        """Immediate children of several prefixes, in one round."""
+        found = self.backend.list_children(prefixes)
+        return {prefix: self._as_committed(prefix, keys, False) for prefix, keys in zip(prefixes, found, strict=True)}
+
+    def _as_committed(self, prefix: str, listed: Iterable[str], recursive: bool) -> list[str]:
+        keys = set(listed)
         if self._record is not None:
             head = prefix.strip("/") + "/" if prefix.strip("/") else ""
             for path in self._record.puts:
@@ -271,7 +279,7 @@ class Storage:
         puts = frozenset(written)
         deletes = {*batch.deletes}
         if batch.replace_all:
-            deletes.update(key for key in self.list("", recursive=True) if key != ROOT)
+            deletes.update(key for key in self.list_keys("", recursive=True) if key != ROOT)
         record = _Record(record_id, puts | {ROOT}, frozenset(deletes - puts))
         new_root = dump_json(batch.root())
         self.backend.put_bytes(record.staged(ROOT), new_root)

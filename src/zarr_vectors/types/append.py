@@ -241,6 +241,8 @@ class _Append:
         lo, hi = self.bounds
         document = {**self.old_root.document, "attributes": dict(self.old_root.attributes)}
         facts = self.old_root.metadata.replace(bounds=(tuple(lo.tolist()), tuple(hi.tolist())))
+        if facts.crs is None and self.options.crs is not None:
+            facts = facts.replace(crs=self.options.crs)
         document["attributes"][constants.ROOT_KEY] = facts.to_json()
         if self.options.headers:
             known = document["attributes"].get(HEADER_NAMES) or []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.axes import as_axes
 from zarr_vectors.core.headers import read_headers
-from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
+from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Points
 from zarr_vectors.spatial.layout import Layout
@@ -80,7 +80,7 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
         first = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
         if options.axes is not None:
             check_same_axes(as_axes(options.axes, root.metadata.ndim), root.axes)
-        options = replace(options, axes=root.axes)
+        options = replace(options, headers=_beside(storage, root, options.headers), axes=root.axes)
         with _intake(value, options, limits, first) as intake:
             _match_positions(level, intake, options)
             recoded = match_columns(level, intake, options)
@@ -132,6 +132,29 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
         )
     if level.metadata.leading_axes:
         raise ConventionError("rows cannot be appended to a store chunked by an attribute", store=storage.url)
+    coarser = [number for number in level_numbers(storage, root) if number > level.number]
+    if coarser:
+        raise ConventionError(
+            "the store has coarser levels, which would lack the appended rows",
+            store=storage.url,
+            got=f"levels {coarser}",
+            hint="remove them, append, and build them again",
+        )
+    if options.crs is not None and root.metadata.crs not in (None, options.crs):
+        raise InputError(
+            "crs is not that of the store", hint="transform the positions to the store's crs and leave crs out"
+        )
+
+
+def _beside(storage: Storage, root: RootState, headers: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+    """New headers under names that are free; one that the store keeps already is left out."""
+    kept = read_headers(storage, root.attributes)
+    added: dict[str, JsonObject] = {}
+    for name, header in headers.items():
+        names = [name, *(f"{name}_{number}" for number in range(2, len(kept) + 3))]
+        if all(kept.get(used) != header for used in names):
+            added[next(free for free in names if free not in kept)] = header
+    return added
 
 
 def _match_positions(level: LevelState, intake: Intake, options: WriteOptions) -> None:
