@@ -12,7 +12,7 @@ from zarr_vectors.constants import FORMAT_VERSION
 from zarr_vectors.core.group import FsGroup, Group
 from zarr_vectors.core.store import create_store, open_store
 from zarr_vectors.exceptions import ZVError
-from zarr_vectors.geometry import Categorical, Points
+from zarr_vectors.geometry import Categorical, Graph, Lines, Mesh, Points, Polylines, Skeleton
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.backend import StorageBackend
 from zarr_vectors.storage.urls import detect_scheme
@@ -26,10 +26,15 @@ __all__ = [
     "Axis",
     "Categorical",
     "FsGroup",
+    "Graph",
     "Group",
     "Layout",
+    "Lines",
+    "Mesh",
     "ObjectTable",
     "Points",
+    "Polylines",
+    "Skeleton",
     "StorageBackend",
     "WriteReport",
     "ZVError",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Points
+from zarr_vectors.geometry import Geometry, Points
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
@@ -23,7 +23,7 @@ __all__ = ["create", "write"]
 
 def write(
     target: StoreLike,
-    value: Points | Iterable[Points],
+    value: Geometry | Iterable[Geometry],
     *,
     mode: str = "create",
     layout: Layout | None = None,

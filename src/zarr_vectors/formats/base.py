@@ -1,6 +1,6 @@
 """What an exchange format is: a name, its suffixes, a way in and a way out.
 
-A format turns a file into batches of ``Points`` and batches of ``Points`` into a file. It knows nothing of stores.
+A format turns a file into batches of geometry values and such batches into a file. It knows nothing of stores.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from zarr_vectors.axes import Axis
-from zarr_vectors.geometry import Points
+from zarr_vectors.constants import GEOM_POINT_CLOUD
+from zarr_vectors.geometry import Geometry
 from zarr_vectors.typing import Bounds, JsonObject
 
 __all__ = ["ExportContext", "Format", "ReadOptions", "Source"]
@@ -40,16 +42,17 @@ class Source:
     """A file that has been opened and found to be what its suffix says.
 
     Args:
-        batches: The content as an iterable of ``Points``, each of at most ``batch_rows`` rows; iterated once.
-            All batches have the same attributes, dtypes and axes. An empty file yields one empty batch.
-        rows: Number of points, where the file states it.
+        batches: The content as an iterable of values of one kind, each of about ``batch_rows`` vertices at most;
+            iterated once. All batches have the same attributes, dtypes and axes. Connected kinds come in whole
+            objects, whose ids no other batch uses. An empty file yields one empty batch.
+        rows: Number of vertices, where the file states it.
         bounds: The closed box of all points in world units, where the file states it; a hint that is checked.
         axes: Names and units, where known.
         crs: Coordinate reference system as JSON, where known.
         headers: ``{format name: JSON}``, what else the file says about itself.
     """
 
-    batches: Iterable[Points]
+    batches: Iterable[Geometry]
     rows: int | None = None
     bounds: Bounds | None = None
     axes: tuple[Axis, ...] | None = None
@@ -84,13 +87,16 @@ class Format:
         description: One line for help texts.
         open: Check the file and return its ``Source``; raises ``IngestError`` naming the file when it is not
             what its suffix says, is truncated, or is empty where the format cannot be empty.
-        export: Write the batches to a path that does not exist yet and return the number of rows written;
+        export: Write the batches to a path that does not exist yet and return the number of vertices written;
             raises ``ExportError`` naming what the format cannot hold. The first batch is always there,
-            possibly with no rows; it tells attributes and dtypes.
+            possibly with no rows; it tells attributes and dtypes. Batches of connected kinds hold whole objects,
+            with the object attributes and groups of these.
+        kinds: Geometry types that a file of this format can hold; ``export`` gets values of these only.
     """
 
     name: str
     suffixes: tuple[str, ...]
     description: str
     open: Callable[[Path, ReadOptions], Source]
-    export: Callable[[Path, Iterator[Points], ExportContext], int]
+    export: Callable[[Path, Iterator[Any], ExportContext], int]
+    kinds: tuple[str, ...] = (GEOM_POINT_CLOUD,)

@@ -21,7 +21,7 @@ from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.parquet import PARQUET
 from zarr_vectors.formats.ply import PLY
 from zarr_vectors.formats.text import CSV, XYZ
-from zarr_vectors.geometry import Points, as_ids
+from zarr_vectors.geometry import Geometry, as_ids
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.urls import StoreLike
@@ -165,7 +165,7 @@ def export(
     return rows
 
 
-def _picked(source: Source, bbox: Any, object_ids: Any) -> Iterator[Points]:
+def _picked(source: Source, bbox: Any, object_ids: Any) -> Iterator[Geometry]:
     """The rows of a file that a selection keeps."""
     wanted = None if object_ids is None else as_ids("object_ids", np.atleast_1d(object_ids))
     for batch in source.batches:
@@ -174,13 +174,14 @@ def _picked(source: Source, bbox: Any, object_ids: Any) -> Iterator[Points]:
             names = [axis.name for axis in source.axes or batch.axes or as_axes(None, batch.ndim)]
             keep &= ClosedBox.from_user(bbox, names).mask(batch.positions)
         if wanted is not None:
-            if batch.object_ids is None:
+            owners = batch.vertex_objects
+            if owners is None:
                 raise InputError(
                     "the file has no object ids",
                     hint="name their column: ReadOptions(object_ids=...), or --object-id-column",
                 )
-            keep &= np.isin(batch.object_ids, wanted)
-        yield batch if keep.all() else batch.take(keep)
+            keep &= np.isin(owners, wanted)
+        yield batch if keep.all() else batch.within(keep)
 
 
 def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:
@@ -192,7 +193,7 @@ def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:
     return np.clip(box.lo, low, high).tolist(), np.clip(box.hi, low, high).tolist()
 
 
-def _counted(batches: Iterator[Points], progress: Callable[[int, int | None], None] | None) -> Iterator[Points]:
+def _counted(batches: Iterator[Geometry], progress: Callable[[int, int | None], None] | None) -> Iterator[Geometry]:
     done = 0
     for batch in batches:
         yield batch
