@@ -31,6 +31,8 @@ PARAMETRIC: Final = "parametric"
 HEADERS: Final = "headers"
 
 FRAGMENT_OWNER: Final = "fragment_attributes/object_id"
+FRAGMENT_OFFSET: Final = "fragment_attributes/object_offset"
+"""Fragment attribute (additive): number, along its line, of each fragment's first vertex."""
 ROW_ID: Final = "row_id"
 
 GEOM_POINT_CLOUD: Final = "point_cloud"

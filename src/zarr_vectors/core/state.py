@@ -12,6 +12,7 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.core.links import LinkFamily, parse_family
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.ngff import axes_of, level_transform
@@ -37,6 +38,8 @@ _SINGLE = (
     constants.OBJECT_IDS,
     constants.GROUPS,
 )
+_LINK_FAMILIES = (constants.LINKS, constants.LINK_FRAGMENTS, constants.LINK_ATTRIBUTES)
+_COMPOSITE = "geometry_index"
 KNOWN_CAPABILITIES: frozenset[str] = frozenset()
 
 
@@ -80,6 +83,8 @@ class LevelState:
         cells: Chunk-grid arrays by name below the level.
         tables: One-dimensional and typed arrays by name below the level.
         object_index: Attributes of ``object_index``; None where there are no objects.
+        link_documents: ``zarr.json`` of arrays and groups of links, by name below the level.
+        is_composite: Whether the level holds several geometries in the way of ``geometry_index``.
     """
 
     number: int
@@ -89,7 +94,14 @@ class LevelState:
     cells: dict[str, CellArray] = field(default_factory=dict)
     tables: dict[str, TableArray] = field(default_factory=dict)
     object_index: JsonObject | None = None
+    link_documents: dict[str, JsonObject] = field(default_factory=dict)
+    is_composite: bool = False
     store: str | None = None
+
+    @cached_property
+    def links(self) -> LinkFamily | None:
+        """Links between vertices of this level; None where there are none."""
+        return parse_family(self.number, self.link_documents, self.vertices.ndim, self.store)
 
     def cell_array(self, name: str) -> CellArray:
         """A chunk-grid array that the level must have.
@@ -231,6 +243,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
     tables: dict[str, TableArray] = {}
     object_index: JsonObject | None = None
     declared = attributes.get(constants.ARRAYS_KEY) or ()
+    links: dict[str, JsonObject] = {}
     for name, place in paths.items():
         found = documents[place]
         if found is None:
@@ -238,6 +251,9 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
                 raise CorruptionError(
                     "an array that its level names is gone", store=storage.url, array=f"{number}/{name}"
                 )
+        elif name.partition("/")[0] in _LINK_FAMILIES:
+            # Parsed when links are asked for: there may be thousands, and lines are read without them.
+            links[name] = found
         elif found.get("node_type") == "group":
             object_index = found.get("attributes") or {} if name == constants.OBJECT_INDEX else object_index
         else:
@@ -250,7 +266,18 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
     if constants.VERTICES not in cells:
         raise CorruptionError("the level has no vertices array", store=storage.url, array=f"{number}/vertices")
     chunk_shape = tuple(metadata.chunk_shape or root.metadata.chunk_shape)
-    return LevelState(number, document, metadata, chunk_shape, cells, tables, object_index, storage.url)
+    return LevelState(
+        number,
+        document,
+        metadata,
+        chunk_shape,
+        cells,
+        tables,
+        object_index,
+        links,
+        documents.get(paths.get(_COMPOSITE, "")) is not None,
+        storage.url,
+    )
 
 
 def level_numbers(storage: Storage, root: RootState) -> list[int]:
@@ -279,9 +306,10 @@ def _array_names(storage: Storage, number: int, attributes: JsonObject) -> list[
     declared = attributes.get(constants.ARRAYS_KEY)
     names = dict.fromkeys(declared or ())
     if declared is None or storage.backend.is_local:
-        names |= dict.fromkeys(_SINGLE) if declared is None else {}
+        names |= dict.fromkeys((*_SINGLE, _COMPOSITE, constants.LINK_FRAGMENTS)) if declared is None else {}
         try:
-            children = storage.list_children([f"{number}/{family}" for family in _FAMILIES])
+            children = storage.list_children([f"{number}/{family}" for family in (*_FAMILIES, f"{constants.LINKS}/0")])
+            names |= dict.fromkeys(_link_attribute_names(storage, number))
         except StoreError as error:
             raise StoreError(
                 f"level {number} does not name its arrays, and the store cannot list them",
@@ -290,6 +318,18 @@ def _array_names(storage: Storage, number: int, attributes: JsonObject) -> list[
             ) from error
         found = [key for keys in children.values() for key in keys if key.endswith("/")]
         names |= {key.split("/", 1)[1].rstrip("/"): None for key in found}
+        if any(name.startswith(f"{constants.LINKS}/0/") for name in names):
+            names[f"{constants.LINKS}/0"] = None
     if constants.OBJECT_MANIFESTS in names:
         names[constants.OBJECT_INDEX] = None
     return list(names)
+
+
+def _link_attribute_names(storage: Storage, number: int) -> list[str]:
+    """Arrays of the attributes of links: one level of folders for names, one for deltas, one for segments."""
+    family = f"{number}/{constants.LINK_ATTRIBUTES}"
+    names = [key for key in storage.list_children([family])[family] if key.endswith("/")]
+    if not names:
+        return []
+    found = storage.list_children([f"{name}0" for name in names])
+    return [key.split("/", 1)[1].rstrip("/") for keys in found.values() for key in keys if key.endswith("/")]

@@ -28,8 +28,8 @@ class Polylines(Geometry):
         positions: ``(N, D)`` vertices of all lines one after another; or, without ``offsets``, a list of
             ``(n, D)`` arrays, one per line.
         offsets: ``(P + 1,)`` int64, ascending from 0 to ``N``: line ``p`` is ``positions[offsets[p]:offsets[p + 1]]``.
-        ids: ``(P,)`` int64 object id of each line; 0 to P - 1 by default. Parts of one line, as a read by box may
-            bring them, share its id.
+        ids: ``(P,)`` int64 object id of each line. None numbers them from 0, and from the next unused id where they
+            are appended to a store. Parts of one line, as a read by box may bring them, share its id.
         kind: ``"polyline"`` or ``"streamline"``; the store keeps the word.
         attributes: A row for each vertex; or a list of arrays, one per line.
         object_attributes, objects, groups, group_attributes, axes, row_ids, errors: As in ``Geometry``; ``objects``
@@ -45,12 +45,12 @@ class Polylines(Geometry):
     """
 
     offsets: IntArray = DERIVED
-    ids: IntArray = field(default=DERIVED, kw_only=True)
+    ids: IntArray | None = field(default=None, kw_only=True)
     kind: str = field(default=GEOM_POLYLINE, kw_only=True)
 
     geometry_type: ClassVar[str] = GEOM_POLYLINE
     noun: ClassVar[str] = "vertices"
-    counted: ClassVar[tuple[str, ...]] = ("vertex_count", "line_count", "object_ids")
+    counted: ClassVar[tuple[str, ...]] = ("vertex_count", "line_count", "line_ids", "object_ids")
     kinds: ClassVar[tuple[str, ...]] = (GEOM_POLYLINE, GEOM_STREAMLINE)
 
     if TYPE_CHECKING:
@@ -95,17 +95,22 @@ class Polylines(Geometry):
                 got=offsets.tolist()[:9],
             )
         put(self, "offsets", offsets)
-        lines = len(offsets) - 1
-        ids = np.arange(lines, dtype=np.int64) if self.ids is DERIVED else as_ids("ids", self.ids, lines)
-        put(self, "ids", ids)
+        if self.ids is not None:
+            put(self, "ids", as_ids("ids", self.ids, len(offsets) - 1))
 
     def _default_objects(self) -> IntArray:
-        return self.ids[np.sort(np.unique(self.ids, return_index=True)[1])]
+        ids = self.line_ids
+        return ids[np.sort(np.unique(ids, return_index=True)[1])]
 
     @property
     def line_count(self) -> int:
         """Number of lines."""
-        return len(self.ids)
+        return len(self.offsets) - 1
+
+    @property
+    def line_ids(self) -> IntArray:
+        """``(P,)`` object id of each line: ``ids``, or numbers from 0."""
+        return np.arange(self.line_count, dtype=np.int64) if self.ids is None else self.ids
 
     @property
     def lengths(self) -> IntArray:
@@ -115,7 +120,7 @@ class Polylines(Geometry):
     @property
     def object_ids(self) -> IntArray:
         """``(N,)`` id of the line that each vertex belongs to."""
-        return np.repeat(self.ids, self.lengths)
+        return np.repeat(self.line_ids, self.lengths)
 
     @property
     def vertex_objects(self) -> IntArray:
@@ -140,7 +145,7 @@ class Polylines(Geometry):
             self,
             positions=take_rows(self.positions, rows),
             offsets=offsets,
-            ids=self.ids[numbers],
+            ids=self.line_ids[numbers],
             attributes={name: take_column(column, rows) for name, column in self.attributes.items()},
             row_ids=None if self.row_ids is None else take_rows(self.row_ids, rows),
         )
@@ -161,7 +166,7 @@ class Lines(Polylines):
     Args:
         positions: ``(M, 2, D)`` end points. What a read by box brings may be ``(N, D)`` with ``offsets``, where a
             line of which only one end lies in the box is a single vertex.
-        ids: ``(M,)`` int64 object id of each line; 0 to M - 1 by default.
+        ids: ``(M,)`` int64 object id of each line, as in ``Polylines``.
         attributes: A row for each vertex: ``2 M`` rows, or ``(M, 2)`` values.
         offsets, kind, object_attributes, objects, groups, group_attributes, axes, row_ids, errors: As in ``Polylines``.
 

@@ -141,20 +141,19 @@ class _Append:
             present = np.unique(np.concatenate([self.level.cells[name].present, touched]), axis=0)
             yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, presence_list(present)).to_json())
         if self.level.has_objects:
-            yield from self.merge.puts(self.tally, self.plan.vertices.ndim)
+            yield from self.merge.puts(self.tally, self.plan)
         yield from header_puts(self.options.headers)
         yield f"{self.level.number}/zarr.json", dump_json(self._level_document())
 
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
-        self.tally.rows += len(part.table)
         fresh = cells_of(self.plan, part)
         old = self.level.vertices.has(part.coords)
-        first = np.zeros(len(part.coords), dtype=np.int64)
+        first = old_rows = np.zeros(len(part.coords), dtype=np.int64)
         if old.any():
             cells = CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
-            fresh, first = cells.merge(self._read_old(part.coords[old]))
-        note(self.tally, part.coords, part.owners, part.per_cell, first)
+            fresh, first, old_rows = cells.merge(self._read_old(part.coords[old]))
+        note(self.plan, self.tally, part, first_number=first, first_row=old_rows)
         for name, array in self.plan.arrays.items():
             kept = self._kept(name, array, part.coords)
             yield from array.encode(part.coords, fresh[name], kept)

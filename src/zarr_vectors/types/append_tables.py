@@ -18,11 +18,12 @@ from zarr_vectors.geometry import Categorical, Column, same_values
 from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.storage.tables import read_tables
-from zarr_vectors.types.encode import Tally
-from zarr_vectors.types.intake import Intake, casts_exactly, concatenate_columns
+from zarr_vectors.types.encode import CellPlan, Tally
+from zarr_vectors.types.intake import Intake, casts_exactly
 from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.table import code_dtype
+from zarr_vectors.types.unite import concatenate_columns
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["TableMerge", "match_columns", "merge_object_tables"]
@@ -61,14 +62,15 @@ class TableMerge:
         """Names below the level of every table."""
         return [*level.tables, *(table_names(self.tables) if level.has_objects else [])]
 
-    def puts(self, tally: Tally, ndim: int) -> Iterator[Put]:
+    def puts(self, tally: Tally, plan: CellPlan) -> Iterator[Put]:
         """All tables with the new references."""
-        yield from table_puts(self.level, self.tables, self._extended_manifests(tally, ndim), ndim, self.compressor)
+        ndim = plan.vertices.ndim
+        yield from table_puts(self.level, self.tables, self._extended_manifests(tally, plan), ndim, self.compressor)
 
-    def _extended_manifests(self, tally: Tally, ndim: int) -> Blobs:
-        owner, chunk, number = tally.fragments(ndim)
+    def _extended_manifests(self, tally: Tally, plan: CellPlan) -> Blobs:
+        ndim = plan.vertices.ndim
         order = np.argsort(self.tables.ids, kind="stable")
-        fresh = manifests_of(self.tables.ids[order], owner, chunk, number)
+        fresh = manifests_of(self.tables.ids[order], tally.fragments(), plan)
         rows = order[fresh.objects]
         is_old = rows < self.old_rows
         old = np.unique(rows[is_old])

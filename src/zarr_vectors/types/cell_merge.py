@@ -34,8 +34,8 @@ class CellMerge:
     old: AnyArray
     recoded: Mapping[str, ColumnSpec]
 
-    def merge(self, reads: Mapping[str, CellRead]) -> tuple[dict[str, Blobs], IntArray]:
-        """Payloads of every array, and the number of the first new fragment of each cell."""
+    def merge(self, reads: Mapping[str, CellRead]) -> tuple[dict[str, Blobs], IntArray, IntArray]:
+        """Payloads of every array, and the number of the first new fragment and of the first new row of each cell."""
         payloads = {name: self._recoded(name, read.cells) for name, read in reads.items()}
         row_bytes = self.plan.dtype.itemsize * self.part.table.positions.shape[1]
         old_rows = np.zeros(len(self.part.coords), dtype=np.int64)
@@ -51,14 +51,14 @@ class CellMerge:
             )
         self._check_widths(payloads, old_rows)
         if not self.plan.has_objects:
-            return self._resorted(payloads, table, old_rows), np.zeros(len(old_rows), dtype=np.int64)
+            return self._resorted(payloads, table, old_rows), np.zeros_like(old_rows), old_rows
         joined = {
             name: self._joined(payloads[name], self.fresh[name])
             for name in payloads
             if name != constants.VERTEX_FRAGMENTS
         }
         fragments, first = self._appended_fragments(table, old_rows)
-        return {**joined, constants.VERTEX_FRAGMENTS: fragments}, first
+        return {**joined, constants.VERTEX_FRAGMENTS: fragments}, first, old_rows
 
     def _recoded(self, name: str, cells: Blobs) -> Blobs:
         attribute = name.partition("/")[2]

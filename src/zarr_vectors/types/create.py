@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import (
-    ColumnSpec,
     cell_array_document,
     dtype_name,
     group_document,
@@ -27,9 +25,11 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.encode import CellPlan, Tally, encode_table
 from zarr_vectors.types.intake import Intake
-from zarr_vectors.types.kinds import Kind
+from zarr_vectors.types.kinds import Connects, Kind
+from zarr_vectors.types.links import LinkPlan, LinkSink, MakeArray, fill_sink
 from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
 from zarr_vectors.types.options import WriteOptions, as_bounds
+from zarr_vectors.types.places import Places
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import FloatArray, IntArray, JsonObject
 
@@ -38,14 +38,24 @@ __all__ = ["cell_plan", "family_groups", "presence_puts", "write_new"]
 
 def write_new(storage: Storage, kind: Kind, intake: Intake, options: WriteOptions) -> WriteReport:
     """Write a store from nothing; with ``mode="replace"`` in place of what is there."""
+    if kind.is_linked and not intake.has_objects:
+        own_one_object(intake, 0)
     check_tables(intake.tables)
     bounds = resolve_bounds(intake, options)
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
-    plan = cell_plan(0, layout, intake.dtype, intake.columns, intake.has_objects)
+    plan = cell_plan(0, layout, intake, kind.connects)
     work = _NewStore(storage, kind, intake, options, bounds, layout, plan)
     replacing = options.mode == "replace"
     storage.commit(Batch(puts=work.puts(), root=work.root, replace_all=replacing, must_be_new=not replacing))
     return work.report()
+
+
+def own_one_object(intake: Intake, value: int) -> None:
+    """Connected vertices belong to objects: without ids all to one, if there are any."""
+    if intake.extent.rows:
+        intake.set_object_id(value)
+    else:
+        intake.has_objects = True
 
 
 def resolve_bounds(intake: Intake, options: WriteOptions) -> tuple[FloatArray, FloatArray]:
@@ -65,15 +75,19 @@ def resolve_bounds(intake: Intake, options: WriteOptions) -> tuple[FloatArray, F
     return lo, hi
 
 
-def cell_plan(
-    level: int, layout: ResolvedLayout, dtype: np.dtype[Any], columns: Mapping[str, ColumnSpec], has_objects: bool
-) -> CellPlan:
-    """The arrays of a level on one grid."""
+def array_maker(level: int, layout: ResolvedLayout) -> MakeArray:
+    """Makes empty arrays on a level's grid."""
     codecs = cell_codecs(layout.compressor)
 
     def array(name: str, attributes: JsonObject) -> CellArray:
         return CellArray(f"{level}/{name}", cell_array_document(layout.grid, layout.shard_shape, codecs, attributes))
 
+    return array
+
+
+def cell_plan(level: int, layout: ResolvedLayout, intake: Intake, connects: Connects) -> CellPlan:
+    """The arrays of a level on one grid."""
+    array, dtype, columns = array_maker(level, layout), intake.dtype, intake.columns
     arrays = {
         constants.VERTICES: array(
             constants.VERTICES,
@@ -87,9 +101,11 @@ def cell_plan(
     for name, spec in columns.items():
         path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
         arrays[path] = array(path, {"zv_array": "attribute", "name": name, **spec.attributes()})
-    if has_objects:
-        said = {"zv_array": "fragment_attribute", "name": "object_id", "dtype": "int64", "row_shape": []}
-        arrays[constants.FRAGMENT_OWNER] = array(constants.FRAGMENT_OWNER, said)
+    facts = [constants.FRAGMENT_OWNER] if intake.has_objects else []
+    facts += [constants.FRAGMENT_OFFSET] if connects == "sequence" else []
+    for path in facts:
+        said = {"zv_array": "fragment_attribute", "name": path.partition("/")[2], "dtype": "int64", "row_shape": []}
+        arrays[path] = array(path, said)
     return CellPlan(
         arrays=arrays,
         chunk_shape=layout.chunk_shape,
@@ -97,7 +113,8 @@ def cell_plan(
         bins=layout.bins,
         dtype=dtype,
         columns=columns,
-        has_objects=has_objects,
+        has_objects=intake.has_objects,
+        connects=connects,
     )
 
 
@@ -128,12 +145,16 @@ class _NewStore:
     plan: CellPlan
     tally: Tally = field(default_factory=Tally)
     chunks: int = 0
+    sink: LinkSink | None = None
 
     def puts(self) -> Iterator[Put]:
-        for table in self.intake.blocks(self.plan):
-            yield from encode_table(self.plan, table, self.tally)
-            self.options.notify(self.tally.rows, self.intake.extent.rows)
+        yield from self._cells()
         ndim = self.plan.vertices.ndim
+        if self.kind.is_linked:
+            self.sink = LinkSink(self._link_plan(), self.intake.folder)
+            fill_sink(self.sink, self.intake, self.tally)
+            yield from self.sink.puts(lambda array, coords, cells: array.encode(coords, cells))
+            yield from self.sink.documents()
         present = self.tally.present(ndim)
         self.chunks = len(present)
         yield from presence_puts(self.plan.arrays, present)
@@ -143,8 +164,27 @@ class _NewStore:
         yield from header_puts(self.options.headers)
         yield "0/zarr.json", dump_json(self.level())
 
+    def _cells(self) -> Iterator[Put]:
+        if self.kind.connects in ("tree", "links"):
+            cells = self.plan.vertices.grid.cells
+            self.tally.places = Places.of(self.intake.extent.rows, cells, self.intake.folder)
+        for table in self.intake.blocks(self.plan):
+            yield from encode_table(self.plan, table, self.tally)
+            self.options.notify(self.tally.rows, self.intake.extent.rows)
+
+    def _link_plan(self) -> LinkPlan:
+        return LinkPlan(
+            level=0,
+            cells=self.plan,
+            width=self.intake.link_width,
+            directed=self.intake.directed,
+            columns=self.intake.link_columns,
+            array=array_maker(0, self.layout),
+            always=self.kind.connects != "sequence",
+        )
+
     def _tables(self, tables: ObjectTables, ndim: int) -> Iterator[Put]:
-        manifests = manifests_of(tables.ids, *self.tally.fragments(ndim))
+        manifests = manifests_of(tables.ids, self.tally.fragments(), self.plan)
         blobs = encode_manifests(manifests, len(tables.ids))
         yield from table_puts(0, tables, blobs, ndim, self.layout.compressor)
 
@@ -153,6 +193,9 @@ class _NewStore:
         present = [constants.VERTICES]
         if self.intake.columns:
             present.append(constants.VERTEX_ATTRIBUTES)
+        if self.sink is not None:
+            names += self.sink.names()
+            present += [constants.LINKS] if self.sink.names() else []
         if self.intake.has_objects:
             names += table_names(self.intake.tables)
             present.append(constants.OBJECT_INDEX)

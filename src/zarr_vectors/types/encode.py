@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
 
@@ -17,10 +17,12 @@ from zarr_vectors.spatial.grid import bin_numbers, chunk_coords
 from zarr_vectors.spatial.partition import runs_of, stable_order
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
+from zarr_vectors.types.kinds import Connects
+from zarr_vectors.types.places import Places
 from zarr_vectors.types.table import RowTable
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["CellPlan", "Tally", "encode_table"]
+__all__ = ["CellPlan", "Fragments", "Tally", "encode_table"]
 
 _PART_ROWS = 1_000_000
 _BLOCK_ROWS = 1 << 15
@@ -38,6 +40,7 @@ class CellPlan:
         dtype: Of the stored positions.
         columns: Types of the vertex attributes.
         has_objects: Whether fragments follow objects rather than bins.
+        connects: What connects the vertices.
         whole: Whether the arrays' shards do not coincide, so that rows cannot be written shard by shard.
     """
 
@@ -48,6 +51,7 @@ class CellPlan:
     dtype: np.dtype[Any]
     columns: Mapping[str, ColumnSpec]
     has_objects: bool
+    connects: Connects = "nothing"
     whole: bool = False
 
     @property
@@ -69,6 +73,14 @@ class CellPlan:
             local = chunk_coords(positions[rows], self.chunk_shape, self.vertices.grid.origin)
             for axis, table in enumerate(tables):
                 keys[rows] += table.take(local[axis])
+        return keys
+
+    def keys_of(self, coords: IntArray) -> IntArray:
+        """``(n,)`` the same number for chunk coordinates."""
+        local = coords - np.asarray(self.vertices.grid.origin)
+        keys = np.zeros(len(coords), dtype=np.int64)
+        for axis, table in enumerate(self._key_tables()):
+            keys += table.take(local[:, axis])
         return keys
 
     def _key_tables(self) -> list[AnyArray]:
@@ -93,29 +105,65 @@ class CellPlan:
         local = np.stack(np.unravel_index(inner, tuple(block)), axis=1)
         return np.asarray(index * block + local + np.asarray(grid.origin), dtype=np.int64)
 
+    def cell_numbers(self, coords: IntArray) -> IntArray:
+        """``(n,)`` C-order number in the grid, which orders as the coordinates do."""
+        grid = self.vertices.grid
+        local = (coords - np.asarray(grid.origin)).T
+        return np.asarray(np.ravel_multi_index(tuple(local), grid.shape), dtype=np.int64)
+
+    def numbered_coords(self, numbers: AnyArray) -> IntArray:
+        """``(..., K)`` coordinates of such numbers."""
+        grid = self.vertices.grid
+        local = np.stack(np.unravel_index(numbers.astype(np.int64), grid.shape), axis=-1)
+        return np.asarray(local + np.asarray(grid.origin), dtype=np.int64)
+
+
+@dataclass
+class Fragments:
+    """Fragments that have an owner, as they were written.
+
+    Args:
+        owners: ``(F,)`` object id.
+        cells: ``(F,)`` C-order number of the cell.
+        numbers: ``(F,)`` number inside the cell.
+        first_rows: ``(F,)`` first row inside the cell.
+        counts: ``(F,)`` rows.
+        offsets: ``(F,)`` number of the first row along its line; empty unless rows are in a sequence.
+    """
+
+    owners: AnyArray
+    cells: AnyArray
+    numbers: AnyArray
+    first_rows: AnyArray
+    counts: AnyArray
+    offsets: AnyArray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Fragments]) -> Fragments:
+        """Fragments of several parts as one."""
+        none = np.zeros(0, dtype=np.int64)
+        columns = [[getattr(part, entry.name) for part in parts] or [none] for entry in fields(cls)]
+        return cls(*(np.concatenate(column) for column in columns))
+
 
 @dataclass
 class Tally:
-    """What has been encoded so far, for the documents that follow."""
+    """What has been encoded so far, for what follows: documents, manifests, links."""
 
     rows: int = 0
     coords: list[IntArray] = field(default_factory=list)
-    fragment_owner: list[IntArray] = field(default_factory=list)
-    fragment_chunk: list[IntArray] = field(default_factory=list)
-    fragment_number: list[IntArray] = field(default_factory=list)
+    parts: list[Fragments] = field(default_factory=list)
+    places: Places | None = None
 
     def present(self, ndim: int) -> IntArray:
         """Coordinates of all cells that were written."""
         return np.concatenate([*self.coords, np.zeros((0, ndim), dtype=np.int64)])
 
-    def fragments(self, ndim: int) -> tuple[IntArray, IntArray, IntArray]:
-        """Owner, chunk and number of every fragment that has an owner."""
-        none = np.zeros(0, dtype=np.int64)
-        return (
-            np.concatenate([*self.fragment_owner, none]),
-            np.concatenate([*self.fragment_chunk, np.zeros((0, ndim), dtype=np.int64)]),
-            np.concatenate([*self.fragment_number, none]),
-        )
+    def fragments(self) -> Fragments:
+        """Every fragment that has an owner."""
+        if len(self.parts) > 1:
+            self.parts = [Fragments.joined(self.parts)]
+        return self.parts[0] if self.parts else Fragments.joined([])
 
 
 @dataclass(frozen=True)
@@ -129,6 +177,7 @@ class SortedRows:
         per_cell: ``(C,)`` fragments of each cell.
         counts: ``(F,)`` rows of each fragment.
         owners: ``(F,)`` object of each fragment, or None.
+        offsets: ``(F,)`` number, along its line, of each fragment's first row; None for kinds without lines.
     """
 
     table: RowTable
@@ -137,6 +186,11 @@ class SortedRows:
     per_cell: IntArray
     counts: IntArray
     owners: IntArray | None
+    offsets: AnyArray | None = None
+
+    def first_rows(self) -> IntArray:
+        """``(F,)`` first row of each fragment inside its cell."""
+        return offsets_of(self.counts)[:-1] - np.repeat(offsets_of(self.cell_rows)[:-1], self.per_cell)
 
 
 def encode_table(plan: CellPlan, table: RowTable, tally: Tally) -> Iterator[Put]:
@@ -204,10 +258,13 @@ def _cut(
     """Cut sorted rows into fragments."""
     if plan.has_objects:
         assert fine is not None
-        runs = runs_of(keys, fine)
+        runs = runs_of(keys, fine, *_run_keys(plan, table))
         begins = offsets_of(cell_rows)[:-1]
         per_cell = np.diff(np.searchsorted(runs.starts, begins), append=len(runs))
-        return SortedRows(table, coords, cell_rows, per_cell, runs.counts, fine[runs.starts])
+        offsets = None
+        if plan.connects == "sequence" and table.numbers is not None:
+            offsets = table.numbers[runs.starts]
+        return SortedRows(table, coords, cell_rows, per_cell, runs.counts, fine[runs.starts], offsets)
     bins = int(np.prod(plan.bins))
     per_cell = np.full(len(coords), bins, dtype=np.int64)
     if fine is None:
@@ -217,35 +274,68 @@ def _cut(
     return SortedRows(table, coords, cell_rows, per_cell, counts, None)
 
 
+def _run_keys(plan: CellPlan, table: RowTable) -> list[AnyArray]:
+    """What else ends a fragment than another object: a gap along the line, or a root."""
+    if plan.connects == "sequence" and table.numbers is not None:
+        return [table.numbers - np.arange(len(table), dtype=table.numbers.dtype)]
+    if plan.connects == "tree" and table.breaks is not None:
+        return [np.cumsum(table.breaks)]
+    return []
+
+
 def encode_sorted(plan: CellPlan, part: SortedRows, tally: Tally) -> Iterator[Put]:
     """Encode every array's cells of these rows."""
-    note(tally, part.coords, part.owners, part.per_cell, np.zeros(len(part.coords), dtype=np.int64))
-    tally.rows += len(part.table)
+    none = np.zeros(len(part.coords), dtype=np.int64)
+    note(plan, tally, part, first_number=none, first_row=none)
     for name, cells in cells_of(plan, part).items():
         yield from plan.arrays[name].encode(part.coords, cells)
 
 
-def note(tally: Tally, coords: IntArray, owners: IntArray | None, per_cell: IntArray, first_number: IntArray) -> None:
-    """Remember cells, and who owns which of their fragments."""
-    tally.coords.append(coords)
-    if owners is not None:
-        number = np.arange(int(per_cell.sum())) - np.repeat(offsets_of(per_cell)[:-1] - first_number, per_cell)
-        tally.fragment_owner.append(owners)
-        tally.fragment_chunk.append(np.repeat(coords, per_cell, axis=0))
-        tally.fragment_number.append(number)
+def note(plan: CellPlan, tally: Tally, part: SortedRows, *, first_number: IntArray, first_row: IntArray) -> None:
+    """Remember cells, who owns which of their fragments, and where links will find rows.
+
+    Args:
+        first_number: ``(C,)`` fragments that each cell held before.
+        first_row: ``(C,)`` rows that each cell held before.
+    """
+    tally.rows += len(part.table)
+    tally.coords.append(part.coords)
+    if part.owners is None:
+        return
+    cells = plan.cell_numbers(part.coords)
+    if plan.vertices.grid.cells < 2**31:
+        cells = cells.astype(np.int32)
+    numbers = np.arange(len(part.counts)) - np.repeat(offsets_of(part.per_cell)[:-1] - first_number, part.per_cell)
+    rows = part.first_rows() + np.repeat(first_row, part.per_cell)
+    offsets = np.zeros(0, dtype=np.int32) if part.offsets is None else part.offsets
+    tally.parts.append(
+        Fragments(
+            part.owners, np.repeat(cells, part.per_cell), _narrow(numbers), _narrow(rows), _narrow(part.counts), offsets
+        )
+    )
+    if tally.places is not None and part.table.numbers is not None:
+        inside = np.arange(len(part.table)) - np.repeat(offsets_of(part.cell_rows)[:-1] - first_row, part.cell_rows)
+        tally.places.put(part.table.numbers, np.repeat(cells, part.cell_rows), inside)
+
+
+def _narrow(numbers: IntArray) -> AnyArray:
+    """Counts in 32 bits where they fit: there may be many fragments to remember."""
+    return numbers.astype(np.int32) if int(numbers.max(initial=0)) < 2**31 else numbers
 
 
 def cells_of(plan: CellPlan, part: SortedRows) -> dict[str, Blobs]:
     """The payload of each cell, for every array."""
     table = part.table
     positions = np.ascontiguousarray(table.positions, dtype=plan.dtype)
-    starts = offsets_of(part.counts)[:-1] - np.repeat(offsets_of(part.cell_rows)[:-1], part.per_cell)
     cells = {
         constants.VERTICES: rows_as_cells(positions, part.cell_rows),
-        constants.VERTEX_FRAGMENTS: encode_ranges(part.per_cell, starts, part.counts),
+        constants.VERTEX_FRAGMENTS: encode_ranges(part.per_cell, part.first_rows(), part.counts),
     }
     if part.owners is not None:
         cells[constants.FRAGMENT_OWNER] = rows_as_cells(part.owners.astype("<i8"), part.per_cell)
+    if constants.FRAGMENT_OFFSET in plan.arrays:
+        assert part.offsets is not None
+        cells[constants.FRAGMENT_OFFSET] = rows_as_cells(part.offsets.astype("<i8"), part.per_cell)
     for name, spec in plan.columns.items():
         column = np.ascontiguousarray(table.columns[name], dtype=spec.dtype)
         cells[f"{constants.VERTEX_ATTRIBUTES}/{name}"] = rows_as_cells(column, part.cell_rows)
@@ -256,17 +346,3 @@ def rows_as_cells(rows: AnyArray, per_cell: IntArray) -> Blobs:
     """Cut contiguous rows into cells."""
     row_bytes = rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
     return Blobs.packed(rows.reshape(-1).view(np.uint8), per_cell * row_bytes)
-
-
-def concatenate_tables(tables: Sequence[RowTable]) -> RowTable:
-    """All rows of tables with the same columns."""
-    first = tables[0]
-    if len(tables) == 1:
-        return first
-    return RowTable(
-        np.concatenate([table.positions for table in tables]),
-        {name: np.concatenate([table.columns[name] for table in tables]) for name in first.columns},
-        None
-        if first.object_ids is None
-        else np.concatenate([table.object_ids for table in tables if table.object_ids is not None]),
-    )

@@ -29,6 +29,7 @@ from zarr_vectors.query.tables import EVERY_ROW_PRESENT
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.tables import TableArray
+from zarr_vectors.types.encode import CellPlan, Fragments
 from zarr_vectors.types.table import check_attribute_name, check_width
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
@@ -125,11 +126,13 @@ def _with_sentinels(name: str, column: AnyArray) -> AnyArray:
     return filled
 
 
-def manifests_of(ids: IntArray, owner: IntArray, chunk: IntArray, number: IntArray) -> ManifestTable:
-    """Manifests by row of ``ids`` (ascending), each in order of chunks and fragments."""
-    rows = np.searchsorted(ids, owner)
-    order = stable_order([rows, *chunk.T, number])
-    return ManifestTable(rows[order], chunk[order], number[order])
+def manifests_of(ids: IntArray, fragments: Fragments, plan: CellPlan) -> ManifestTable:
+    """Manifests by row of ``ids`` (ascending): along the line, or in order of chunks and fragments."""
+    rows = np.searchsorted(ids, fragments.owners)
+    along = [fragments.offsets] if plan.connects == "sequence" else [fragments.cells, fragments.numbers]
+    order = stable_order([rows, *along])
+    chunks = plan.numbered_coords(fragments.cells[order])
+    return ManifestTable(rows[order], chunks, fragments.numbers[order].astype(np.int64))
 
 
 def table_puts(level: int, tables: ObjectTables, manifests: Blobs, ndim: int, compressor: Any) -> Iterator[Put]:

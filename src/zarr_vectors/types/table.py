@@ -1,4 +1,4 @@
-"""Rows on their way to disk: plain columns, checked, with text as codes."""
+"""Vertices and links on their way to disk: plain columns, checked, with text as codes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Categorical, Column, Points
+from zarr_vectors.geometry import Categorical, Column, Geometry, Linked, Polylines, Skeleton
 from zarr_vectors.rowwise import take_rows
-from zarr_vectors.typing import AnyArray, IntArray
+from zarr_vectors.types.kinds import Kind
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = [
+    "LinkTable",
     "RowTable",
     "check_attribute_name",
     "check_categories",
@@ -23,6 +25,7 @@ __all__ = [
     "check_width",
     "column_codes",
     "column_spec",
+    "link_table_of",
     "table_of",
 ]
 
@@ -32,17 +35,22 @@ LONGEST_NAME = 255
 
 @dataclass
 class RowTable:
-    """``N`` rows.
+    """``N`` vertices.
 
     Args:
         positions: ``(N, D)``.
         columns: Attribute name to ``(N,)`` or ``(N, ...)`` numbers; codes for text.
-        object_ids: ``(N,)`` int64, or None.
+        object_ids: ``(N,)`` integers, or None.
+        numbers: ``(N,)`` integers: the number of each vertex along its line, or, where links name vertices, among all
+            vertices of the input. None where neither is needed.
+        breaks: ``(N,)`` vertices before which a fragment ends whatever stands there: roots, which have no parent.
     """
 
     positions: AnyArray
     columns: dict[str, AnyArray] = field(default_factory=dict)
     object_ids: IntArray | None = None
+    numbers: AnyArray | None = None
+    breaks: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -53,7 +61,25 @@ class RowTable:
             take_rows(self.positions, rows),
             {name: take_rows(column, rows) for name, column in self.columns.items()},
             None if self.object_ids is None else take_rows(self.object_ids, rows),
+            None if self.numbers is None else take_rows(self.numbers, rows),
+            None if self.breaks is None else take_rows(self.breaks, rows),
         )
+
+
+@dataclass
+class LinkTable:
+    """``E`` links.
+
+    Args:
+        ends: ``(E, L)`` vertices, by their number among all vertices of the input.
+        columns: Attribute name to ``(E,)`` or ``(E, ...)`` numbers; codes for text.
+    """
+
+    ends: IntArray
+    columns: dict[str, AnyArray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ends)
 
 
 def check_attribute_name(name: Any, what: str = "attribute") -> None:
@@ -165,10 +191,42 @@ def column_codes(column: Column, spec: ColumnSpec) -> AnyArray:
     return column
 
 
-def table_of(points: Points, columns: Mapping[str, ColumnSpec]) -> RowTable:
-    """A value as a row table."""
+def table_of(value: Geometry, columns: Mapping[str, ColumnSpec], kind: Kind, first: int = 0) -> RowTable:
+    """The vertices of a value.
+
+    Args:
+        first: Number of the value's first vertex among all vertices of the input.
+    """
+    numbers: AnyArray | None = None
+    if isinstance(value, Polylines):
+        numbers = _narrow(np.arange(value.vertex_count) - np.repeat(value.offsets[:-1], value.lengths))
+    elif kind.is_linked:
+        numbers = np.arange(first, first + value.vertex_count)
     return RowTable(
-        points.positions,
-        {name: column_codes(column, columns[name]) for name, column in points.attributes.items()},
-        points.object_ids,
+        value.positions,
+        {name: column_codes(column, columns[name]) for name, column in value.attributes.items()},
+        _owners(value),
+        numbers,
+        value.parents < 0 if isinstance(value, Skeleton) else None,
     )
+
+
+def link_table_of(value: Geometry, columns: Mapping[str, ColumnSpec], first: int = 0) -> LinkTable | None:
+    """The links of a value; None for kinds that say none."""
+    if not isinstance(value, Linked):
+        return None
+    named = {name: column_codes(column, columns[name]) for name, column in value.link_attributes.items()}
+    return LinkTable(value.links + first if first else value.links, named)
+
+
+def _owners(value: Geometry) -> IntArray | None:
+    if isinstance(value, Polylines):
+        return np.repeat(_narrow(value.line_ids), value.lengths)
+    return value.vertex_objects
+
+
+def _narrow(numbers: IntArray) -> AnyArray:
+    """The same in 32 bits where they fit: rows carry these numbers through sorting."""
+    info = np.iinfo(np.int32)
+    fits = not len(numbers) or (int(numbers.min()) >= info.min and int(numbers.max()) <= info.max)
+    return numbers.astype(np.int32) if fits else numbers

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from zarr_vectors.axes import as_axes
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
-from zarr_vectors.geometry import Points
+from zarr_vectors.geometry import Geometry
+from zarr_vectors.query.objects import read_ids
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
 from zarr_vectors.types.append_tables import match_columns, merge_object_tables
+from zarr_vectors.types.check import check_same_axes
 from zarr_vectors.types.create import write_new
-from zarr_vectors.types.intake import Intake, Limits, check_same_axes, memory_intake
-from zarr_vectors.types.kinds import POINT_CLOUD, Kind
+from zarr_vectors.types.intake import First, Intake, Limits, memory_intake
+from zarr_vectors.types.kinds import POINT_CLOUD, Kind, kind_of_types, kind_of_value
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.spill import stream_intake
@@ -32,7 +35,7 @@ from zarr_vectors.typing import FloatArray, JsonObject
 __all__ = ["write_value"]
 
 
-def write_value(storage: Storage, value: Any, options: WriteOptions, kind: Kind = POINT_CLOUD) -> WriteReport:
+def write_value(storage: Storage, value: Any, options: WriteOptions) -> WriteReport:
     """Write a geometry value, or an iterable of them, in memory bounded by the batch.
 
     Raises:
@@ -40,6 +43,7 @@ def write_value(storage: Storage, value: Any, options: WriteOptions, kind: Kind 
         StoreExistsError: There is a store, and ``mode`` does not say what to do with it.
         StoreNotFoundError: There is no store to append to.
     """
+    kind, value = _kind_and_values(value)
     if options.mode == "append":
         return _append(storage, value, options, kind)
     exists = storage.backend.exists(ROOT)
@@ -53,7 +57,8 @@ def write_value(storage: Storage, value: Any, options: WriteOptions, kind: Kind 
     def limits(ndim: int) -> tuple[FloatArray, FloatArray] | None:
         return None if options.bounds is None else as_bounds(options.bounds, ndim)
 
-    with _intake(value, options, limits, 0 if options.layout.keep_order else None) as intake:
+    first = First(row_id=0 if options.layout.keep_order else None)
+    with _intake(value, kind, options, limits, first) as intake:
         return write_new(storage, kind, intake, options)
 
 
@@ -77,11 +82,12 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
             return as_bounds(root.metadata.bounds, ndim)
 
         numbered = constants.ROW_ID in level.vertex_columns
-        first = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
+        row_id = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
+        first = First(row_id=row_id, line_id=_next_id(storage, level) if kind.connects == "sequence" else 0)
         if options.axes is not None:
             check_same_axes(as_axes(options.axes, root.metadata.ndim), root.axes)
         options = replace(options, headers=_beside(storage, root, options.headers), axes=root.axes)
-        with _intake(value, options, limits, first) as intake:
+        with _intake(value, kind, options, limits, first) as intake:
             _match_positions(level, intake, options)
             recoded = match_columns(level, intake, options)
             if not level.has_objects and not len(level.vertices.present):
@@ -117,9 +123,12 @@ def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options
 
 def _check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
     types = root.metadata.geometry_types
-    if types and kind.geometry_type not in types:
+    if types and kind_of_types(types, storage.url).family != kind.family:
         raise ConventionError(
-            f"a {kind.geometry_type} cannot be appended to this store", store=storage.url, got=f"it holds {types}"
+            f"a {kind.geometry_type} cannot be appended to this store",
+            store=storage.url,
+            got=f"it holds {', '.join(types)}",
+            hint="write it to a store of its own",
         )
     if options.bounds is not None:
         raise InputError(
@@ -176,16 +185,34 @@ def _table_codecs(level: LevelState) -> list[JsonObject] | None:
     return [dict(codec) for codec in codecs if codec.get("name") != "vlen-bytes"]
 
 
-@contextmanager
-def _intake(value: Any, options: WriteOptions, limits: Limits, first_row_id: int | None) -> Iterator[Intake]:
-    if isinstance(value, Points):
-        yield memory_intake(value, options, limits, first_row_id)
-        return
+def _next_id(storage: Storage, level: LevelState) -> int:
+    """The id above the largest."""
+    ids = read_ids(storage, level) if level.has_objects else np.zeros(0, dtype=np.int64)
+    return int(ids.max(initial=-1)) + 1
+
+
+def _kind_and_values(value: Any) -> tuple[Kind, Any]:
+    """The kind of what to write, and the value or an iterator over all values."""
+    if isinstance(value, Geometry):
+        return kind_of_value(value), value
     if isinstance(value, (str, bytes, dict, np.ndarray)) or not isinstance(value, Iterable):
         raise InputError(
             "what to write must be a geometry value or an iterable of them",
             got=type(value).__name__,
             hint="wrap positions in zv.Points(positions)",
         )
+    values = iter(value)
+    first = next(values, None)
+    if first is None:
+        return POINT_CLOUD, iter(())
+    kind = kind_of_value(first) if isinstance(first, Geometry) else POINT_CLOUD
+    return kind, chain([first], values)
+
+
+@contextmanager
+def _intake(value: Any, kind: Kind, options: WriteOptions, limits: Limits, first: First) -> Iterator[Intake]:
+    if isinstance(value, Geometry):
+        yield memory_intake(value, kind, options, limits, first)
+        return
     with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
-        yield stream_intake(value, options, limits, first_row_id, Path(folder))
+        yield stream_intake(value, kind, options, limits, first, Path(folder))

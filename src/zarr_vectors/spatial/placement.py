@@ -1,0 +1,82 @@
+"""Which chunk a link is stored with, and in which order its ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zarr_vectors.typing import BoolArray, IntArray
+
+__all__ = ["Placed", "canonical_order", "offset_groups"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Links whose ends have been put in order.
+
+    Args:
+        cells: ``(n, L)`` cell of each end.
+        rows: ``(n, L)`` row of each end inside its cell.
+        order: ``(n, L)`` which given end stands at each place.
+    """
+
+    cells: IntArray
+    rows: IntArray
+    order: IntArray
+
+
+def canonical_order(cells: IntArray, rows: IntArray) -> Placed:
+    """Put the ends of each link in ascending order of their chunk, then of their row.
+
+    Args:
+        cells: ``(n, L)`` numbers of the chunks of the ends, which order as the chunks' coordinates do.
+        rows: ``(n, L)`` row of each end inside its chunk.
+
+    Example:
+        >>> placed = canonical_order(np.array([[4, 1, 4]]), np.array([[7, 9, 2]]))
+        >>> placed.order.tolist(), placed.rows.tolist()
+        ([[1, 2, 0]], [[9, 2, 7]])
+    """
+    if cells.shape[1] == 2:
+        swap = (cells[:, 0] > cells[:, 1]) | ((cells[:, 0] == cells[:, 1]) & (rows[:, 0] > rows[:, 1]))
+        order = np.empty(cells.shape, dtype=np.int64)
+        order[:, 0], order[:, 1] = swap, ~swap
+    else:
+        by_row = np.argsort(rows, axis=1, kind="stable")
+        by_cell = np.argsort(np.take_along_axis(cells, by_row, axis=1), axis=1, kind="stable")
+        order = np.take_along_axis(by_row, by_cell, axis=1)
+    return Placed(np.take_along_axis(cells, order, axis=1), np.take_along_axis(rows, order, axis=1), order)
+
+
+def offset_groups(coords: IntArray) -> tuple[IntArray, IntArray]:
+    """Links by the offsets of their ends.
+
+    Args:
+        coords: ``(n, L, K)`` chunk coordinate of each end.
+
+    Returns:
+        ``(G, L - 1, K)`` the distinct offsets, and ``(n,)`` which of them each link has.
+
+    Example:
+        >>> groups, which = offset_groups(np.array([[[0, 0], [1, 0]], [[3, 3], [4, 3]], [[0, 0], [0, 1]]]))
+        >>> groups.tolist(), which.tolist()
+        ([[[0, 1]], [[1, 0]]], [1, 1, 0])
+    """
+    offsets = coords[:, 1:] - coords[:, :1]
+    flat = offsets.reshape(len(offsets), -1)
+    which = np.zeros(len(flat), dtype=np.int64)
+    for column in flat.T:
+        # One column after another: numbers of all columns together might not fit an integer.
+        low = int(column.min()) if len(column) else 0
+        span = (int(column.max()) if len(column) else 0) - low + 1
+        if span > 1:
+            which = np.unique(which * span + (column - low), return_inverse=True)[1]
+    first = np.full(int(which.max(initial=-1)) + 1, len(which), dtype=np.int64)
+    np.minimum.at(first, which, np.arange(len(which)))
+    return offsets[first], which
+
+
+def same_cell(cells: IntArray) -> BoolArray:
+    """``(n,)`` whether all ends of each link lie in one cell."""
+    return np.asarray((cells[:, 1:] == cells[:, :1]).all(axis=1))
