@@ -37,6 +37,9 @@ class Block:
         self.errors: list[CorruptionError] = []
         self.ndim = len(level.chunk_shape)
         self.dtype = level.position_dtype
+        self.table: FragmentTable | None = None
+        self.columns: dict[str, Column] = {}
+        self.picked: IntArray | None = None
 
     @classmethod
     def read(cls, storage: Storage, level: LevelState, coords: IntArray, arrays: dict[str, CellArray]) -> Block:
@@ -48,37 +51,45 @@ class Block:
         reads = read_cells(storage, [(array, listed[name]) for name, array in arrays.items()])
         return cls(level, coords, dict(zip(arrays, reads, strict=True)))
 
-    def assemble(self, names: Sequence[str], refs: ObjectRefs | None, foreign: ObjectRefs | None) -> Rows:
-        """Gather the rows; cells that cannot be used are left out and named in ``errors``."""
+    def prepare(self, names: Sequence[str]) -> None:
+        """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``."""
         rows_per_cell, usable = self._vertex_rows()
         table = self._fragments(rows_per_cell, usable)
         columns = {name: self._column(name, rows_per_cell, usable) for name in names}
         if not usable.all():
-            return self._assemble_usable(usable, names, refs, foreign)
-        positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
-        owners = self._owners(table, foreign, refs)
-        picked, order = self._picked_rows(table, rows_per_cell, refs)
-        if picked is not None:
-            positions = take_rows(positions, picked)
-            columns = {name: take_column(column, picked) for name, column in columns.items()}
-        if owners is not None and table is not None:
-            counts = table.counts if order is None else table.counts[order]
-            owners = np.repeat(owners, counts)
-        return Rows(positions, columns, owners)
+            self.coords = self.coords[usable]
+            self.reads = {name: _part_of(read, self.coords) for name, read in self.reads.items()}
+            self.prepare(names)
+            return
+        self.rows_per_cell, self.table, self.columns = rows_per_cell, table, columns
+        self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
 
-    def _assemble_usable(
-        self, usable: BoolArray, names: Sequence[str], refs: ObjectRefs | None, foreign: ObjectRefs | None
-    ) -> Rows:
-        """The same without the cells that cannot be used."""
-        keep = self.coords[usable]
-        reads = {name: _part_of(read, keep) for name, read in self.reads.items()}
+    def assemble(self, refs: ObjectRefs | None, foreign: ObjectRefs | None) -> Rows:
+        """The rows that fragments name: all, or those of references in their order.
+
+        Args:
+            foreign: Manifests of all objects, where the store does not say who owns a fragment.
+        """
         if refs is not None:
-            known = find_rows(keep, refs.chunks) >= 0
-            refs = ObjectRefs(refs.ids[known], refs.chunks[known], refs.fragments[known])
-        rest = Block(self.level, keep, reads)
-        rows = rest.assemble(names, refs, foreign)
-        self.errors.extend(error for error in rest.errors if str(error) not in set(map(str, self.errors)))
+            refs = refs.take(find_rows(self.coords, refs.chunks) >= 0)
+        owners = self.owners(foreign, refs)
+        self.picked, order = self._picked_rows(refs)
+        rows = Rows(self.positions, self.columns, None)
+        if self.picked is not None:
+            rows = rows.take(self.picked)
+        if owners is not None and self.table is not None:
+            counts = self.table.counts if order is None else self.table.counts[order]
+            rows.object_ids = np.repeat(owners, counts)
         return rows
+
+    @property
+    def bases(self) -> IntArray:
+        """``(C + 1,)`` where the rows of each cell begin in the buffers of all cells."""
+        return offsets_of(self.rows_per_cell)
+
+    def picks(self) -> IntArray:
+        """``(N,)`` place in the buffers of each row that ``assemble`` brought."""
+        return np.arange(len(self.positions), dtype=np.int64) if self.picked is None else self.picked
 
     def _fail(self, name: str, cell: int, got: str) -> None:
         array = self.reads[name].array
@@ -220,18 +231,15 @@ class Block:
                 got=str(error),
             ) from error
 
-    def _owners(
-        self, table: FragmentTable | None, foreign: ObjectRefs | None, refs: ObjectRefs | None
-    ) -> IntArray | None:
-        """Owner of each fragment that is read, in reading order."""
+    def owners(self, foreign: ObjectRefs | None, refs: ObjectRefs | None) -> IntArray | None:
+        """Owner of each fragment that is read, in reading order; None where nothing tells."""
         if refs is not None:
-            inside = find_rows(self.coords, refs.chunks) >= 0
-            return refs.ids[inside]
-        if table is None or (foreign is None and _OWNED not in self.reads):
+            return refs.ids
+        if self.table is None or (foreign is None and _OWNED not in self.reads):
             return None
         if foreign is not None:
-            return self._owners_from_manifests(table, foreign)
-        return self._stored_owners(table)
+            return self._owners_from_manifests(self.table, foreign)
+        return self._stored_owners(self.table)
 
     def _stored_owners(self, table: FragmentTable) -> IntArray:
         """Owner of each fragment; none for those of a cell that cannot be used, which takes no rows away."""
@@ -259,7 +267,7 @@ class Block:
         owners = np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)
         cell = find_rows(self.coords, refs.chunks)
         here = cell >= 0
-        fragment = self._fragment_numbers(table, cell[here], refs.fragments[here])
+        fragment = self.fragment_numbers(table, cell[here], refs.fragments[here])
         ids = refs.ids[here]
         owners[fragment] = ids
         times = np.bincount(fragment, minlength=len(owners))
@@ -270,7 +278,7 @@ class Block:
             owners[different] = constants.OWNER_SEVERAL
         return owners
 
-    def _fragment_numbers(self, table: FragmentTable, cell: IntArray, fragment: IntArray) -> IntArray:
+    def fragment_numbers(self, table: FragmentTable, cell: IntArray, fragment: IntArray) -> IntArray:
         """Numbers in the table of fragments given by cell and number inside it."""
         beyond = np.flatnonzero((fragment < 0) | (fragment >= table.per_cell[cell]))
         if len(beyond):
@@ -284,25 +292,25 @@ class Block:
             )
         return offsets_of(table.per_cell)[cell] + fragment
 
-    def _picked_rows(
-        self, table: FragmentTable | None, rows_per_cell: IntArray, refs: ObjectRefs | None
-    ) -> tuple[IntArray | None, IntArray | None]:
+    def _picked_rows(self, refs: ObjectRefs | None) -> tuple[IntArray | None, IntArray | None]:
         """Row numbers to gather, None for all as they lie; and the fragments they come from, None for all."""
+        table = self.table
         if table is None:
             return None, None
         if refs is None:
-            if table.tiles(rows_per_cell):
+            if table.tiles(self.rows_per_cell):
                 return None, None
             order: IntArray | None = None
-            cell_of = table.cell_of
         else:
-            cell = find_rows(self.coords, refs.chunks)
-            here = cell >= 0
-            order = self._fragment_numbers(table, cell[here], refs.fragments[here])
-            cell_of = table.cell_of[order]
-        counts = table.counts if order is None else table.counts[order]
-        base = offsets_of(rows_per_cell)[:-1][cell_of]
-        return table.rows(order) + np.repeat(base, counts), order
+            order = self.fragment_numbers(table, find_rows(self.coords, refs.chunks), refs.fragments)
+        return self.rows_of_fragments(order), order
+
+    def rows_of_fragments(self, order: IntArray | None = None) -> IntArray:
+        """Places in the buffers of the rows of these fragments one after another; of all fragments by default."""
+        assert self.table is not None
+        cell_of = self.table.cell_of if order is None else self.table.cell_of[order]
+        counts = self.table.counts if order is None else self.table.counts[order]
+        return self.table.rows(order) + np.repeat(self.bases[:-1][cell_of], counts)
 
 
 def _part_of(read: CellRead, coords: IntArray) -> CellRead:

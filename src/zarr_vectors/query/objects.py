@@ -14,7 +14,7 @@ from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
 from zarr_vectors.exceptions import CorruptionError, MetadataError, ObjectNotFoundError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import read_tables
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["GroupTable", "ObjectRefs", "all_refs", "decode_groups", "id_run", "read_ids", "refs_of"]
 
@@ -30,11 +30,21 @@ class ObjectRefs:
         ids: ``(M,)`` object id of each reference.
         chunks: ``(M, K)`` chunk of each reference.
         fragments: ``(M,)`` fragment number inside its chunk.
+        numbers: ``(M,)`` place of each reference's object among those asked for.
+        asked: ``(n,)`` ids of the objects asked for, those without fragments included.
     """
 
     ids: IntArray
     chunks: IntArray
     fragments: IntArray
+    numbers: IntArray
+    asked: IntArray
+
+    def take(self, which: AnyArray) -> ObjectRefs:
+        """These references, by mask or index."""
+        return ObjectRefs(
+            self.ids[which], self.chunks[which], self.fragments[which], self.numbers[which], self.asked
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +113,7 @@ def all_refs(storage: Storage, level: LevelState) -> tuple[IntArray, ObjectRefs]
     """The id of every row of the index, and the fragments of every object, in one round."""
     ids, blobs = _ids_and_manifests(storage, level, None)
     table = _decode(level, blobs)
-    return ids, ObjectRefs(ids[table.objects], table.chunks, table.fragments)
+    return ids, ObjectRefs(ids[table.objects], table.chunks, table.fragments, table.objects, ids)
 
 
 def refs_of(storage: Storage, level: LevelState, wanted: IntArray, required: BoolArray) -> ObjectRefs:
@@ -127,7 +137,7 @@ def refs_of(storage: Storage, level: LevelState, wanted: IntArray, required: Boo
         wanted, rows = _rows_of(level, ids, wanted, required)
         (blobs,) = read_tables(storage, [(table, rows)])
     refs = _decode(level, blobs)
-    return ObjectRefs(wanted[refs.objects], refs.chunks, refs.fragments)
+    return ObjectRefs(wanted[refs.objects], refs.chunks, refs.fragments, refs.objects, wanted)
 
 
 def _ids_and_manifests(storage: Storage, level: LevelState, rows: IntArray | None) -> tuple[IntArray, Blobs]:

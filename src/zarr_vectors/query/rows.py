@@ -198,7 +198,8 @@ def _read(
     paths = [f"{constants.VERTEX_ATTRIBUTES}/{name}" for name in names if name in level.vertex_columns]
     arrays |= {path: level.cells[path] for path in paths}
     block = Block.read(storage, level, coords, arrays)
-    rows = block.assemble(names, refs, foreign)
+    block.prepare(names)
+    rows = block.assemble(refs, foreign)
     if strict and block.errors:
         first = block.errors[0]
         first.problems = tuple(f"{error.array} {error.cell}: {error.got}" for error in block.errors)
@@ -211,4 +212,4 @@ def _read(
 
 def _inside(rows: Rows, box: ClosedBox) -> Rows:
     mask = box.mask(rows.positions)
-    return rows if mask.all() else rows.keep(mask)
+    return rows if mask.all() else rows.take(mask)

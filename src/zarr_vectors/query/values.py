@@ -30,12 +30,12 @@ class Rows:
     object_ids: IntArray | None = None
     errors: list[str] = field(default_factory=list)
 
-    def keep(self, mask: BoolArray) -> Rows:
-        """The rows that a mask leaves."""
+    def take(self, rows: AnyArray) -> Rows:
+        """The rows of an index or mask."""
         return Rows(
-            take_rows(self.positions, mask),
-            {name: take_column(column, mask) for name, column in self.columns.items()},
-            None if self.object_ids is None else take_rows(self.object_ids, mask),
+            take_rows(self.positions, rows),
+            {name: take_column(column, rows) for name, column in self.columns.items()},
+            None if self.object_ids is None else take_rows(self.object_ids, rows),
             self.errors,
         )
 

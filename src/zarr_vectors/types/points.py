@@ -175,7 +175,7 @@ def read_points(
         raise InputError("chunks must be coordinates of as many axes as the store has", expected=rank, got=repr(chunks))
     rows = read_rows(storage, state, selection, strict=strict)
     for name, value in filters.items():
-        rows = rows.keep(_equals(rows.columns[name], value))
+        rows = rows.take(_equals(rows.columns[name], value))
     columns = {name: np.asarray(rows.columns[name]) for name in shown}
     result: dict[str, Any] = {"positions": rows.positions}
     if selection.by_object:
