@@ -13,6 +13,7 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+CodeArray: TypeAlias = npt.NDArray[np.uint16]
 
 Json: TypeAlias = Any
 """A value that ``json.dumps`` takes."""
@@ -34,6 +35,7 @@ __all__ = [
     "Box",
     "ByteArray",
     "ChunkCoord",
+    "CodeArray",
     "FloatArray",
     "IntArray",
     "Json",

@@ -11,9 +11,11 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.grid import Grid
-from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, CodeArray, FloatArray, IntArray
 
 __all__ = ["ClosedBox"]
+
+_NO_SIDE = np.uint16(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +96,68 @@ class ClosedBox:
         """``(N,)`` whether each position lies in the box, compared without rounding either side."""
         inside = np.ones(len(positions), dtype=bool)
         for axis in range(positions.shape[1]):
-            lo, hi = (self.lo[axis], self.hi[axis]) if self.exact is None else self.exact[axis]
-            low, high = _limits(lo, hi, positions.dtype)
+            low, high = self.limits(axis, positions.dtype)
             if low is not None:
                 inside &= positions[:, axis] >= low
             if high is not None:
                 inside &= positions[:, axis] <= high
         return inside
+
+    def limits(self, axis: int, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        """``(low, high)`` of an axis, rounded inward so that comparing in a dtype is exact; None where open.
+
+        ``low`` lies above ``high`` where the dtype has no value between the sides.
+
+        Example:
+            >>> ClosedBox.from_user(([0.5], [None]), ("x",)).limits(0, np.dtype("int32"))
+            (1, None)
+        """
+        lo, hi = (self.lo[axis], self.hi[axis]) if self.exact is None else self.exact[axis]
+        return _limits(lo, hi, dtype)
+
+    def outcodes(self, positions: AnyArray) -> CodeArray:
+        """Beyond which sides each position lies, compared as :meth:`mask` compares: it is inside where the code is 0.
+
+        Args:
+            positions: ``(N, D)`` of any real dtype, D at most 8.
+
+        Returns:
+            ``(N,)`` uint16; bit ``2 * axis`` where not at or above ``lo``, bit ``2 * axis + 1`` where not at or below
+            ``hi``. NaN is beyond both.
+
+        Example:
+            >>> ClosedBox.from_user(([0, 0], [1, 1]), ("x", "y")).outcodes(np.array([[0, 1], [-1, 1], [0, 2]])).tolist()
+            [0, 1, 8]
+        """
+        codes = np.zeros(len(positions), dtype=np.uint16)
+        for axis in range(positions.shape[1]):
+            low, high = self.limits(axis, positions.dtype)
+            if low is not None:
+                codes |= np.where(positions[:, axis] >= low, _NO_SIDE, np.uint16(1 << 2 * axis))
+            if high is not None:
+                codes |= np.where(positions[:, axis] <= high, _NO_SIDE, np.uint16(2 << 2 * axis))
+        return codes
+
+    def to_float64(self, positions: AnyArray, codes: CodeArray) -> FloatArray:
+        """Positions in float64, with those that rounding would move onto a side kept beyond it.
+
+        Args:
+            positions: ``(N, D)`` of any real dtype.
+            codes: ``(N,)`` their :meth:`outcodes`.
+
+        Example:
+            >>> box, rows = ClosedBox.from_user(([0], [2**53]), ("x",)), np.array([[2**53 + 1]])
+            >>> box.to_float64(rows, box.outcodes(rows)).tolist()
+            [[9007199254740994.0]]
+        """
+        floats = positions.astype(np.float64)
+        if positions.dtype.itemsize <= 4 or positions.dtype == np.float64:
+            return floats
+        for axis, column in enumerate(floats.T):
+            below, above = codes & (1 << 2 * axis) != 0, codes & (2 << 2 * axis) != 0
+            column[below] = np.minimum(column[below], np.nextafter(self.lo[axis], -inf))
+            column[above] = np.maximum(column[above], np.nextafter(self.hi[axis], inf))
+        return floats
 
 
 def _limits(lo: float, hi: float, dtype: np.dtype[Any]) -> tuple[Any, Any]:
