@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,15 +11,20 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
+from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Column, Points
-from zarr_vectors.query.rows import iter_rows, read_rows
+from zarr_vectors.geometry import Column, Geometry
+from zarr_vectors.query.geometry import ReadPlan, objects_selected, read_shape
+from zarr_vectors.query.rows import iter_rows
 from zarr_vectors.query.selection import Selection
+from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.query.values import Rows
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.types.kinds import Kind, kind_of_types
+from zarr_vectors.types.value import Tables, value_of
 from zarr_vectors.typing import IntArray, Json, JsonObject
 
 __all__ = ["AttributeInfo", "ObjectTable", "ZVLevel"]
@@ -151,16 +156,19 @@ class ZVLevel:
     @cached_property
     def attributes(self) -> dict[str, AttributeInfo]:
         """Vertex attributes by name."""
-        return {
-            name: AttributeInfo(
-                np.dtype(object) if spec.categories is not None else spec.dtype,
-                spec.channels,
-                spec.categories,
-                spec.unit,
-            )
-            for name, spec in self._state.vertex_columns.items()
-            if name != constants.ROW_ID
-        }
+        return {name: _info(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
+
+    @cached_property
+    def link_attributes(self) -> dict[str, AttributeInfo]:
+        """Attributes of edges or faces by name."""
+        links = self._state.links
+        return {} if links is None else {name: _info(spec) for name, spec in links.columns.items()}
+
+    @property
+    def link_count(self) -> int | None:
+        """Links between vertices that are stored, where the store states it; not those that order implies."""
+        links = self._state.links
+        return None if links is None else links.links
 
     @property
     def has_objects(self) -> bool:
@@ -190,30 +198,61 @@ class ZVLevel:
         object_ids: Any = None,
         group_ids: Any = None,
         attributes: Sequence[str] | str | None = None,
+        mode: str | None = None,
+        link_attributes: Sequence[str] | str | None = None,
         strict: bool = True,
-    ) -> Points:
-        """Read the points that meet all conditions.
+    ) -> Any:
+        """Read what meets all conditions.
 
         Args:
             bbox: Closed box ``(lo, hi)``, None in it for an open side, or ``{axis name: (lo, hi)}``.
-            object_ids: Points of these objects, in this order.
-            group_ids: Points of the objects of these groups.
+            object_ids: These objects, in this order.
+            group_ids: The objects of these groups.
             attributes: Vertex attributes to read; None for all, ``[]`` for none.
+            mode: What the box selects. ``"vertices"``: those in the box, and what connects them with each other.
+                ``"objects"``: whole objects of which any vertex, segment, edge or face meets the box. ``"clip"``: what
+                is left when everything is cut at the box, with new vertices (of row id -1) where something leaves
+                it; integer positions become float64, faces triangles. Points are read by ``"vertices"`` where the
+                mode is not given, all other kinds by ``"objects"``.
+            link_attributes: Attributes of edges or faces to read; None for all, ``[]`` for none.
             strict: Raise when a cell is gone or corrupt; otherwise leave its rows out and say so in ``errors``.
 
         Returns:
-            Points in chunk order, or by object in the order asked for. A read of everything also brings the
-            tables of objects and groups.
+            A value of the store's kind: ``Points``, ``Lines``, ``Polylines``, ``Graph``, ``Skeleton`` or ``Mesh``.
+            Points, edges and faces come in chunk order, or by object in the order asked for; lines by object. A read
+            of everything also brings the tables of objects and groups.
 
         Raises:
             CorruptionError: A cell is gone or corrupt.
             ObjectNotFoundError, AttributeNotFoundError: An id or a name does not exist.
-            InputError: A box or ids that cannot be meant.
+            InputError: A box, ids or a mode that cannot be meant.
         """
         selection = self._selection(bbox, object_ids, group_ids, attributes)
-        rows = read_rows(self._storage, self._state, selection, strict=strict)
-        tables = self.objects if selection.is_everything and self.has_objects else None
-        return self._as_points(rows, tables)
+        return self._read(selection, self._plan(mode, link_attributes, strict))
+
+    def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
+        shape = read_shape(self._storage, self._state, selection, plan)
+        return self._as_value(shape, self._tables if selection.is_everything and self.has_objects else None)
+
+    def _plan(self, mode: str | None, link_attributes: Sequence[str] | str | None, strict: bool) -> ReadPlan:
+        kind = self.kind
+        conventions = self._root.metadata.links_convention
+        return ReadPlan(
+            connects=kind.connects,
+            implied=conventions != constants.LINKS_EXPLICIT,
+            mode=kind.mode if mode is None else mode,
+            link_attributes=(link_attributes,) if isinstance(link_attributes, str) else link_attributes,
+            strict=strict,
+        )
+
+    @cached_property
+    def kind(self) -> Kind:
+        """The kind of geometry that the store holds.
+
+        Raises:
+            ConventionError: It mixes kinds that nothing tells apart.
+        """
+        return kind_of_types(self._root.metadata.geometry_types, self._storage.url)
 
     def iter(
         self,
@@ -222,28 +261,50 @@ class ZVLevel:
         object_ids: Any = None,
         group_ids: Any = None,
         attributes: Sequence[str] | str | None = None,
+        mode: str | None = None,
         batch_rows: int = 1_000_000,
         strict: bool = True,
-    ) -> Iterator[Points]:
-        """Read as ``read`` does, in batches of at most ``batch_rows`` rows; there is always at least one batch."""
-        rows = _as_count("batch_rows", batch_rows)
-        return self._batches(self._selection(bbox, object_ids, group_ids, attributes), rows, strict)
+    ) -> Iterator[Any]:
+        """Read as ``read`` does, in batches; there is always at least one batch.
 
-    def _batches(self, selection: Selection, batch_rows: int, strict: bool) -> Iterator[Points]:
+        Points come at most ``batch_rows`` at a time. Other kinds come in whole objects, of about so many vertices;
+        what a box cuts out of them (``mode="vertices"`` or ``"clip"``) comes at once.
+        """
+        rows = _as_count("batch_rows", batch_rows)
+        selection, plan = self._selection(bbox, object_ids, group_ids, attributes), self._plan(mode, None, strict)
+        if self.kind.connects == "nothing" and (plan.mode == "vertices" or selection.box is None):
+            return self._batches(selection, rows, strict)
+        return self._object_batches(selection, plan, rows)
+
+    def _batches(self, selection: Selection, batch_rows: int, strict: bool) -> Iterator[Geometry]:
         empty: Rows | None = None
         told = False
         for rows in iter_rows(self._storage, self._state, selection, batch_rows=batch_rows, strict=strict):
             if len(rows.positions) or rows.errors:
-                yield self._as_points(rows, None)
+                yield self._as_value(Shape(rows))
                 empty, told = None, True
             elif not told:
                 empty = rows
         if empty is not None:
-            yield self._as_points(empty, None)
+            yield self._as_value(Shape(empty))
 
-    def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None) -> int:
-        """Number of points that meet all conditions."""
-        selection = self._selection(bbox, object_ids, group_ids, (), owners=False)
+    def _object_batches(self, selection: Selection, plan: ReadPlan, batch_rows: int) -> Iterator[Geometry]:
+        if not self.has_objects or (selection.box is not None and plan.mode != "objects"):
+            yield self._read(selection, plan)
+            return
+        ids = objects_selected(self._storage, self._state, selection, plan)
+        # Without a table of sizes, objects are taken to be about as large as each other.
+        step = max(1, batch_rows * self.object_count // max(1, self.vertex_count))
+        for start in range(0, max(1, len(ids)), step):
+            part = replace(selection, box=None, group_ids=None, object_ids=ids[start : start + step], lenient=True)
+            yield self._as_value(read_shape(self._storage, self._state, part, plan))
+
+    def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None, mode: str | None = None) -> int:
+        """Number of vertices that ``read`` would bring."""
+        selection = self._selection(bbox, object_ids, group_ids, (), owners=self.kind.is_linked)
+        plan = self._plan(mode, (), True)
+        if self.kind.is_linked or plan.mode == "objects":
+            return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
         batches = iter_rows(self._storage, self._state, selection, batch_rows=_COUNT_ROWS)
         return sum(len(batch.positions) for batch in batches)
 
@@ -267,30 +328,32 @@ class ZVLevel:
         names = list(attributes)
         return [*names, constants.ROW_ID] if constants.ROW_ID in self._state.vertex_columns else names
 
-    def _as_points(self, rows: Rows, tables: ObjectTable | None) -> Points:
-        columns = dict(rows.columns)
-        row_ids = columns.pop(constants.ROW_ID, None)
-        ids = rows.object_ids
-        if ids is None and self.has_objects and not len(rows.positions):
-            ids = np.zeros(0, dtype=np.int64)
-        return Points(
-            rows.positions,
-            attributes=columns,
-            object_ids=ids,
-            objects=None if tables is None else tables.ids,
-            object_attributes={} if tables is None else tables.attributes,
-            groups={} if tables is None else tables.groups,
-            group_attributes={} if tables is None else tables.group_attributes,
-            axes=self._root.axes,
-            row_ids=None if row_ids is None else np.asarray(row_ids),
-            errors=tuple(rows.errors),
+    @property
+    def _tables(self) -> Tables:
+        table = self.objects
+        return Tables(
+            objects=table.ids,
+            object_attributes=table.attributes,
+            groups=table.groups,
+            group_attributes=table.group_attributes,
         )
+
+    def _as_value(self, shape: Shape, tables: Tables | None = None) -> Geometry:
+        if shape.rows.object_ids is None and self.has_objects and not len(shape.rows.positions):
+            shape.rows.object_ids = np.zeros(0, dtype=np.int64)
+        family = self._state.links if self.kind.connects == "links" else None
+        return value_of(shape, self.kind, self._root.axes, family, tables)
 
     def __repr__(self) -> str:
         return (
             f"ZVLevel({self.number}: {self.vertex_count:,} vertices in {self.chunk_count:,} chunks, "
             f"attributes {list(self.attributes)})"
         )
+
+
+def _info(spec: ColumnSpec) -> AttributeInfo:
+    dtype = np.dtype(object) if spec.categories is not None else spec.dtype
+    return AttributeInfo(dtype, spec.channels, spec.categories, spec.unit)
 
 
 def _as_count(name: str, value: Any) -> int:

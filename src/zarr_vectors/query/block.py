@@ -13,10 +13,9 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
 from zarr_vectors.exceptions import CorruptionError, MetadataError
-from zarr_vectors.geometry import Categorical, Column, take_column
+from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, find_rows, with_gaps
-from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Storage
@@ -40,16 +39,26 @@ class Block:
         self.table: FragmentTable | None = None
         self.columns: dict[str, Column] = {}
         self.picked: IntArray | None = None
+        self.others: dict[str, CellRead] = {}
 
     @classmethod
-    def read(cls, storage: Storage, level: LevelState, coords: IntArray, arrays: dict[str, CellArray]) -> Block:
-        """Read these cells of all arrays, in at most two rounds."""
+    def read(
+        cls,
+        storage: Storage,
+        level: LevelState,
+        coords: IntArray,
+        arrays: dict[str, CellArray],
+        also: Sequence[tuple[CellArray, IntArray]] = (),
+    ) -> Block:
+        """Read these cells of all arrays, and cells of other arrays with them, in at most two rounds."""
         listed = {
             name: coords if array.has_all_of(level.vertices) else coords[array.has(coords)]
             for name, array in arrays.items()
         }
-        reads = read_cells(storage, [(array, listed[name]) for name, array in arrays.items()])
-        return cls(level, coords, dict(zip(arrays, reads, strict=True)))
+        reads = read_cells(storage, [*((array, listed[name]) for name, array in arrays.items()), *also])
+        block = cls(level, coords, dict(zip(arrays, reads, strict=False)))
+        block.others = {read.array.path: read for read in reads[len(arrays) :]}
+        return block
 
     def prepare(self, names: Sequence[str]) -> None:
         """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``."""
@@ -74,13 +83,17 @@ class Block:
             refs = refs.take(find_rows(self.coords, refs.chunks) >= 0)
         owners = self.owners(foreign, refs)
         self.picked, order = self._picked_rows(refs)
-        rows = Rows(self.positions, self.columns, None)
-        if self.picked is not None:
-            rows = rows.take(self.picked)
+        rows = self.gathered(self.picked)
         if owners is not None and self.table is not None:
             counts = self.table.counts if order is None else self.table.counts[order]
             rows.object_ids = np.repeat(owners, counts)
         return rows
+
+    def gathered(self, picked: IntArray | None) -> Rows:
+        """Rows of these places in the buffers; all for None."""
+        self.picked = picked
+        rows = Rows(self.positions, self.columns, None)
+        return rows if picked is None else rows.take(picked)
 
     @property
     def bases(self) -> IntArray:
@@ -239,15 +252,16 @@ class Block:
             return None
         if foreign is not None:
             return self._owners_from_manifests(self.table, foreign)
-        return self._stored_owners(self.table)
+        return self.fragment_values(_OWNED)
 
-    def _stored_owners(self, table: FragmentTable) -> IntArray:
-        """Owner of each fragment; none for those of a cell that cannot be used, which takes no rows away."""
-        read = self.reads[_OWNED]
+    def fragment_values(self, name: str) -> IntArray:
+        """An integer for each fragment; -1 for those of a cell that cannot be used, which takes no rows away."""
+        table, read = self.table, self.reads[name]
+        assert table is not None
         dtype = self.level.dtype_of(read.array, "int64")
         if dtype.kind not in "iu":
             raise MetadataError(
-                "owners must be integers", store=self.level.store, array=read.array.path, got=str(dtype)
+                f"{name} must be integers", store=self.level.store, array=read.array.path, got=str(dtype)
             )
         place = find_rows(read.coords, self.coords)
         sizes = np.where(place >= 0, read.cells.sizes[place], 0) if len(read.coords) else np.zeros_like(place)
@@ -255,9 +269,9 @@ class Block:
         for row, what in read.errors.items():
             cell = int(np.flatnonzero(place == row)[0])
             good[cell] = False
-            self._fail(_OWNED, cell, what)
+            self._fail(name, cell, what)
         for cell in np.flatnonzero(~good & ~np.isin(place, list(read.errors))).tolist():
-            self._fail(_OWNED, cell, f"{sizes[cell]} bytes for the owners of {table.per_cell[cell]} fragments")
+            self._fail(name, cell, f"{sizes[cell]} bytes for the owners of {table.per_cell[cell]} fragments")
         owners = np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)
         stored = read.cells.take(place[good & (place >= 0)]).joined()
         owners[np.repeat(good, table.per_cell)] = np.frombuffer(stored, dtype=dtype)

@@ -42,9 +42,7 @@ class ObjectRefs:
 
     def take(self, which: AnyArray) -> ObjectRefs:
         """These references, by mask or index."""
-        return ObjectRefs(
-            self.ids[which], self.chunks[which], self.fragments[which], self.numbers[which], self.asked
-        )
+        return ObjectRefs(self.ids[which], self.chunks[which], self.fragments[which], self.numbers[which], self.asked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,21 @@ from zarr_vectors.query.objects import ObjectRefs, all_refs, decode_groups, refs
 from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows
 from zarr_vectors.spatial.box import ClosedBox
-from zarr_vectors.spatial.grid import format_keys
+from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.typing import FloatArray, IntArray
 
-__all__ = ["candidate_cells", "iter_rows", "read_rows"]
+__all__ = [
+    "candidate_cells",
+    "cells_of",
+    "cells_touched",
+    "check_count",
+    "iter_rows",
+    "raise_errors",
+    "read_rows",
+    "wanted_refs",
+]
 
 _OWNED = constants.FRAGMENT_OWNER
 
@@ -36,17 +45,20 @@ def attribute_names(level: LevelState) -> list[str]:
 
 def candidate_cells(level: LevelState, box: ClosedBox | None) -> IntArray:
     """``(n, K)`` present cells of the vertices array whose rows may lie in the box, in numeric order."""
+    return level.vertices.present if box is None else cells_touched(level, box)[0]
+
+
+def cells_touched(level: LevelState, box: ClosedBox) -> tuple[IntArray, Grid | None]:
+    """The same for a box, and the block of cells that it touches, present or not; None where it touches none."""
     vertices = level.vertices
-    if box is None:
-        return vertices.present
     wide, shape, slack = _in_chunk_space(level, box)
     part = wide.clip_grid(vertices.grid, shape, slack)
     if part is None or vertices.keys is None:
-        return vertices.present[:0]  # raises where there is no presence list
+        return vertices.present[:0], part  # raises where there is no presence list
     if part.cells > len(vertices.keys):
-        return vertices.present[part.contains(vertices.present)]
+        return vertices.present[part.contains(vertices.present)], part
     coords = part.all_coords()
-    return coords[vertices.has(coords)]
+    return coords[vertices.has(coords)], part
 
 
 def _in_chunk_space(level: LevelState, box: ClosedBox) -> tuple[ClosedBox, FloatArray, FloatArray]:
@@ -70,13 +82,13 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
         AttributeNotFoundError: An attribute does not exist.
     """
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
-    refs = _wanted_refs(storage, level, selection)
-    coords = candidate_cells(level, selection.box) if refs is None else _cells_of(level, refs, selection.box)
+    refs = wanted_refs(storage, level, selection)
+    coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
     rows = _read(storage, level, coords, names, refs, selection, strict)
     if selection.is_everything:
-        _check_count(level, len(rows.positions), rows.errors, strict)
+        check_count(level, len(rows.positions), rows.errors, strict)
     return rows
 
 
@@ -85,9 +97,9 @@ def iter_rows(
 ) -> Iterator[Rows]:
     """The rows of a selection in batches of about ``batch_rows``, never more than a chunk above it; at least one."""
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
-    refs = _wanted_refs(storage, level, selection)
+    refs = wanted_refs(storage, level, selection)
     if refs is not None:
-        coords = _cells_of(level, refs, selection.box)
+        coords = cells_of(level, refs, selection.box)
         yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
         return
     coords = candidate_cells(level, selection.box)
@@ -99,14 +111,14 @@ def iter_rows(
         start += step
         done, errors = done + len(part.positions), errors or bool(part.errors)
         if selection.is_everything and start >= len(coords):
-            _check_count(level, done, part.errors, strict, told=errors)
+            check_count(level, done, part.errors, strict, told=errors)
         # Vertices are rarely spread evenly: follow the density that was met last, rising no faster than twofold.
         fitting = batch_rows * step // max(1, len(part.positions))
         step = max(1, min(2 * step, fitting))
         yield from _split(part, batch_rows)
 
 
-def _check_count(level: LevelState, rows: int, errors: list[str], strict: bool, *, told: bool = False) -> None:
+def check_count(level: LevelState, rows: int, errors: list[str], strict: bool, *, told: bool = False) -> None:
     """Whether a read of everything brought as many rows as the level states, where its statement can be trusted.
 
     Lists of present chunks may be cut short without contradicting each other; only the count then tells.
@@ -142,7 +154,8 @@ def _split(rows: Rows, batch_rows: int) -> Iterator[Rows]:
         )
 
 
-def _wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> ObjectRefs | None:
+def wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> ObjectRefs | None:
+    """Fragments of the objects that are asked for by id or group, each object once; None where none are."""
     if not selection.by_object:
         return None
     if not level.has_objects:
@@ -157,10 +170,10 @@ def _wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> O
     wanted = np.concatenate([named, members])
     first = np.sort(np.unique(wanted, return_index=True)[1])
     # A group may be a range of ids of which not all exist; an id that the caller names must.
-    return refs_of(storage, level, wanted[first], first < len(named))
+    return refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient))
 
 
-def _cells_of(level: LevelState, refs: ObjectRefs, box: ClosedBox | None) -> IntArray:
+def cells_of(level: LevelState, refs: ObjectRefs, box: ClosedBox | None) -> IntArray:
     """The cells that references name, in numeric order, less those that a box rules out."""
     coords = distinct_rows(refs.chunks)
     gone = np.flatnonzero(~level.vertices.has(coords))
@@ -200,14 +213,19 @@ def _read(
     block = Block.read(storage, level, coords, arrays)
     block.prepare(names)
     rows = block.assemble(refs, foreign)
-    if strict and block.errors:
-        first = block.errors[0]
-        first.problems = tuple(f"{error.array} {error.cell}: {error.got}" for error in block.errors)
-        raise first
+    raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]
     if selection.box is None or not len(rows.positions):
         return rows
     return _inside(rows, selection.box)
+
+
+def raise_errors(block: Block, *, strict: bool) -> None:
+    """Raise what a block could not read, listing all, if nothing may be left out."""
+    if strict and block.errors:
+        first = block.errors[0]
+        first.problems = tuple(f"{error.array} {error.cell}: {error.got}" for error in block.errors)
+        raise first
 
 
 def _inside(rows: Rows, box: ClosedBox) -> Rows:

@@ -14,7 +14,10 @@ from zarr_vectors.geometry import as_ids
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.typing import IntArray
 
-__all__ = ["Selection", "choose_names"]
+__all__ = ["MODES", "Selection", "choose_names"]
+
+MODES = ("vertices", "objects", "clip")
+"""What a box selects: vertices inside it, whole objects that meet it, or what is left when cut at it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +31,7 @@ class Selection:
         chunks: ``(n, K)`` rows of these chunks; None for all.
         attributes: Names of the vertex attributes to bring along; None for all.
         owners: Whether to bring along the object of each row.
+        lenient: Whether ids of objects that do not exist are left out, rather than an error.
     """
 
     box: ClosedBox | None = None
@@ -36,6 +40,7 @@ class Selection:
     chunks: IntArray | None = None
     attributes: tuple[str, ...] | None = None
     owners: bool = True
+    lenient: bool = False
 
     @classmethod
     def of(
@@ -84,7 +89,9 @@ def _as_chunks(value: Any) -> IntArray:
     return chunks.astype(np.int64)
 
 
-def choose_names(wanted: Sequence[str] | None, known: Sequence[str], *, store: str | None = None) -> list[str]:
+def choose_names(
+    wanted: Sequence[str] | None, known: Sequence[str], *, store: str | None = None, what: str = "vertex attribute"
+) -> list[str]:
     """The attribute names to read.
 
     Raises:
@@ -96,7 +103,7 @@ def choose_names(wanted: Sequence[str] | None, known: Sequence[str], *, store: s
     if unknown:
         near = get_close_matches(str(unknown[0]), known, n=1)
         raise AttributeNotFoundError(
-            f"the level has no vertex attribute {unknown[0]!r}",
+            f"the level has no {what} {unknown[0]!r}",
             store=store,
             expected=f"one of {sorted(known)}",
             hint=f"did you mean {near[0]!r}?" if near else None,

@@ -1,0 +1,116 @@
+"""Lines from fragments: which fragment follows which, and the vertices in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.encoding.blobs import offsets_of
+from zarr_vectors.query.block import Block
+from zarr_vectors.query.objects import ObjectRefs
+from zarr_vectors.query.shape import Shape
+from zarr_vectors.query.values import find_rows
+from zarr_vectors.spatial.partition import stable_order
+from zarr_vectors.typing import BoolArray, IntArray
+
+__all__ = ["lines_of_block", "lines_of_refs"]
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Fragments in traversal order.
+
+    Args:
+        fragments: ``(M,)`` numbers in the block's table.
+        owners: ``(M,)`` object id.
+        begins: ``(M,)`` whether a fragment does not continue the one before.
+    """
+
+    fragments: IntArray
+    owners: IntArray
+    begins: BoolArray
+
+
+def lines_of_refs(block: Block, refs: ObjectRefs, *, all_asked: bool) -> Shape:
+    """Lines of objects in the order asked for.
+
+    Args:
+        all_asked: Whether an object without fragments is a line without vertices, rather than left out.
+    """
+    table = block.table
+    assert table is not None
+    cell = find_rows(block.coords, refs.chunks)
+    there = np.flatnonzero(cell >= 0)
+    numbers = refs.numbers[there]
+    begins = np.ones(len(there), dtype=bool)
+    # A fragment that could not be read leaves a gap, across which a line is not one.
+    begins[1:] = (numbers[1:] != numbers[:-1]) | (there[1:] != there[:-1] + 1)
+    fragments = block.fragment_numbers(table, cell[there], refs.fragments[there])
+    shape = _assembled(block, _Chain(fragments, refs.ids[there], begins))
+    if not all_asked:
+        return shape
+    empty = np.setdiff1d(np.arange(len(refs.asked)), refs.numbers)
+    return _with_empty(shape, numbers[begins], empty, refs.asked)
+
+
+def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | None) -> Shape:
+    """Lines, and parts of lines, that lie in the cells of a block.
+
+    Args:
+        foreign: Manifests of all objects, where the level does not say how its fragments follow one another.
+        ids: Ids of the objects of the level, in whose order lines come and of which those without fragments are
+            lines without vertices; None for ascending ids, and only lines that have vertices.
+    """
+    table = block.table
+    assert table is not None
+    if foreign is not None:
+        return lines_of_refs(block, foreign, all_asked=ids is not None)
+    owners = block.owners(None, None)
+    offsets = block.fragment_values(constants.FRAGMENT_OFFSET)
+    assert owners is not None
+    rank = owners if ids is None else _ranks(ids, owners)
+    order = stable_order([rank, offsets])
+    counts, owners, offsets = table.counts[order], owners[order], offsets[order]
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (owners[1:] != owners[:-1]) | (offsets[1:] != offsets[:-1] + counts[:-1])
+    shape = _assembled(block, _Chain(order, owners, begins))
+    if ids is None:
+        return shape
+    empty = np.flatnonzero(~np.isin(ids, owners))
+    return _with_empty(shape, rank[order][begins], empty, ids)
+
+
+def _ranks(ids: IntArray, owners: IntArray) -> IntArray:
+    """Place of each owner in a list of ids; unknown ones come last."""
+    if not len(ids):
+        return np.zeros(len(owners), dtype=np.int64)
+    order = np.argsort(ids, kind="stable")
+    place = np.minimum(np.searchsorted(ids[order], owners), len(ids) - 1)
+    return np.where(ids[order][place] == owners, order[place], len(ids))
+
+
+def _assembled(block: Block, chain: _Chain) -> Shape:
+    assert block.table is not None
+    counts = block.table.counts[chain.fragments]
+    rows = block.gathered(block.rows_of_fragments(chain.fragments))
+    rows.object_ids = np.repeat(chain.owners, counts)
+    starts = offsets_of(counts)[:-1][chain.begins]
+    return Shape(rows, np.append(starts, counts.sum()).astype(np.int64), chain.owners[chain.begins])
+
+
+def _with_empty(shape: Shape, numbers: IntArray, empty: IntArray, ids: IntArray) -> Shape:
+    """The same with lines without vertices among the others.
+
+    Args:
+        numbers: ``(P,)`` place of each line in ``ids``, ascending.
+        empty: Places in ``ids`` of lines without vertices.
+    """
+    if not len(empty):
+        return shape
+    assert shape.offsets is not None
+    assert shape.ids is not None
+    at = np.searchsorted(numbers, empty)
+    offsets = np.append(np.insert(shape.offsets[:-1], at, shape.offsets[at]), shape.offsets[-1])
+    return Shape(shape.rows, offsets, np.insert(shape.ids, at, ids[empty]))

@@ -1,0 +1,108 @@
+"""Links between the vertices of a block that a read brings, and the parents of trees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zarr_vectors.core.links import LinkFamily
+from zarr_vectors.encoding.blobs import offsets_of
+from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.query.block import Block
+from zarr_vectors.query.links import LinkPart, Links, decode_links
+from zarr_vectors.query.shape import Shape
+from zarr_vectors.query.values import Rows
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+
+__all__ = ["linked_shape"]
+
+
+def linked_shape(
+    block: Block,
+    rows: Rows,
+    family: LinkFamily | None,
+    parts: Sequence[LinkPart],
+    names: Sequence[str],
+    *,
+    tree: bool,
+    implied: bool,
+) -> Shape:
+    """The rows of a block with the links between them.
+
+    Args:
+        rows: What ``block.assemble`` brought.
+        family: Links of the level; None where it has none.
+        parts: Cells of segments that were read with the block.
+        names: Attributes of links to bring along.
+        tree: Whether links lead from children to parents.
+        implied: Whether each vertex of a fragment has the one before as its parent, unless a link says otherwise.
+    """
+    width = 2 if family is None else family.width
+    links = Links(np.zeros((0, width), dtype=np.int64), {})
+    if family is not None:
+        links = decode_links(family, block, parts, block.others, names)
+        if tree and family.directed:
+            links = _children_first(block, links)
+    if tree:
+        links = _as_tree(block, links, implied=implied)
+    new = _new_rows(block)
+    ends = new[links.ends]
+    whole: BoolArray = np.asarray((ends >= 0).all(axis=1))
+    kept = links.take(whole)
+    return Shape(rows, links=Links(ends[whole], kept.columns))
+
+
+def _new_rows(block: Block) -> IntArray:
+    """Row of the read for each place in the buffers; -1 for those left out, the first for those read twice."""
+    new = np.full(len(block.positions), -1, dtype=np.int64)
+    picks = block.picks()
+    new[picks[::-1]] = np.arange(len(picks), dtype=np.int64)[::-1]
+    return new
+
+
+def _children_first(block: Block, links: Links) -> Links:
+    """Links of a directed family of trees lead to the child where they cross chunks, and from it inside.
+
+    Source: the two writers of skeletons in format 0.9.2 order the ends of crossing links differently.
+    """
+    cell = np.searchsorted(block.bases, links.ends, side="right")
+    crossing = cell[:, 0] != cell[:, 1]
+    ends = links.ends.copy()
+    ends[crossing] = ends[crossing][:, ::-1]
+    return Links(ends, links.columns)
+
+
+def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
+    """One link from each vertex that has a parent, stored ones before implied ones."""
+    parent = np.full(len(block.positions), -1, dtype=np.int64)
+    if implied and block.table is not None:
+        rows = block.rows_of_fragments()
+        follows = np.ones(len(rows), dtype=bool)
+        starts = offsets_of(block.table.counts)[:-1]
+        follows[starts[starts < len(rows)]] = False
+        after = np.flatnonzero(follows)
+        parent[rows[after]] = rows[after - 1]
+    record = np.full(len(parent), -1, dtype=np.int64)
+    record[links.ends[:, 0]] = np.arange(len(links.ends))
+    parent[links.ends[:, 0]] = links.ends[:, 1]
+    children = np.flatnonzero(parent >= 0)
+    columns = {name: _with_gaps(column, record[children]) for name, column in links.columns.items()}
+    return Links(np.stack([children, parent[children]], axis=1), columns)
+
+
+def _with_gaps(column: Column, rows: IntArray) -> Column:
+    """These rows of a column; a row of -1 has no value."""
+    missing = rows < 0
+    if isinstance(column, Categorical):
+        return Categorical(np.append(column.codes, -1)[rows], column.categories, column.ordered)
+    if not missing.any():
+        return column[rows]
+    blank = np.zeros((1, *column.shape[1:]), dtype=column.dtype)
+    if column.dtype.kind in "fcmM":
+        blank[:] = "NaT" if column.dtype.kind in "mM" else np.nan
+        filled: AnyArray = np.concatenate([column, blank])[rows]
+        return filled
+    values = np.ma.masked_array(np.concatenate([column, blank])[rows])
+    values[missing] = np.ma.masked
+    return values

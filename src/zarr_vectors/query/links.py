@@ -1,0 +1,241 @@
+"""Reading links: which cells of which segments, and from their records to vertices of a block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.core.links import LinkFamily, Segment
+from zarr_vectors.encoding.links import decode_grouped, decode_plain, permutations_at
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.query.block import Block
+from zarr_vectors.query.values import distinct_rows, find_rows, with_gaps
+from zarr_vectors.spatial.grid import Grid, format_keys
+from zarr_vectors.storage.cells import CellArray, CellRead
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+
+__all__ = ["LinkPart", "Links", "cells_passed_through", "decode_links", "links_among"]
+
+
+@dataclass(frozen=True)
+class LinkPart:
+    """Some cells of a segment.
+
+    Args:
+        segment: Which segment.
+        coords: ``(n, K)`` which of its cells.
+    """
+
+    segment: Segment
+    coords: IntArray
+
+    def arrays(self, names: Sequence[str]) -> list[tuple[CellArray, IntArray]]:
+        """What to read: the records, and the values of attributes that have any for these cells."""
+        wanted = [(self.segment.array, self.coords)]
+        for name in names:
+            array = self.segment.attributes.get(name)
+            if array is not None:
+                wanted.append((array, self.coords[array.has(self.coords)]))
+        return wanted
+
+
+@dataclass
+class Links:
+    """Links between vertices that have been read.
+
+    Args:
+        ends: ``(E, L)`` vertex rows, ends in the order in which they were given to the store.
+        columns: Attributes by name, ``E`` rows each.
+    """
+
+    ends: IntArray
+    columns: dict[str, Column]
+
+    def take(self, which: AnyArray) -> Links:
+        """These links, by mask or index."""
+        return Links(self.ends[which], {name: column[which] for name, column in self.columns.items()})
+
+
+def links_among(family: LinkFamily, coords: IntArray) -> list[LinkPart]:
+    """The cells of every segment whose links have all their ends in these chunks.
+
+    Args:
+        coords: ``(n, K)`` chunks, sorted.
+    """
+    parts = []
+    for segment in family.segments.values():
+        present = segment.array.present
+        inside = np.ones(len(present), dtype=bool)
+        for offset in _ends(segment):
+            inside &= find_rows(coords, present + offset) >= 0
+        if inside.any():
+            parts.append(LinkPart(segment, present[inside]))
+    return parts
+
+
+def cells_passed_through(family: LinkFamily, part: Grid | None) -> IntArray:
+    """``(n, K)`` chunks that hold the ends of links which may pass through a block of chunks.
+
+    A link lies in the convex hull of its ends' chunks; where that misses the block, so does the link.
+    """
+    found: list[IntArray] = []
+    if part is not None:
+        low = np.asarray(part.origin)
+        high = low + np.asarray(part.shape) - 1
+        for segment in family.segments.values():
+            ends = _ends(segment)
+            present = segment.array.present
+            meets = (present + ends.max(axis=0) >= low) & (present + ends.min(axis=0) <= high)
+            source = present[meets.all(axis=1)]
+            found += [source + offset for offset in ends]
+    ndim = len(part.shape) if part is not None else 0
+    return distinct_rows(np.concatenate([*found, np.zeros((0, ndim), dtype=np.int64)]))
+
+
+def _ends(segment: Segment) -> IntArray:
+    """``(L, K)`` chunk offset of every end, the first included."""
+    zero = np.zeros((1, segment.array.ndim), dtype=np.int64)
+    return np.concatenate([zero, segment.offsets])
+
+
+def decode_links(
+    family: LinkFamily, block: Block, parts: Sequence[LinkPart], reads: Mapping[str, CellRead], names: Sequence[str]
+) -> Links:
+    """Records as vertices of a block: rows of the buffers of all of its cells.
+
+    Records of cells that cannot be read, or that name cells which cannot, are left out and told in the block's errors.
+
+    Args:
+        reads: By array path.
+        names: Attributes to bring along.
+    """
+    decoded = [_Decoder(family, block, part, reads).decode(names) for part in parts]
+    none = np.zeros((0, family.width), dtype=np.int64)
+    ends = np.concatenate([none, *(links.ends for links in decoded)])
+    columns: dict[str, Column] = {}
+    for name in names:
+        spec = family.columns[name]
+        columns[name] = _joined([links.columns[name] for links in decoded], spec)
+    return Links(ends, columns)
+
+
+class _Decoder:
+    """One part of a segment."""
+
+    def __init__(self, family: LinkFamily, block: Block, part: LinkPart, reads: Mapping[str, CellRead]) -> None:
+        self.family = family
+        self.block = block
+        self.segment = part.segment
+        self.reads = reads
+        self.read = reads[part.segment.array.path]
+
+    def decode(self, names: Sequence[str]) -> Links:
+        segment, width = self.segment, self.family.width
+        columns = width + segment.has_perm
+        decode = decode_plain if segment.is_plain else decode_grouped
+        records, per_cell, errors = decode(self.read.cells, segment.dtype, columns)
+        for cell, what in {**errors, **self.read.errors}.items():
+            self._fail(self.read, cell, what)
+        ends = self._ends(records.astype(np.int64), per_cell)
+        keep: BoolArray = np.asarray((ends >= 0).all(axis=1))
+        if self.family.duplicate and not segment.is_plain:
+            keep &= np.repeat(self._is_first_copy(), per_cell)
+        values = {name: self._column(name, per_cell) for name in names}
+        links = Links(ends, values)
+        return links if keep.all() else links.take(keep)
+
+    def _ends(self, records: IntArray, per_cell: IntArray) -> IntArray:
+        """``(n, L)`` buffer rows of the ends, as they were given; -1 for those that are not there."""
+        rows = records[:, int(self.segment.has_perm) :]
+        bases, counts = self.block.bases, np.diff(self.block.bases)
+        ends = np.empty_like(rows)
+        for place, offset in enumerate(_ends(self.segment)):
+            cell = find_rows(self.block.coords, self.read.coords + offset)
+            known = np.repeat(cell >= 0, per_cell)
+            at = np.repeat(np.maximum(cell, 0), per_cell)
+            row = rows[:, place]
+            beyond = known & ((row < 0) | (row >= counts[at])) if len(counts) else known
+            if beyond.any():
+                self._fail_record(int(np.flatnonzero(beyond)[0]), per_cell, row)
+            ends[:, place] = np.where(known & ~beyond, bases[at] + row, -1) if len(counts) else -1
+        if not self.segment.has_perm:
+            return ends
+        ranks = records[:, 0]
+        order = permutations_at(ranks, self.family.width)
+        given = np.empty_like(ends)
+        np.put_along_axis(given, order, ends, axis=1)
+        return given
+
+    def _is_first_copy(self) -> BoolArray:
+        """Of the copies of a link, the one stored with the least of its chunks counts."""
+        chunks = _ends(self.segment)
+        least = min(chunks.tolist())
+        return np.full(len(self.read.coords), least == chunks[0].tolist())
+
+    def _column(self, name: str, per_cell: IntArray) -> Column:
+        spec = self.family.columns[name]
+        array = self.segment.attributes.get(name)
+        read = None if array is None else self.reads.get(array.path)
+        if read is None:
+            has = np.zeros(len(per_cell), dtype=bool)
+            return _as_column(with_gaps(np.zeros((0, *spec.row_shape), spec.dtype), spec, per_cell, has), spec)
+        place = find_rows(read.coords, self.read.coords)
+        has = place >= 0
+        wanted = per_cell[has]
+        sizes = read.cells.sizes[place[has]]
+        filled = wanted > 0
+        common = spec.channels
+        if filled.any():
+            common = int(np.bincount(sizes[filled] // (wanted[filled] * spec.dtype.itemsize)).argmax())
+        good = sizes == wanted * max(common, 1) * spec.dtype.itemsize
+        for cell, what in read.errors.items():
+            self._fail(read, cell, what)
+        for cell in np.flatnonzero(~good).tolist():
+            at = int(place[has][cell])
+            if at not in read.errors:
+                self._fail(read, at, f"{sizes[cell]} bytes for {wanted[cell]} rows of {max(common, 1)} {spec.dtype}")
+        has[np.flatnonzero(has)[~good]] = False
+        shape = spec.row_shape if spec.channels == common else (max(common, 1),)
+        joined = read.cells.take(place[has]).joined()
+        values = np.frombuffer(joined, dtype=spec.dtype).reshape(-1, *shape)
+        return _as_column(values if has.all() else with_gaps(values, spec, per_cell, has), spec)
+
+    def _fail(self, read: CellRead, cell: int, what: str) -> None:
+        self.block.errors.append(
+            CorruptionError(
+                "a cell cannot be read",
+                store=read.array.store,
+                array=read.array.path,
+                cell=format_keys(read.coords[cell : cell + 1])[0],
+                got=what,
+                hint="restore it from a copy, or read with strict=False to get what is left",
+            )
+        )
+
+    def _fail_record(self, record: int, per_cell: IntArray, rows: IntArray) -> None:
+        cell = int(np.searchsorted(np.cumsum(per_cell), record, side="right"))
+        self._fail(self.read, cell, f"a link names row {rows[record]}, which its chunk does not have")
+
+
+def _as_column(values: AnyArray, spec: ColumnSpec) -> Column:
+    if spec.categories is None:
+        return values
+    codes = np.ma.filled(values, -1) if isinstance(values, np.ma.MaskedArray) else values
+    return Categorical(codes, spec.categories, spec.ordered)
+
+
+def _joined(columns: Sequence[Column], spec: ColumnSpec) -> Column:
+    """Columns of one attribute one after another."""
+    texts = [column for column in columns if isinstance(column, Categorical)]
+    if spec.categories is not None:
+        codes = np.concatenate([np.zeros(0, dtype=np.int64), *(column.codes for column in texts)])
+        return Categorical(codes, spec.categories, spec.ordered)
+    arrays = [column for column in columns if not isinstance(column, Categorical)]
+    if not arrays:
+        return np.zeros((0, *spec.row_shape), dtype=spec.dtype)
+    joined: AnyArray = (np.ma.concatenate if any(map(np.ma.isMaskedArray, arrays)) else np.concatenate)(arrays)
+    return joined

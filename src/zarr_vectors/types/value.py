@@ -1,0 +1,84 @@
+"""From what a read brings to geometry values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.axes import Axis
+from zarr_vectors.core.links import LinkFamily
+from zarr_vectors.geometry import Column, Geometry, Graph, Lines, Mesh, Points, Polylines, Skeleton
+from zarr_vectors.query.shape import Shape
+from zarr_vectors.types.kinds import Kind
+from zarr_vectors.typing import IntArray
+
+__all__ = ["Tables", "value_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """What is known of objects and groups, to go with a value.
+
+    Args:
+        objects: Ids of the objects; None for no tables.
+        object_attributes: A row for each of ``objects``.
+        groups: Group id to object ids.
+        group_attributes: A row for each group id from 0.
+    """
+
+    objects: IntArray | None = None
+    object_attributes: Mapping[str, Column] = field(default_factory=dict)
+    groups: Mapping[int, IntArray] = field(default_factory=dict)
+    group_attributes: Mapping[str, Column] = field(default_factory=dict)
+
+
+def value_of(
+    shape: Shape, kind: Kind, axes: tuple[Axis, ...], family: LinkFamily | None, tables: Tables | None = None
+) -> Geometry:
+    """The value of a kind that a shape is.
+
+    Args:
+        family: The level's links, which know whether a graph is directed.
+    """
+    rows = shape.rows
+    columns = dict(rows.columns)
+    row_ids = columns.pop(constants.ROW_ID, None)
+    tables = Tables() if tables is None else tables
+    common: dict[str, Any] = {
+        "attributes": columns,
+        "objects": tables.objects,
+        "object_attributes": tables.object_attributes,
+        "groups": tables.groups,
+        "group_attributes": tables.group_attributes,
+        "axes": axes,
+        "row_ids": None if row_ids is None else np.asarray(row_ids),
+        "errors": tuple(rows.errors),
+    }
+    if kind.connects == "nothing":
+        return Points(rows.positions, object_ids=rows.object_ids, **common)
+    if kind.connects == "sequence":
+        assert shape.offsets is not None
+        lines = Lines if kind.value is Lines else Polylines
+        return lines(rows.positions, shape.offsets, ids=shape.ids, kind=kind.geometry_type, **common)
+    assert shape.links is not None
+    common["object_ids"] = rows.object_ids
+    ends, attributes = shape.links.ends, shape.links.columns
+    if kind.connects == "tree":
+        return _skeleton(shape, common)
+    if kind.value is Mesh:
+        return Mesh(rows.positions, ends, face_attributes=attributes, **common)
+    directed = family is not None and family.directed
+    return Graph(rows.positions, ends, edge_attributes=attributes, directed=directed, **common)
+
+
+def _skeleton(shape: Shape, common: Mapping[str, Any]) -> Skeleton:
+    """Links lead to each child once, and in any order; attributes go in the order of the children."""
+    assert shape.links is not None
+    links = shape.links.take(np.argsort(shape.links.ends[:, 0], kind="stable"))
+    parents = np.full(len(shape.rows.positions), -1, dtype=np.int64)
+    parents[links.ends[:, 0]] = links.ends[:, 1]
+    return Skeleton(shape.rows.positions, parents, edge_attributes=links.columns, **common)
