@@ -64,7 +64,7 @@ def offset_groups(coords: IntArray) -> tuple[IntArray, IntArray]:
         ([[[0, 1]], [[1, 0]]], [1, 1, 0])
     """
     offsets = coords[:, 1:] - coords[:, :1]
-    flat = offsets.reshape(len(offsets), -1)
+    flat = offsets.reshape(len(offsets), offsets.shape[1] * offsets.shape[2])
     which = np.zeros(len(flat), dtype=np.int64)
     for column in flat.T:
         # One column after another: numbers of all columns together might not fit an integer.
