@@ -159,7 +159,7 @@ def wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> Ob
     if not selection.by_object:
         return None
     if not level.has_objects:
-        raise ObjectNotFoundError("the level has no objects", store=level.store)
+        return _no_refs(level, selection)
     named = np.zeros(0, dtype=np.int64) if selection.object_ids is None else selection.object_ids
     members = np.zeros(0, dtype=np.int64)
     if selection.group_ids is not None:
@@ -171,6 +171,15 @@ def wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> Ob
     first = np.sort(np.unique(wanted, return_index=True)[1])
     # A group may be a range of ids of which not all exist; an id that the caller names must.
     return refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient))
+
+
+def _no_refs(level: LevelState, selection: Selection) -> ObjectRefs:
+    """No objects of a level that could have some but has none; whoever names one, or has none to name, is told."""
+    asked = [ids for ids in (selection.object_ids, selection.group_ids) if ids is not None and len(ids)]
+    if asked or _OWNED not in level.cells:
+        raise ObjectNotFoundError("the level has no objects", store=level.store)
+    none = np.zeros(0, dtype=np.int64)
+    return ObjectRefs(none, np.zeros((0, level.vertices.ndim), dtype=np.int64), none, none, none)
 
 
 def cells_of(level: LevelState, refs: ObjectRefs, box: ClosedBox | None) -> IntArray:
