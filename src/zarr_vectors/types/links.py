@@ -263,6 +263,8 @@ class LinkSink:
         if self.plan.always:
             self._number(zero)
             own |= {self.segment_name(zero), constants.LINK_FRAGMENTS}
+            # An empty level keeps the types of its attributes.
+            own |= {self.attribute_name(name, zero) for name in self.plan.columns}
         return sorted([*own, *(f"{constants.LINK_ATTRIBUTES}/{name}/0" for name in self.plan.columns)])
 
     def documents(self, old_links: int = 0) -> Iterator[Put]:
