@@ -322,6 +322,8 @@ class _Append:
             object_count=self.merge.new_objects,
             extended_objects=self.merge.extended,
             assigned_ids=self.merge.assigned,
+            link_count=0 if self.links is None else self.links.sink.written,
+            crossing_links=0 if self.links is None else self.links.sink.crossing,
             group_count=self.merge.group_count,
             dropped=self.intake.dropped,
             bounds=(lo, hi),

@@ -107,6 +107,7 @@ class LinkSink:
     offsets: list[IntArray] = field(default_factory=list)
     present: dict[str, list[IntArray]] = field(default_factory=dict)
     written: int = 0
+    crossing: int = 0
     _names: dict[str, int] = field(default_factory=dict)
     _records: list[AnyArray] = field(default_factory=list)
     _waiting: int = 0
@@ -212,6 +213,7 @@ class LinkSink:
         cells = runs_of(records["key"])
         coords = self.plan.cells.coords(records["key"][cells.starts])
         self.written += len(records)
+        self.crossing += len(records) if offsets.any() else 0
         rows = np.ascontiguousarray(records["rows"])
         if not offsets.any():
             blobs = rows_as_cells(rows, cells.counts)
