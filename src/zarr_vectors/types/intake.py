@@ -290,7 +290,7 @@ def memory_intake(value: Geometry, kind: Kind, options: WriteOptions, limits: Li
         link_width=value.links.shape[1] if isinstance(value, Linked) else 2,
         directed=isinstance(value, Graph) and value.directed,
         tables=tables_of(value),
-        has_objects=value.vertex_objects is not None,
+        has_objects=value.has_objects,
         extent=Extent(value.vertex_count, low, high, value.positions),
         dropped=dropped,
         numbered_lines=lines,

@@ -136,7 +136,7 @@ class _Spill:
 
     def _declare(self, value: Geometry) -> None:
         fields: list[Any] = [("positions", value.positions.dtype, (value.ndim,))]
-        if value.vertex_objects is not None:
+        if value.has_objects:
             fields.append(("object_ids", "i8"))
         if self.kind.is_linked:
             fields.append(("numbers", "i8"))
@@ -175,7 +175,7 @@ class _Spill:
             link_width=model.links.shape[1] if isinstance(model, Linked) else 2,
             directed=isinstance(model, Graph) and model.directed,
             tables=self.tables,
-            has_objects=model.vertex_objects is not None,
+            has_objects=model.has_objects,
             extent=Extent(self.rows, self.low, self.high, np.concatenate(self.samples)),
             dropped=self.dropped,
             numbered_lines=self.lines,
