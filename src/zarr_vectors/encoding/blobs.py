@@ -76,12 +76,15 @@ class Blobs:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Blobs]) -> Blobs:
-        """All strings of all parts, in order."""
+        """All strings of all parts, in order; buffers are joined with what else they hold."""
         parts = list(parts)
         if len(parts) == 1:
             return parts[0]
-        sizes = [part.sizes for part in parts] or [np.zeros(0, dtype=np.int64)]
-        return cls.packed(b"".join(part.joined() for part in parts), np.concatenate(sizes))
+        none = np.zeros(0, dtype=np.int64)
+        bases = offsets_of(np.array([len(part.data) for part in parts], dtype=np.int64))[:-1]
+        starts = [none, *(part.starts + base for part, base in zip(parts, bases, strict=True))]
+        sizes = [none, *(part.sizes for part in parts)]
+        return cls(b"".join(part.data for part in parts), np.concatenate(starts), np.concatenate(sizes))
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -141,12 +141,19 @@ class LinkSink:
             ranks[crossing] = lehmer_ranks(placed.order)
         records = np.empty(len(cells), dtype=self._dtype())
         records["segment"] = self._segments(cells, crossing)
-        source = self.plan.cells.numbered_coords(cells[:, 0])
-        records["key"] = self.plan.cells.keys_of(source)
+        records["key"] = self._keys(cells[:, 0])
         records["rank"], records["rows"] = ranks, rows
         for number, name in enumerate(self.plan.columns):
             records[f"a{number}"] = columns[name]
         self._keep(records)
+
+    def _keys(self, cells: IntArray) -> IntArray:
+        """The shard by shard number of cells given in C order; by a table, where it is not larger than the answer."""
+        plan = self.plan.cells
+        count = plan.vertices.grid.cells
+        if count > len(cells):
+            return plan.keys_of(plan.numbered_coords(cells))
+        return plan.keys_of(plan.numbered_coords(np.arange(count))).take(cells)
 
     def _segments(self, cells: IntArray, crossing: IntArray) -> IntArray:
         """``(n,)`` number of each link's segment; the one inside a chunk is 0."""
