@@ -91,8 +91,6 @@ class RowFinder:
         inside = np.ones(len(local), dtype=bool)
         for column, length in zip(local.T, self._span.tolist(), strict=True):
             inside &= (column >= 0) & (column < length)
-        if inside.all():
-            return self._table[tuple(local.T)]
         found = np.full(len(local), -1, dtype=np.int64)
         found[inside] = self._table[tuple(local[inside].T)]
         return found

@@ -95,17 +95,22 @@ class CellPlan:
             keys += table.take(local[:, axis])
         return keys
 
+    @property
+    def key_dtype(self) -> np.dtype[Any]:
+        """Of cell numbers; shards at the edges of the grid count whole."""
+        blocks = [-(-n // b) for n, b in zip(self.vertices.grid.shape, self.vertices.block, strict=True)]
+        return np.dtype(np.uint32 if prod(blocks) * prod(self.vertices.block) < 2**32 else np.int64)
+
     def _key_tables(self) -> list[AnyArray]:
         """For each axis, what a cell's place along it adds to the cell's number."""
         grid, block = self.vertices.grid, self.vertices.block
         blocks = [-(-n // b) for n, b in zip(grid.shape, block, strict=True)]
         per_block = prod(block)
-        dtype = np.uint32 if prod(blocks) * per_block < 2**32 else np.int64
         tables = []
         for axis, length in enumerate(grid.shape):
             index, inner = np.divmod(np.arange(length), block[axis])
             number = index * (prod(blocks[axis + 1 :]) * per_block) + inner * prod(block[axis + 1 :])
-            tables.append(number.astype(dtype))
+            tables.append(number.astype(self.key_dtype))
         return tables
 
     def coords(self, keys: AnyArray) -> IntArray:
