@@ -41,6 +41,7 @@ format: $(INSTALLED) ## Sort imports and format the code
 
 bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy side by side
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/shape_contest.py
 
 fuzz: $(INSTALLED) ## Run the property tests with many more examples
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) -m hypothesis

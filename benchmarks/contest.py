@@ -24,6 +24,7 @@ CONTESTANTS = {
     "parquet": "Parquet",
     "parquet_sorted": "Parquet sorted",
     "laz": "LAZ",
+    "memmap": "memory-mapped arrays",
 }
 """Module below ``contestants`` to the name in the table."""
 

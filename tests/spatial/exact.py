@@ -21,6 +21,10 @@ GRID = st.sampled_from([0, 1, 2, 3, 4, 5, 6])
 """Few numbers, so that touching is as likely as crossing."""
 
 
+def cube(lo: Any, hi: Any) -> ClosedBox:
+    return ClosedBox.from_user((lo, hi), "xyzw"[: len(lo)])
+
+
 def exactly(value: Any) -> Fraction:
     return Fraction(int(value)) if np.asarray(value).dtype.kind in "iu" else Fraction(float(value))
 

@@ -133,7 +133,11 @@ def test_keys_survive(coords: list[tuple[int, ...]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [["0"], ["0.0.0"], ["0.0", "1"], ["0.0.0", "0"], ["a.b"], ["0."], [""], ["1.5.2"], ["9" * 20 + ".0"]]
+    "keys",
+    [
+        *(["0"], ["0.0.0"], ["0.0", "1"], ["0.0.0", "0"], ["a.b"], ["0."], [""], ["1.5.2"], ["9" * 20 + ".0"]),
+        *(["0.0,1.1"], ["0.0", "1,1.0"], ["0.-"], ["0.--1"], ["0.1-1"], ["0. 1 2"]),
+    ],
 )
 def test_what_is_no_key_of_the_rank_is_refused(keys: list[str]) -> None:
     with pytest.raises(ValueError, match=r"key|literal"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from tests.spatial.arrays import finite_arrays
-from tests.spatial.exact import GRID, boxes, point, sides, span, triangle_meets
+from tests.spatial.exact import GRID, boxes, cube, point, sides, span, triangle_meets
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.meet import faces_meet, segment_spans, segments_meet
@@ -20,10 +21,6 @@ from zarr_vectors.spatial.meet import faces_meet, segment_spans, segments_meet
 DTYPES = ["float16", "float32", "float64", ">f4", "int8", "uint16", "int64", "uint64"]
 AXES = [1, 2, 3, 4]
 NEAR = float(np.float32(0.1))
-
-
-def cube(lo: Any, hi: Any) -> ClosedBox:
-    return ClosedBox.from_user((lo, hi), "xyzw"[: len(lo)])
 
 
 def on_grid(dtype: str, shape: tuple[int, ...]) -> st.SearchStrategy[Any]:
@@ -92,6 +89,36 @@ def test_no_face_or_segment_is_missed_for_rounding(axes: int, data: st.DataObjec
     _compare(corners, box, 1e-13)
 
 
+STEP = st.integers(2**54 // 12 + 1, 2**51 - 1).map(lambda quarter: 4 * quarter + 2)
+
+
+@pytest.mark.parametrize("axes", [2, 3, 4])
+@given(st.lists(st.tuples(STEP, STEP), min_size=16, max_size=16))
+def test_touching_a_corner_is_seen_where_differences_are_rounded(axes: int, steps: list[tuple[int, int]]) -> None:
+    for pair in steps:
+        # The corner lies at three fifths of the way exactly, but neither that distance nor the whole fits in 53 bits.
+        start = [int(-float(3 * step)) for step in pair]
+        corner, end = ([s + times * step for s, step in zip(start, pair, strict=True)] for times in (3, 5))
+        assert [int(float(value)) for value in corner + end] == corner + end
+        face = np.pad(np.array([start, end, [start[0], end[1]]], dtype=float), [(0, 0), (0, axes - 2)])
+        box = cube([corner[0], *[None] * (axes - 1)], [None, corner[1], *[None] * (axes - 2)])
+        assert span(point(face[0]), point(face[1]), *sides(box)) == (Fraction(3, 5), Fraction(3, 5))
+        for turn in ([0, 1, 2], [1, 0, 2], [2, 1, 0]):
+            assert faces_meet(face[None, turn], box).tolist() == [True]
+        met, t_in, t_out = segment_spans(face[[0, 1]], face[[1, 0]], box)
+        assert met.tolist() == [True, True]
+        assert (t_in <= t_out).all()
+        assert np.concatenate([t_in, t_out]) == pytest.approx([0.6, 0.4] * 2)
+
+
+@pytest.mark.parametrize("axes", [2, 3, 4])
+def test_what_misses_by_more_than_rounding_does_not_meet(axes: int) -> None:
+    face = np.pad([[0.0, 2.0], [2.0, 0.0], [2.0, 2.0]], [(0, 0), (0, axes - 2)])
+    for high, met in ((1.0, True), (1 - 1e-13, False)):
+        box = cube([None] * axes, [high, 1, *[None] * (axes - 2)])
+        assert faces_meet(face[None], box).tolist() == segments_meet(face[:1], face[1:2], box).tolist() == [met]
+
+
 @pytest.mark.parametrize("axes", AXES)
 @given(st.data())
 def test_numbers_of_any_size_meet_as_in_rational_numbers(axes: int, data: st.DataObject) -> None:
@@ -137,6 +164,21 @@ def test_whole_numbers_beyond_float64_keep_to_their_side() -> None:
     assert met.tolist() == [False, True]
     assert 0 < t_in[1] <= t_out[1] == 1
     assert faces_meet(np.stack([starts, ends, ends - [0, 1]], axis=1), box).tolist() == [False, True]
+    # Rounded to the side on the first axis, it would enter where it leaves on the second.
+    one, other, box = np.array([[edge + 1, 0]]), np.array([[edge - 3, 9]]), cube([None, None], [edge, 0])
+    assert not box.mask(np.concatenate([one, other])).any()
+    assert segments_meet(one, other, box).tolist() == segments_meet(other, one, box).tolist() == [False]
+    assert segments_meet(one, other - [0, 9], box).tolist() == [True]
+
+
+def test_an_end_just_outside_is_never_taken_for_the_end_of_the_part_inside() -> None:
+    box, far, near = cube([0], [1e290]), np.array([[1e300]]), np.array([[-5e-324]])
+    for met, t_in, t_out in (segment_spans(near, far, box), segment_spans(far, near, box)):
+        assert met.tolist() == [True]
+        assert 0 < t_in[0] < t_out[0] < 1
+    for inside in (0.0, 1e280):
+        assert 0 < segment_spans(near, np.array([[inside]]), box)[1][0] <= 1
+        assert 0 <= segment_spans(np.array([[inside]]), near, box)[2][0] < 1
 
 
 @pytest.mark.parametrize(

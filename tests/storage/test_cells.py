@@ -15,10 +15,12 @@ from zarr.storage import LocalStore, MemoryStore
 
 from tests.storage.stores import as_buffer, fewer_examples, memory_of, open_memory, put_document, zarr_store
 from zarr_vectors.core.documents import cell_array_document
+from zarr_vectors.encoding import unpack
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.spatial.grid import Grid, format_keys
+from zarr_vectors.storage import cells
 from zarr_vectors.storage.cells import CellArray, read_cells
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.storage import Storage
@@ -168,6 +170,37 @@ def test_local_folders_are_alike(tmp_path_factory: pytest.TempPathFactory, chain
     write_ours(storage, case, CHAINS[chain], "b")
     found: Any = np.asarray(zarr.open_array(folder, path="b", mode="r")[...])
     assert [bytes(cell) for cell in found.ravel()] == case.as_zarr_sees_it().ravel().tolist()
+
+
+@pytest.mark.parametrize("shards", [None, (4, 4), (16, 16)])
+@pytest.mark.parametrize("damage", [False, True])
+def test_threads_that_share_the_work_bring_the_same(
+    monkeypatch: pytest.MonkeyPatch, shards: tuple[int, ...] | None, damage: bool
+) -> None:
+    monkeypatch.setattr(cells, "_THREADED_BYTES", 0)
+    monkeypatch.setattr(cells, "_MOST_THREADS", 3)
+    monkeypatch.setattr(cells, "PART_BYTES", 100)
+    monkeypatch.setattr(unpack, "PART_BYTES", 1000)
+    rng = np.random.default_rng(5)
+    places = [(row, column) for row in range(-3, 10) for column in range(13) if (row + column) % 7]
+    case = Case(Grid((-3, 0), (13, 13)), shards, {place: rng.bytes(4 * int(rng.integers(1, 60))) for place in places})
+    storage = open_memory()
+    paths = [f"a{number}" for number in range(3)]
+    chains_of = dict(zip(paths, ["plain", "crc32c", "zstd crc32c"], strict=True))
+    arrays = [write_ours(storage, case, CHAINS[chain], path) for path, chain in chains_of.items()]
+    arrays.append(write_ours(storage, case, CHAINS["zstd checked"], "b"))
+    if damage:
+        key = next(key for key in storage.list_keys("b", recursive=True) if "/c/" in key)
+        data = bytearray(storage.backend.get_bytes(key))
+        data[30] ^= 8
+        storage.backend.put_bytes(key, bytes(data))
+    order = np.random.default_rng(6).permutation(len(case.coords))
+    found = read_cells(storage, [(array, case.coords[order]) for array in arrays])
+    expected = [case.payloads[row] for row in order]
+    assert [read.check().cells.to_list() for read in found[:-1]] == [expected] * 3
+    assert len(found[-1].errors) == damage
+    read = zip(found[-1].cells.to_list(), expected, strict=True)
+    assert sum(cell != wanted for cell, wanted in read) == damage
 
 
 @pytest.mark.parametrize("chain", ["plain", "crc32c"])

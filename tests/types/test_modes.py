@@ -144,7 +144,7 @@ def test_a_store_of_another_version_is_left_alone(place: Path, mode: str) -> Non
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"kind": "mesh"}, "kind.*'mesh'"),
+        ({"kind": "meshes"}, "kind.*'meshes'"),
         ({"kind": None}, "kind"),
         ({"kind": ["point_cloud"]}, "kind"),
         ({"bounds": None}, "bounds"),

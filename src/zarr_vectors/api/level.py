@@ -24,7 +24,7 @@ from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.query.values import Rows
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.kinds import Kind, kind_of_types
-from zarr_vectors.types.value import Tables, value_of
+from zarr_vectors.types.value import Tables, plan_for, value_of
 from zarr_vectors.typing import IntArray, Json, JsonObject
 
 __all__ = ["AttributeInfo", "ObjectTable", "ZVLevel"]
@@ -235,15 +235,7 @@ class ZVLevel:
         return self._as_value(shape, self._tables if selection.is_everything and self.has_objects else None)
 
     def _plan(self, mode: str | None, link_attributes: Sequence[str] | str | None, strict: bool) -> ReadPlan:
-        kind = self.kind
-        conventions = self._root.metadata.links_convention
-        return ReadPlan(
-            connects=kind.connects,
-            implied=conventions != constants.LINKS_EXPLICIT,
-            mode=kind.mode if mode is None else mode,
-            link_attributes=(link_attributes,) if isinstance(link_attributes, str) else link_attributes,
-            strict=strict,
-        )
+        return plan_for(self._root, self.kind, mode, link_attributes, strict=strict)
 
     @cached_property
     def kind(self) -> Kind:

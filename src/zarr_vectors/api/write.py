@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Geometry, Points
+from zarr_vectors.geometry import Geometry, Graph, Lines, Mesh, Points, Polylines, Skeleton
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
-from zarr_vectors.types.kinds import KINDS
+from zarr_vectors.types.kinds import KINDS, Kind
 from zarr_vectors.types.options import Progress, WriteOptions, as_bounds
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.writer import write_value
-from zarr_vectors.typing import Bounds, JsonObject
+from zarr_vectors.typing import AnyArray, Bounds, JsonObject
 
 __all__ = ["create", "write"]
 
@@ -93,6 +93,9 @@ def create(
     attributes: Mapping[str, Any] | None = None,
     dtype: Any = "float32",
     objects: bool = False,
+    link_attributes: Mapping[str, Any] | None = None,
+    corners: int = 3,
+    directed: bool = False,
     layout: Layout | None = None,
     axes: Any = None,
     crs: Any = None,
@@ -103,11 +106,15 @@ def create(
 
     Args:
         target: A path, a URL, or an open zarr store.
-        kind: Geometry kind.
+        kind: ``"point_cloud"``, ``"line"``, ``"polyline"``, ``"streamline"``, ``"graph"``, ``"skeleton"`` or
+            ``"mesh"``.
         bounds: Closed box that rows will lie in.
         attributes: ``{name: dtype}``, ``{name: (dtype, channels)}``, or ``{name: "text"}``.
         dtype: Of the positions.
-        objects: Whether rows will belong to objects.
+        objects: Whether points will belong to objects; all other kinds do.
+        link_attributes: Attributes of edges or faces, given as ``attributes`` are.
+        corners: Corners of a face, for a mesh.
+        directed: Whether edges have a direction, for a graph.
         layout: How the store is cut; one chunk where not given.
 
     Raises:
@@ -128,10 +135,12 @@ def create(
         raise InputError("attributes must be {name: dtype}", got=type(attributes).__name__)
     ndim = _rank_of(bounds)
     low, high = as_bounds(bounds, ndim)
-    empty = Points(
+    empty = _empty_value(
+        KINDS[kind],
         np.empty((0, ndim), dtype=_dtype_of("dtype", dtype)),
         attributes={name: _empty_column(name, given) for name, given in (attributes or {}).items()},
-        object_ids=np.zeros(0, dtype=np.int64) if objects else None,
+        links={name: _empty_column(name, given) for name, given in (link_attributes or {}).items()},
+        options={"objects": objects, "corners": corners, "directed": directed},
     )
     return write(
         target,
@@ -143,6 +152,30 @@ def create(
         crs=crs,
         storage_options=storage_options,
     )
+
+
+def _empty_value(
+    kind: Kind, positions: AnyArray, attributes: Mapping[str, Any], links: Mapping[str, Any], options: Mapping[str, Any]
+) -> Geometry:
+    """A value without vertices that has all that its kind may have."""
+    if links and kind.connects not in ("tree", "links"):
+        raise InputError("link_attributes are for graphs, skeletons and meshes", got=kind.geometry_type)
+    none = np.zeros(0, dtype=np.int64)
+    if kind.value is Mesh:
+        corners = options["corners"]
+        if isinstance(corners, bool) or not isinstance(corners, (int, np.integer)) or corners < 3:
+            raise InputError("corners must be a whole number from 3", got=repr(corners))
+        faces = np.zeros((0, int(corners)), dtype=np.int64)
+        return Mesh(positions, faces, attributes=attributes, face_attributes=links, object_ids=none)
+    if kind.value is Graph:
+        directed = bool(options["directed"])
+        return Graph(positions, attributes=attributes, edge_attributes=links, object_ids=none, directed=directed)
+    if kind.value is Skeleton:
+        return Skeleton(positions, attributes=attributes, edge_attributes=links, object_ids=none)
+    if kind.value is Points:
+        return Points(positions, attributes=attributes, object_ids=none if options["objects"] else None)
+    lines = Lines if kind.value is Lines else Polylines
+    return lines(positions, np.zeros(1, dtype=np.int64), attributes=attributes, kind=kind.geometry_type)
 
 
 def _rank_of(bounds: Any) -> int:

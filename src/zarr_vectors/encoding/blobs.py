@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from zarr_vectors.typing import ByteArray, IntArray
+from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
-__all__ = ["Blobs", "Buffer", "offsets_of"]
+__all__ = ["Blobs", "Buffer", "offsets_of", "records_at"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -25,6 +25,21 @@ def offsets_of(sizes: IntArray) -> IntArray:
     offsets = np.zeros(len(sizes) + 1, dtype=np.int64)
     np.cumsum(sizes, out=offsets[1:])
     return offsets
+
+
+def records_at(data: Buffer, starts: IntArray, dtype: np.dtype[Any]) -> AnyArray:
+    r"""``(n,)`` one item of ``dtype`` from each byte offset, aligned or not; all must lie inside the buffer.
+
+    Example:
+        >>> records_at(b"\1\2\0\3\0", np.array([3, 1]), np.dtype("<u2")).tolist()
+        [3, 2]
+    """
+    places = len(data) - dtype.itemsize + 1
+    if places <= 0:
+        return np.zeros(0, dtype=dtype)[starts]
+    # Overlapping items, one for each byte: numpy then copies whole items rather than bytes.
+    overlapping: AnyArray = np.ndarray((places,), dtype, buffer=data, strides=(1,))
+    return overlapping[starts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +76,15 @@ class Blobs:
 
     @classmethod
     def concatenate(cls, parts: Iterable[Blobs]) -> Blobs:
-        """All strings of all parts, in order."""
+        """All strings of all parts, in order; buffers are joined with what else they hold."""
         parts = list(parts)
         if len(parts) == 1:
             return parts[0]
-        sizes = [part.sizes for part in parts] or [np.zeros(0, dtype=np.int64)]
-        return cls.packed(b"".join(part.joined() for part in parts), np.concatenate(sizes))
+        none = np.zeros(0, dtype=np.int64)
+        bases = offsets_of(np.array([len(part.data) for part in parts], dtype=np.int64))[:-1]
+        starts = [none, *(part.starts + base for part, base in zip(parts, bases, strict=True))]
+        sizes = [none, *(part.sizes for part in parts)]
+        return cls(b"".join(part.data for part in parts), np.concatenate(starts), np.concatenate(sizes))
 
     def __len__(self) -> int:
         return len(self.starts)

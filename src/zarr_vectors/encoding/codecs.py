@@ -16,10 +16,10 @@ import google_crc32c
 import numpy as np
 import zstandard
 
-from zarr_vectors.encoding.blobs import Blobs, Buffer
+from zarr_vectors.encoding.blobs import Blobs, Buffer, records_at
 from zarr_vectors.typing import IntArray, JsonObject
 
-__all__ = ["ByteCodec", "CellErrors", "known_chain", "unframe", "vlen_frame"]
+__all__ = ["CAN_BATCH", "ByteCodec", "CellErrors", "decompress_batch", "known_chain", "unframe", "vlen_frame"]
 
 CellErrors = dict[int, str]
 """What is wrong with which cell, by its number in the batch."""
@@ -28,7 +28,8 @@ _UNKNOWN_SIZE = 2**64 - 1
 _BATCH_CELLS = 32
 _THREADED_BYTES = 1 << 20
 """Less than this is done before a thread has started."""
-_CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
+CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
+"""Whether ``zstandard`` takes many frames at once here; its Python backend does not."""
 
 
 class _Contexts(threading.local):
@@ -139,9 +140,7 @@ def unframe(framed: Blobs, errors: CellErrors) -> Blobs:
     """Take the one item out of each vlen-bytes chunk; what is not such a chunk is named in ``errors``."""
     good = framed.sizes >= 8
     headers = np.zeros((len(framed), 2), dtype="<u4")
-    if good.any():
-        heads = np.frombuffer(framed.data, np.uint8)[framed.starts[good, None] + np.arange(8)]
-        headers[good] = heads.view("<u4")
+    headers[good] = records_at(framed.data, framed.starts[good], np.dtype("<u8")).view("<u4").reshape(-1, 2)
     matches = good & (headers[:, 0] == 1) & (headers[:, 1] == framed.sizes - 8)
     for number in np.flatnonzero(~matches).tolist():
         errors.setdefault(number, f"not a vlen-bytes chunk of one item ({int(framed.sizes[number])} bytes)")
@@ -163,7 +162,7 @@ def _unframe_items(items: Sequence[Any], errors: CellErrors) -> Blobs:
 
 def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
     compressor = _contexts.compressor(level, checksum)
-    if _CAN_BATCH and len(blobs) >= _BATCH_CELLS:
+    if CAN_BATCH and len(blobs) >= _BATCH_CELLS:
         source = zstandard.BufferWithSegments(bytes(blobs.joined()), _segments(Blobs.packed(b"", blobs.sizes)))
         threads = -1 if blobs.total >= _THREADED_BYTES else 0
         items: Any = compressor.multi_compress_to_buffer(source, threads=threads)
@@ -171,16 +170,24 @@ def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
     return Blobs.from_list([compressor.compress(item) for item in blobs.views()])
 
 
+def decompress_batch(blobs: Blobs, threads: int = 0) -> list[Any] | None:
+    """The content of every frame, as buffers; None if one of them is bad or does not state its size."""
+    if not len(blobs) or int(blobs.sizes.min()) == 0:
+        return None
+    try:
+        source = zstandard.BufferWithSegments(blobs.data, _segments(blobs))
+        items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=threads)
+        return list(items)
+    except (zstandard.ZstdError, ValueError, MemoryError):
+        return None
+
+
 def _decompress(blobs: Blobs, errors: CellErrors) -> list[Any]:
-    if _CAN_BATCH and len(blobs) >= _BATCH_CELLS and not errors and int(blobs.sizes.min()) > 0:
-        try:
-            source = zstandard.BufferWithSegments(blobs.data, _segments(blobs))
-            threads = -1 if blobs.total >= _THREADED_BYTES else 0
-            items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=threads)
-            return list(items)
-        except (zstandard.ZstdError, ValueError, MemoryError):
-            # One frame is bad or does not state its size: take them one by one to find out which.
-            pass
+    if CAN_BATCH and len(blobs) >= _BATCH_CELLS and not errors:
+        items = decompress_batch(blobs, threads=-1 if blobs.total >= _THREADED_BYTES else 0)
+        if items is not None:
+            return items
+    # Also to find out which frame is bad.
     return [_decompress_one(number, item, errors) for number, item in enumerate(blobs.views())]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zarr_vectors.encoding.blobs import Blobs, offsets_of
+from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
 from zarr_vectors.encoding.codecs import CellErrors
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -23,6 +23,7 @@ __all__ = ["Fragment", "FragmentTable", "decode_fragments", "encode_fragments", 
 
 MAGIC = 0x5A564647
 _HEADER = np.dtype([("magic", "<u4"), ("version", "<u2"), ("flags", "<u2"), ("count", "<u4"), ("ranges", "<u4")])
+_PAIR = np.dtype([("start", "<i8"), ("count", "<i8")])
 
 Fragment = tuple[int, int] | AnyArray
 """``(start, count)``, or the row numbers."""
@@ -177,7 +178,7 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
         at = blobs.starts + 16 + 8 * ((per_cell + 63) // 64)
         number = np.arange(total, dtype=np.int64) - np.repeat(first[:-1], per_cell)
         byte = (np.repeat(at, per_cell) + 16 * number)[slot]
-        pairs = _gather_int64(blobs.data, byte)
+        pairs = records_at(blobs.data, byte, _PAIR).view("<i8").reshape(-1, 2)
         starts[slot], counts[slot] = pairs[:, 0], pairs[:, 1]
         # A start below 0 would count as an explicit fragment, and take rows from the end of the chunk.
         negative = slot[(pairs < 0).any(axis=1)]
@@ -198,8 +199,7 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
 def _headers(blobs: Blobs, errors: CellErrors) -> AnyArray:
     headers = np.zeros(len(blobs), dtype=_HEADER)
     long_enough = blobs.sizes >= 16
-    heads = np.frombuffer(blobs.data, np.uint8)[blobs.starts[long_enough, None] + np.arange(16)]
-    headers[long_enough] = heads.view(_HEADER).ravel()
+    headers[long_enough] = records_at(blobs.data, blobs.starts[long_enough], _HEADER)
     count, ranges = headers["count"].astype(np.int64), headers["ranges"].astype(np.int64)
     need = 16 + np.where(count > 0, 8 * ((count + 63) // 64) + 16 * ranges + 4 * (count - ranges + 1), 0)
     checks = (
@@ -238,13 +238,3 @@ def _decode_mixed(blob: memoryview, count: int, ranges: int) -> tuple[IntArray, 
     starts[bits], counts[bits] = pairs[:, 0], pairs[:, 1]
     counts[~bits] = sizes
     return starts, counts, rows
-
-
-def _gather_int64(data: bytes | bytearray | memoryview, at: IntArray) -> IntArray:
-    """Read two little-endian int64 at each byte offset; blobs need not be aligned."""
-    if not (at % 4).any():
-        words = np.frombuffer(data, "<u4", len(data) // 4)
-        index = (at // 4)[:, None] + np.arange(4)
-        return np.ascontiguousarray(words[index]).view("<i8")
-    raw = np.frombuffer(data, np.uint8)
-    return np.ascontiguousarray(raw[at[:, None] + np.arange(16)]).view("<i8")

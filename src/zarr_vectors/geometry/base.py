@@ -105,6 +105,11 @@ class Geometry(Mapping[str, Any]):
         raise NotImplementedError
 
     @property
+    def has_objects(self) -> bool:
+        """Whether vertices belong to objects."""
+        return self.vertex_objects is not None
+
+    @property
     def vertex_count(self) -> int:
         """Number of vertices."""
         return len(self.positions)
@@ -160,7 +165,7 @@ class Geometry(Mapping[str, Any]):
         parts = [*self._described(), f"{self.ndim}-D {self.positions.dtype}"]
         if self.attributes:
             parts.append("attributes " + ", ".join(self.attributes))
-        if self.vertex_objects is not None:
+        if self.has_objects:
             parts.append("with object ids")
         if self.errors:
             parts.append(f"{len(self.errors)} errors")

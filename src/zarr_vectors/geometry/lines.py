@@ -127,6 +127,11 @@ class Polylines(Geometry):
         """``object_ids``."""
         return self.object_ids
 
+    @property
+    def has_objects(self) -> bool:
+        """Every line is an object."""
+        return True
+
     def line(self, number: int) -> AnyArray:
         """``(n, D)`` vertices of one line, by its number in this value."""
         return self.positions[self.offsets[number] : self.offsets[number + 1]]

@@ -32,7 +32,7 @@ from zarr_vectors.query.rows import (
 )
 from zarr_vectors.query.selection import MODES, Selection, choose_names
 from zarr_vectors.query.shape import Shape, lines_within, links_within
-from zarr_vectors.query.values import Rows, distinct_rows
+from zarr_vectors.query.values import Rows, distinct_rows, find_rows
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
@@ -83,6 +83,8 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
         )
     if plan.connects == "nothing":
         return _read_points(storage, level, selection, plan)
+    if selection.chunks is not None and (selection.box is not None or selection.by_object):
+        raise InputError("chunks cannot be combined with a box or objects", hint="choose by one of them")
     reader = _Reader(storage, level, selection, plan)
     if selection.box is None or selection.by_object:
         shape = reader.whole()
@@ -146,6 +148,11 @@ class _Reader:
         if refs is not None:
             return self._of_objects(refs)
         coords = self.level.vertices.present
+        if self.selection.chunks is not None:
+            chunks = self.selection.chunks
+            coords = coords[find_rows(chunks, coords) >= 0] if chunks.size else coords[:0]
+            block, parts = self._read(coords)
+            return self._shape(block, parts, whole=False)
         block, parts = self._read(coords)
         shape = self._shape(block, parts, whole=True)
         if self.plan.connects != "sequence" or not self.level.metadata.shared_fragments:

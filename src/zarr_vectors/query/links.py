@@ -13,7 +13,7 @@ from zarr_vectors.encoding.links import decode_grouped, decode_plain, permutatio
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.query.block import Block
-from zarr_vectors.query.values import distinct_rows, find_rows, with_gaps
+from zarr_vectors.query.values import RowFinder, distinct_rows, find_rows, with_gaps
 from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
@@ -67,11 +67,12 @@ def links_among(family: LinkFamily, coords: IntArray) -> list[LinkPart]:
         coords: ``(n, K)`` chunks, sorted.
     """
     parts = []
+    finder = RowFinder(coords)
     for segment in family.segments.values():
         present = segment.array.present
         inside = np.ones(len(present), dtype=bool)
         for offset in _ends(segment):
-            inside &= find_rows(coords, present + offset) >= 0
+            inside &= finder.find(present + offset) >= 0
         if inside.any():
             parts.append(LinkPart(segment, present[inside]))
     return parts
@@ -113,7 +114,8 @@ def decode_links(
         reads: By array path.
         names: Attributes to bring along.
     """
-    decoded = [_Decoder(family, block, part, reads).decode(names) for part in parts]
+    finder = RowFinder(block.coords)
+    decoded = [_Decoder(family, block, part, reads, finder).decode(names) for part in parts]
     none = np.zeros((0, family.width), dtype=np.int64)
     ends = np.concatenate([none, *(links.ends for links in decoded)])
     columns: dict[str, Column] = {}
@@ -126,7 +128,10 @@ def decode_links(
 class _Decoder:
     """One part of a segment."""
 
-    def __init__(self, family: LinkFamily, block: Block, part: LinkPart, reads: Mapping[str, CellRead]) -> None:
+    def __init__(
+        self, family: LinkFamily, block: Block, part: LinkPart, reads: Mapping[str, CellRead], finder: RowFinder
+    ) -> None:
+        self.finder = finder
         self.family = family
         self.block = block
         self.segment = part.segment
@@ -154,7 +159,7 @@ class _Decoder:
         bases, counts = self.block.bases, np.diff(self.block.bases)
         ends = np.empty_like(rows)
         for place, offset in enumerate(_ends(self.segment)):
-            cell = find_rows(self.block.coords, self.read.coords + offset)
+            cell = self.finder.find(self.read.coords + offset)
             known = np.repeat(cell >= 0, per_cell)
             at = np.repeat(np.maximum(cell, 0), per_cell)
             row = rows[:, place]

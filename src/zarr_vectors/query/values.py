@@ -11,7 +11,10 @@ from zarr_vectors.geometry import Column, take_column
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["Rows", "find_rows", "with_gaps"]
+__all__ = ["RowFinder", "Rows", "distinct_rows", "find_rows", "with_gaps"]
+
+_MOST_PLACES = 2**22
+"""Blocks of chunks up to this size are worth a table of their places."""
 
 
 @dataclass
@@ -57,6 +60,40 @@ def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:
     order = np.argsort(keys, kind="stable")
     place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
     return np.where(keys[order][place] == wanted, order[place], -1)
+
+
+class RowFinder:
+    """Finds coordinates in a list that is searched many times.
+
+    Args:
+        haystack: ``(n, K)`` distinct coordinates.
+
+    Example:
+        >>> RowFinder(np.array([[0, 0], [2, 5]])).find(np.array([[2, 5], [1, 1], [9, 9]])).tolist()
+        [1, -1, -1]
+    """
+
+    def __init__(self, haystack: IntArray) -> None:
+        self._haystack = haystack
+        self._table: IntArray | None = None
+        if len(haystack):
+            self._low = haystack.min(axis=0)
+            self._span = haystack.max(axis=0) - self._low + 1
+            if float(np.prod(self._span.astype(np.float64))) <= _MOST_PLACES:
+                self._table = np.full(tuple(self._span.tolist()), -1, dtype=np.int64)
+                self._table[tuple((haystack - self._low).T)] = np.arange(len(haystack))
+
+    def find(self, needles: IntArray) -> IntArray:
+        """``(m,)`` place of each coordinate in the list; -1 where it is not there."""
+        if self._table is None:
+            return find_rows(self._haystack, needles)
+        local = needles - self._low
+        inside = np.ones(len(local), dtype=bool)
+        for column, length in zip(local.T, self._span.tolist(), strict=True):
+            inside &= (column >= 0) & (column < length)
+        found = np.full(len(local), -1, dtype=np.int64)
+        found[inside] = self._table[tuple(local[inside].T)]
+        return found
 
 
 def distinct_rows(coords: IntArray) -> IntArray:

@@ -15,8 +15,6 @@ from zarr_vectors.typing import AnyArray, BoolArray, CodeArray, FloatArray, IntA
 
 __all__ = ["ClosedBox"]
 
-_NO_SIDE = np.uint16(0)
-
 
 @dataclass(frozen=True, eq=False)
 class ClosedBox:
@@ -133,9 +131,9 @@ class ClosedBox:
         for axis in range(positions.shape[1]):
             low, high = self.limits(axis, positions.dtype)
             if low is not None:
-                codes |= np.where(positions[:, axis] >= low, _NO_SIDE, np.uint16(1 << 2 * axis))
+                codes |= ~(positions[:, axis] >= low) * np.uint16(1 << 2 * axis)
             if high is not None:
-                codes |= np.where(positions[:, axis] <= high, _NO_SIDE, np.uint16(2 << 2 * axis))
+                codes |= ~(positions[:, axis] <= high) * np.uint16(2 << 2 * axis)
         return codes
 
     def to_float64(self, positions: AnyArray, codes: CodeArray) -> FloatArray:

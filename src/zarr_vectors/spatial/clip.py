@@ -129,8 +129,7 @@ def _pieces(positions: AnyArray, rows: IntArray, codes: CodeArray, box: ClosedBo
     owner = polygons.owner
     names = _names(polygons, rows, len(positions))
     triangles = names[np.stack([apex, middles, middles + 1], axis=1)]
-    weights = polygons.weights / polygons.weights.sum(axis=1, keepdims=True)
-    return ClippedFaces(triangles, finite[owner[middles]], rows[owner], weights)
+    return ClippedFaces(triangles, finite[owner[middles]], rows[owner], polygons.weights)
 
 
 def _names(polygons: Polygons, rows: IntArray, count: int) -> IntArray:
@@ -232,7 +231,7 @@ def _blend(values: AnyArray, corners: IntArray, weights: FloatArray) -> tuple[Fl
             corner = take_rows(values, np.where(weight > 0, corners[:, column], heaviest)).astype(wide)
             total += np.where((weight > 0).reshape(-1, *tail), corner * weight.reshape(-1, *tail), 0)
             least, most = np.minimum(least, corner), np.maximum(most, corner)
-    return np.where(least == most, least, np.clip(total, least, most)), least, most
+    return np.clip(total, least, most), least, most
 
 
 def _heaviest(corners: IntArray, weights: FloatArray) -> IntArray:

@@ -6,8 +6,10 @@ A grid is the block of chunks that an array has cells for; its cell 0 is the chu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import repeat
 from math import prod
 
@@ -159,6 +161,13 @@ def format_keys(coords: IntArray) -> list[str]:
     return [".".join(map(str, row)) for row in coords.tolist()]
 
 
+@lru_cache(maxsize=8)
+def _plain_keys(ndim: int) -> re.Pattern[str]:
+    """Keys joined by commas, of numbers that surely fit 64 bits."""
+    key = r"\.".join([r"-?[0-9]{1,18}"] * ndim)
+    return re.compile(f"{key}(?:,{key})*")
+
+
 def parse_keys(keys: Iterable[str], ndim: int) -> IntArray:
     """``(n, ndim)`` coordinates of chunk keys.
 
@@ -172,6 +181,12 @@ def parse_keys(keys: Iterable[str], ndim: int) -> IntArray:
     keys = list(keys)
     if not keys:
         return np.zeros((0, ndim), dtype=np.int64)
+    joined = ",".join(keys)
+    if _plain_keys(ndim).fullmatch(joined):
+        coords = np.fromstring(joined.replace(",", "."), dtype=np.int64, sep=".").reshape(-1, ndim)
+        if len(coords) == len(keys):
+            return coords
+    # Anything else that Python takes for numbers, and what is wrong with the rest.
     numbers = ".".join(keys).split(".")
     dots = list(map(str.count, keys, repeat(".")))
     if dots.count(ndim - 1) != len(keys):

@@ -16,7 +16,7 @@ from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 __all__ = ["Layout", "ResolvedLayout", "check_edges"]
 
 TARGET_CHUNK_ROWS = 32_768
-TARGET_SHARD_BYTES = 12 * 2**20
+MOST_SHARD_BYTES = 16 * 2**20
 MAX_GRID_CELLS = 2**24
 MAX_PARTS = 2**20
 _SAMPLE_ROWS = 65_536
@@ -33,7 +33,7 @@ class Layout:
         chunk_shape: Edge lengths of a chunk in data units, one number for a cube or one per axis. Chosen so that a
             typical vertex shares its chunk with about 32k others.
         bin_shape: Edge lengths of a bin; must divide the chunk. None for none.
-        shard_shape: Chunks per stored object along each axis; ``"auto"`` for about 12 MiB of positions a shard;
+        shard_shape: Chunks per stored object along each axis; ``"auto"`` for 8 to 16 MiB of positions a shard;
             None for one object per chunk.
         compressor: None or ``"zstd"`` (zstd with frame checksum), ``"blosc"``, ``"none"`` (CRC32C only), or a list
             of Zarr v3 codecs.
@@ -193,40 +193,52 @@ def choose_chunk_shape(
 
 def _typical_rows(points: AnyArray, shape: tuple[float, ...], grid: Grid, rows: int) -> float:
     """Expected number of other vertices in the chunk of a vertex drawn at random, from a sample."""
-    counts = _cell_counts(points, shape, grid).astype(np.float64)
+    counts = _cells_of(points, shape, grid)[1].astype(np.float64)
     pairs = float((counts * (counts - 1)).sum())
     return rows * pairs / max(1.0, float(len(points)) * (len(points) - 1))
 
 
-def _cell_counts(points: AnyArray, shape: tuple[float, ...], grid: Grid) -> IntArray:
-    """Points in each occupied cell."""
+def _cells_of(points: AnyArray, shape: tuple[float, ...], grid: Grid) -> tuple[IntArray, IntArray]:
+    """Coordinates inside the grid, and points, of each occupied cell."""
     coords = chunk_coords(points, shape, grid.origin)
     inside = tuple(np.clip(axis, 0, length - 1) for axis, length in zip(coords, grid.shape, strict=True))
-    return np.unique(np.ravel_multi_index(inside, grid.shape), return_counts=True)[1]
+    numbers, counts = np.unique(np.ravel_multi_index(inside, grid.shape), return_counts=True)
+    return np.stack(np.unravel_index(numbers, grid.shape), axis=1), counts
 
 
 def choose_shard_shape(
     grid: Grid, chunk_shape: tuple[float, ...], sample: AnyArray, rows: int
 ) -> tuple[int, ...] | None:
-    """Cubes of chunks that hold about 12 MiB of positions; None where the grid is a single chunk."""
+    """Blocks of chunks, as large as they can be while a typical vertex shares its shard with 16 MiB of positions.
+
+    None where the grid is a single chunk. Weighting by vertices keeps shards of dense regions from growing far beyond
+    that: they are what a writer holds in memory at a time.
+    """
     if grid.cells == 1:
         return None
-    row_bytes = sample.dtype.itemsize * len(chunk_shape)
-    occupied = 1
-    if len(sample):
-        points = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
-        occupied = len(_cell_counts(points, chunk_shape, grid))
-    density = min(1.0, occupied / grid.cells)
-    per_cell = max(1.0, rows / max(1, occupied))
-    cells = TARGET_SHARD_BYTES / (row_bytes * per_cell * max(density, 1 / grid.cells))
+    total = float(rows) * sample.dtype.itemsize * len(chunk_shape)
+    points = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
+    coords, counts = _cells_of(points, chunk_shape, grid)
     shape = [1] * len(chunk_shape)
-    while np.prod(shape, dtype=np.float64) < cells and np.prod(shape) < 2**15:
+    while np.prod(shape) < 2**15:
         short = [axis for axis, n in enumerate(shape) if n < grid.shape[axis]]
         if not short:
             break
         axis = min(short, key=lambda a: shape[a])
-        shape[axis] *= 2
+        larger = [n * 2 if number == axis else n for number, n in enumerate(shape)]
+        if _typical_mates(coords // larger, counts) * total > MOST_SHARD_BYTES:
+            break
+        shape = larger
     return tuple(shape)
+
+
+def _typical_mates(blocks: IntArray, counts: IntArray) -> float:
+    """The share of all vertices that lie in the block of a vertex drawn at random."""
+    if not len(counts):
+        return 0.0
+    span = tuple((blocks.max(axis=0) + 1).tolist())
+    inside = np.bincount(np.unique(np.ravel_multi_index(tuple(blocks.T), span), return_inverse=True)[1], weights=counts)
+    return float((inside * inside).sum() / inside.sum() ** 2)
 
 
 def _edge_for(extent: float, least: float, edge: float) -> float:

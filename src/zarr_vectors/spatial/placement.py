@@ -71,10 +71,20 @@ def offset_groups(coords: IntArray) -> tuple[IntArray, IntArray]:
         low = int(column.min()) if len(column) else 0
         span = (int(column.max()) if len(column) else 0) - low + 1
         if span > 1:
-            which = np.unique(which * span + (column - low), return_inverse=True)[1]
+            which = _numbered(which * span + (column - low))
     first = np.full(int(which.max(initial=-1)) + 1, len(which), dtype=np.int64)
     np.minimum.at(first, which, np.arange(len(which)))
     return offsets[first], which
+
+
+def _numbered(labels: IntArray) -> IntArray:
+    """``(n,)`` the rank of each label among those that occur; by marking them where they are few."""
+    most = int(labels.max(initial=0)) + 1
+    if most > 4 * len(labels) + 1024:
+        return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
+    occurs = np.zeros(most, dtype=np.int64)
+    occurs[labels] = 1
+    return (np.cumsum(occurs) - 1).take(labels)
 
 
 def same_cell(cells: IntArray) -> BoolArray:

@@ -1,282 +1,34 @@
-"""Cells of chunk-grid arrays, and chunks of one-dimensional tables: from stored objects and back.
-
-A chunk-grid array holds one vlen-bytes element per chunk of space. Unsharded, each cell is an object; sharded, a
-shard holds many cells and an index that says where each one lies.
-"""
+"""Reading cells of chunk-grid arrays: which bytes are needed, and from those bytes to payloads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 
-from zarr_vectors.encoding.blobs import Blobs, Buffer
-from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, vlen_frame
-from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, encode_shard, index_size
-from zarr_vectors.exceptions import CorruptionError, MetadataError
-from zarr_vectors.metadata.array import ArrayDocument
-from zarr_vectors.spatial.grid import Grid, format_keys, parse_keys
+from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.codecs import CellErrors
+from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, index_size
+from zarr_vectors.encoding.unpack import PART_BYTES, PayloadBuffer, frame_sizes
 from zarr_vectors.storage.backend import Get
-from zarr_vectors.storage.fallback import decode_chunk, encode_chunk
+from zarr_vectors.storage.cell_array import CellArray, CellRead, groups_of_rows
+from zarr_vectors.storage.fallback import decode_chunk
 from zarr_vectors.storage.storage import ShardIndex, Storage
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["CellArray", "CellRead", "read_cells"]
 
 _GAP_LOCAL = 64 * 1024
-_THREADED_BYTES = 4 << 20
 _GAP_REMOTE = 256 * 1024
-_MAP_CELLS = 2**26
-"""Grids up to this size are worth a map of their cells; the bounds of a store may be far wider than its data."""
+_THREADED_BYTES = 1 << 20
+"""Less stored than this is decoded before threads have started."""
+_MOST_THREADS = 8
 _LARGEST_OBJECT = 2**62
 _ABSENT = "listed as present, but gone"
-
-
-@dataclass(frozen=True)
-class CellArray:
-    """A chunk-grid array.
-
-    Args:
-        path: Below the store's root, for example ``"0/vertices"``.
-        document: Its ``zarr.json``.
-        store: URL, for messages.
-    """
-
-    path: str
-    document: ArrayDocument
-    store: str | None = None
-
-    @property
-    def ndim(self) -> int:
-        """Components of a chunk key."""
-        return len(self.document.shape)
-
-    @cached_property
-    def grid(self) -> Grid:
-        """The chunks that the array has cells for.
-
-        Raises:
-            MetadataError: Its origin is malformed.
-        """
-        origin = self.document.attributes.get("chunk_grid_origin") or [0] * self.ndim
-        if not isinstance(origin, (list, tuple)) or [type(v) for v in origin] != [int] * self.ndim:
-            raise MetadataError(
-                "chunk_grid_origin is malformed",
-                store=self.store,
-                array=self.path,
-                expected=f"{self.ndim} whole numbers",
-                got=repr(origin),
-            )
-        return Grid(tuple(origin), tuple(self.document.shape))
-
-    @cached_property
-    def block(self) -> tuple[int, ...]:
-        """Cells of a stored object along each axis: the shard, or a single cell."""
-        return self.document.chunk_shape
-
-    @cached_property
-    def codec(self) -> ByteCodec | None:
-        """The fast path for the cells; None where zarr-python must decode whole stored chunks."""
-        chain = self.document.codecs
-        if self.document.is_sharded:
-            if self.document.sharding is None:
-                return None
-            chain = self.document.sharding.inner
-        elif any(length != 1 for length in self.block):
-            return None
-        if not chain or chain[0].get("name") != "vlen-bytes":
-            return None
-        return known_chain(chain[1:])
-
-    @cached_property
-    def keys(self) -> frozenset[str] | None:
-        """The presence list; None where the array has none.
-
-        Raises:
-            MetadataError: It is not a list of texts.
-        """
-        listed = self.document.attributes.get("nonempty_chunks")
-        if listed is None:
-            return None
-        if isinstance(listed, (list, tuple)):
-            with suppress(TypeError):
-                "".join(listed)  # the fastest way to see that all are text
-                keys = frozenset(listed)
-                if len(keys) == len(listed):
-                    return keys
-        raise MetadataError(
-            "the presence list is malformed",
-            store=self.store,
-            array=self.path,
-            expected="a list of chunk keys, each once",
-        )
-
-    @cached_property
-    def present(self) -> IntArray:
-        """``(n, K)`` coordinates of the cells that are present, in numeric order.
-
-        Raises:
-            MetadataError: The presence list is malformed, or there is none.
-        """
-        if self.keys is None:
-            raise self._no_list()
-        try:
-            coords = parse_keys(self.keys, self.ndim)
-        except ValueError as error:
-            raise MetadataError(
-                "the presence list is malformed", store=self.store, array=self.path, got=str(error)
-            ) from error
-        coords = coords[np.lexsort(coords.T[::-1])] if len(coords) else coords
-        twice = np.zeros(len(coords), dtype=bool)
-        twice[1:] = (coords[1:] == coords[:-1]).all(axis=1)
-        for what, bad in (("outside the grid", ~self.grid.contains(coords)), ("twice", twice)):
-            if bad.any():
-                raise MetadataError(
-                    f"the presence list names a cell {what}",
-                    store=self.store,
-                    array=self.path,
-                    cell=format_keys(coords[bad][:1])[0],
-                )
-        return coords
-
-    def _no_list(self) -> MetadataError:
-        return MetadataError(
-            "the array has no presence list (nonempty_chunks)",
-            store=self.store,
-            array=self.path,
-            hint="repair the store from its stored chunks before reading it",
-        )
-
-    def has_all_of(self, other: CellArray) -> bool:
-        """Whether every cell that is present in another array is present here, told by the presence lists alone."""
-        listed, others = (array.document.attributes.get("nonempty_chunks") for array in (self, other))
-        if listed is not None and listed == others:
-            return True
-        return self.keys is not None and other.keys is not None and self.keys >= other.keys
-
-    def has(self, coords: IntArray) -> BoolArray:
-        """``(n,)`` whether each cell is present.
-
-        Raises:
-            MetadataError: There is no presence list.
-        """
-        if self.keys is None:
-            raise self._no_list()
-        if len(coords) > len(self.keys) and self.grid.cells <= _MAP_CELLS:
-            return self._has_many(coords)
-        return np.fromiter((key in self.keys for key in format_keys(coords)), dtype=bool, count=len(coords))
-
-    def _has_many(self, coords: IntArray) -> BoolArray:
-        inside = self.grid.contains(coords)
-        known = np.zeros(self.grid.shape, dtype=bool)
-        known[tuple((self.present - np.asarray(self.grid.origin)).T)] = True
-        found = np.zeros(len(coords), dtype=bool)
-        found[inside] = known[tuple((coords[inside] - np.asarray(self.grid.origin)).T)]
-        return found
-
-    def locate(self, coords: IntArray) -> tuple[IntArray, IntArray]:
-        """``(n, K)`` index of the stored object of each cell, and ``(n,)`` C-order number inside it."""
-        local = coords - np.asarray(self.grid.origin)
-        block = np.asarray(self.block)
-        index = local // block
-        number = np.ravel_multi_index(tuple((local - index * block).T), self.block) if len(local) else local[:, 0]
-        return index, np.asarray(number, dtype=np.int64)
-
-    def object_path(self, index: Sequence[int]) -> str:
-        """Path of a stored object."""
-        return f"{self.path}/{self.document.chunk_path(index)}"
-
-    def encode(self, coords: IntArray, cells: Blobs, kept: CellRead | None = None) -> Iterator[tuple[str, Buffer]]:
-        """The stored objects of these cells, which must be all cells of every object they touch.
-
-        Args:
-            coords: ``(n, K)`` which cells.
-            cells: Their payloads.
-            kept: Other cells of the same objects, as ``read_cells(..., decode=False)`` brought them.
-        """
-        encoded = None if self.codec is None else self.codec.encode(vlen_frame(cells))
-        if kept is not None and len(kept.coords):
-            coords = np.concatenate([coords, kept.coords])
-            if encoded is None:
-                cells = Blobs.concatenate([cells, kept.cells])
-            else:
-                encoded = Blobs.concatenate([encoded, kept.cells])
-        if not len(coords):
-            return
-        index, number = self.locate(coords)
-        if not self.document.is_sharded and encoded is not None:
-            for row, item in zip(index.tolist(), encoded.views(), strict=True):
-                yield self.object_path(row), item
-            return
-        for row, members in _by_row(index):
-            if encoded is None:
-                part = cells.take(members)
-                with_fill = not self.document.is_sharded or bool((part.sizes == 0).any())
-                data = encode_chunk(self.document, self._as_chunk(number[members], part), with_fill=with_fill)
-            else:
-                sharding = self.document.sharding
-                assert sharding is not None
-                data = encode_shard(
-                    encoded.take(members),
-                    number[members],
-                    self.block,
-                    crc32c=sharding.index_crc32c,
-                    index_at_end=sharding.index_at_end,
-                )
-            yield self.object_path(row), data
-
-    def _as_chunk(self, number: IntArray, cells: Blobs) -> AnyArray:
-        chunk = np.full(int(np.prod(self.block)), b"", dtype=object)
-        for at, item in zip(number.tolist(), cells.to_list(), strict=True):
-            chunk[at] = item
-        return chunk.reshape(self.block)
-
-
-@dataclass(frozen=True)
-class CellRead:
-    """What a read of cells brought.
-
-    Args:
-        array: Which array.
-        coords: ``(n, K)`` which cells.
-        cells: Their payloads; empty where there is an error.
-        errors: What is wrong with which cell, by row of ``coords``.
-    """
-
-    array: CellArray
-    coords: IntArray
-    cells: Blobs
-    errors: CellErrors = field(default_factory=dict)
-
-    def error(self, row: int) -> CorruptionError:
-        """The error of one cell, with its place."""
-        return CorruptionError(
-            "a cell cannot be read",
-            store=self.array.store,
-            array=self.array.path,
-            cell=format_keys(self.coords[row : row + 1])[0],
-            got=self.errors[row],
-            hint="restore it from a copy, or read with strict=False to get what is left",
-        )
-
-    def check(self) -> CellRead:
-        """Itself, if every cell could be read.
-
-        Raises:
-            CorruptionError: For the first that could not, listing all.
-        """
-        if not self.errors:
-            return self
-        rows = sorted(self.errors)
-        first = self.error(rows[0])
-        first.problems = tuple(
-            f"{format_keys(self.coords[row : row + 1])[0]}: {self.errors[row]}" for row in rows[:100]
-        )
-        raise first
 
 
 def read_cells(
@@ -293,7 +45,7 @@ def read_cells(
         decode: Whether to decode the cells; without it they come as they are stored, but for codec chains that
             only zarr-python knows.
     """
-    plans = [_Plan(array, coords) for array, coords in wanted]
+    plans = _plans(wanted)
     seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in storage.shard_indexes}
     unreadable = _load_shard_indexes(storage, plans)
     gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
@@ -305,23 +57,58 @@ def read_cells(
         for path in changed:
             del storage.shard_indexes[path]
         return read_cells(storage, wanted, decode=decode)
-    if sum(len(data) for data in found.values() if data is not None) < _THREADED_BYTES:
-        return [plan.collect(found, decode) for plan in plans]
-    # Decompression lets go of the interpreter, so that one array is unpacked while another is decompressed.
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(lambda plan: plan.collect(found, decode), plans))
+    readings = [_Reading(plan, found, decode) for plan in plans]
+    steps = [step for reading in readings for step in reading.steps()]
+    if len(steps) > 1 and sum(len(data) for data in found.values() if data is not None) >= _THREADED_BYTES:
+        # Decompression lets go of the interpreter.
+        with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+            deque(pool.map(_run, steps), maxlen=0)
+    else:
+        deque(map(_run, steps), maxlen=0)
+    return [reading.result() for reading in readings]
+
+
+def _run(step: Callable[[], None]) -> None:
+    step()
+
+
+def _plans(wanted: Sequence[tuple[CellArray, IntArray]]) -> list[_Plan]:
+    plans: list[_Plan] = []
+    for array, coords in wanted:
+        # Most arrays of a level lie on one grid and are asked for the same cells.
+        shared = (plan.places for plan in plans if plan.places.serve(array, coords))
+        plans.append(_Plan(array, next(shared, None) or _Places(array, coords)))
+    return plans
+
+
+_Piece = tuple[IntArray, Blobs]
+
+
+class _Places:
+    """Which stored object each cell lies in, and where in it, for any array on the same grid."""
+
+    def __init__(self, array: CellArray, coords: IntArray) -> None:
+        self.coords = coords
+        self._grid, self._block = array.grid, array.block
+        index, self.number = array.locate(coords)
+        self.groups = list(groups_of_rows(index))
+
+    def serve(self, array: CellArray, coords: IntArray) -> bool:
+        """Whether they are those of these cells of another array as well."""
+        return coords is self.coords and array.grid == self._grid and array.block == self._block
 
 
 class _Plan:
     """How the cells of one array are read."""
 
-    def __init__(self, array: CellArray, coords: IntArray) -> None:
+    def __init__(self, array: CellArray, places: _Places) -> None:
         self.array = array
-        self.coords = coords
+        self.places = places
+        self.coords = places.coords
+        self.number = places.number
         self.errors: CellErrors = {}
         self.requests: list[Get] = []
-        index, self.number = array.locate(coords)
-        self.objects = [(array.object_path(row), members) for row, members in _by_row(index)]
+        self.objects = [(array.object_path(index), members) for index, members in places.groups]
         self.by_ranges = array.codec is not None and array.document.sharding is not None
         self._pieces: list[tuple[IntArray, IntArray, IntArray]] = []
 
@@ -357,7 +144,7 @@ class _Plan:
                 continue
             entry = indexes[path].entries[self.number[members]]
             missing = entry[:, 1] == MISSING
-            beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
+            beyond = ~missing & ((entry[:, 0] > _LARGEST_OBJECT) | (entry[:, 1] > _LARGEST_OBJECT))
             self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
             self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
             stored, ranges = members[~missing & ~beyond], entry[~missing & ~beyond].astype(np.int64)
@@ -365,22 +152,9 @@ class _Plan:
                 self.requests.append(Get(path, start, end - start))
                 self._pieces.append((stored[part], ranges[part, 0] - start, ranges[part, 1]))
 
-    def collect(self, found: dict[Get, bytes | None], decode: bool) -> CellRead:
-        """Decode what the round brought."""
-        if self.array.codec is None:
-            cells = self._collect_foreign(found)
-        else:
-            cells = self._collect_encoded(found)
-            if decode:
-                cells, bad = self.array.codec.decode_framed(cells)
-                self.errors.update({row: what for row, what in bad.items() if row not in self.errors})
-        return CellRead(self.array, self.coords, cells, self.errors)
-
-    def _collect_encoded(self, found: dict[Get, bytes | None]) -> Blobs:
-        starts = np.zeros(len(self.coords), dtype=np.int64)
-        sizes = np.zeros(len(self.coords), dtype=np.int64)
-        buffers: list[bytes] = []
-        base = 0
+    def stored(self, found: dict[Get, bytes | None]) -> list[_Piece]:
+        """The cells as they are stored, for each buffer that a round brought: rows in order, and their bytes."""
+        pieces: list[_Piece] = []
         for get, (members, offset, stated) in zip(self.requests, self._pieces, strict=True):
             data = found[get]
             if data is None:
@@ -389,13 +163,13 @@ class _Plan:
             size = stated if self.by_ranges else np.full(len(members), len(data), dtype=np.int64)
             short = offset + size > len(data)
             self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
-            starts[members] = np.where(short, 0, base + offset)
-            sizes[members] = np.where(short, 0, size)
-            buffers.append(data)
-            base += len(data)
-        return Blobs(buffers[0] if len(buffers) == 1 else b"".join(buffers), starts, sizes)
+            cells = Blobs(data, np.where(short, 0, offset), np.where(short, 0, size))
+            order = np.argsort(members)
+            pieces.append((members[order], cells.take(order)))
+        return pieces
 
-    def _collect_foreign(self, found: dict[Get, bytes | None]) -> Blobs:
+    def decode_foreign(self, found: dict[Get, bytes | None]) -> Blobs:
+        """The payloads, for a codec chain that only zarr-python knows."""
         cells: list[bytes] = [b""] * len(self.coords)
         for get, (_, members) in zip(self.requests, self.objects, strict=True):
             data = found[get]
@@ -427,6 +201,77 @@ class _Plan:
         return missing
 
 
+class _Reading:
+    """The cells of one array, from what a round brought to their payloads."""
+
+    def __init__(self, plan: _Plan, found: dict[Get, bytes | None], decode: bool) -> None:
+        self._plan = plan
+        self._found = found
+        self._decode = decode
+        self._pieces: list[_Piece] = []
+        self._buffer: PayloadBuffer | None = None
+        self._cells: Blobs | None = None
+
+    def steps(self) -> list[Callable[[], None]]:
+        """What is to be done before the result is there, in any order or at the same time."""
+        codec = self._plan.array.codec
+        if codec is None:
+            return [self._finish]
+        self._pieces = self._plan.stored(self._found)
+        if not self._decode or codec.zstd is None or codec.crc32c or self._plan.errors:
+            return [self._finish]
+        if sum(len(cells.data) for _, cells in self._pieces) < PART_BYTES * len(self._pieces):
+            self._pieces = [(np.arange(len(self._plan.coords)), self._joined())]
+        sizes = np.full(len(self._plan.coords), -1, dtype=np.int64)
+        for rows, cells in self._pieces:
+            sizes[rows] = frame_sizes(cells)
+        self._buffer = PayloadBuffer.for_frames(sizes)
+        if self._buffer is None:
+            return [self._finish]
+        return [
+            partial(self._fill, self._buffer, rows[part], cells.take(part))
+            for rows, cells in self._pieces
+            for part in self._buffer.parts(rows)
+        ]
+
+    def _fill(self, buffer: PayloadBuffer, rows: IntArray, cells: Blobs) -> None:
+        if not buffer.fill(rows, cells):
+            self._buffer = None
+
+    def _finish(self) -> None:
+        codec, errors = self._plan.array.codec, self._plan.errors
+        if codec is None:
+            self._cells = self._plan.decode_foreign(self._found)
+            return
+        self._cells = self._joined()
+        if self._decode:
+            self._cells, bad = codec.decode_framed(self._cells)
+            errors.update({row: what for row, what in bad.items() if row not in errors})
+
+    def _joined(self) -> Blobs:
+        """The stored cells in one buffer; nothing for those that there are none of."""
+        starts = np.zeros(len(self._plan.coords), dtype=np.int64)
+        sizes = np.zeros(len(self._plan.coords), dtype=np.int64)
+        base = 0
+        for rows, cells in self._pieces:
+            starts[rows] = base + cells.starts
+            sizes[rows] = cells.sizes
+            base += len(cells.data)
+        buffers = [cells.data for _, cells in self._pieces]
+        return Blobs(buffers[0] if len(buffers) == 1 else b"".join(buffers), starts, sizes)
+
+    def result(self) -> CellRead:
+        """The payloads; cells that could not be filled in quickly are decoded with care."""
+        if self._buffer is not None:
+            cells = self._buffer.blobs()
+        else:
+            if self._cells is None:
+                self._finish()
+            assert self._cells is not None
+            cells = self._cells
+        return CellRead(self._plan.array, self._plan.coords, cells, self._plan.errors)
+
+
 def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, str]:
     """Fetch, in one round, the indexes of all shards that are not known yet; what is wrong with which, by path."""
     unreadable: dict[str, str] = {}
@@ -451,17 +296,6 @@ def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, s
         except ValueError as error:
             unreadable[path] = str(error)
     return unreadable
-
-
-def _by_row(index: IntArray) -> Iterator[tuple[tuple[int, ...], IntArray]]:
-    """Groups of equal rows, with the numbers of their members."""
-    if not len(index):
-        return
-    order = np.lexsort(index.T[::-1])
-    ordered = index[order]
-    changes = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
-    for members in np.split(order, changes):
-        yield tuple(index[members[0]].tolist()), members
 
 
 def _coalesce(entry: IntArray, gap: int) -> Iterator[tuple[IntArray, int, int]]:

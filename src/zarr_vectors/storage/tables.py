@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["STORED_WHOLE", "TableArray", "read_tables"]
 
+_U32 = struct.Struct("<I")
 STORED_WHOLE = "zv_stored_whole"
 """Array attribute (additive): every chunk is stored, all-fill ones too, so that an absent one is corruption."""
 
@@ -154,18 +156,19 @@ class TableArray:
     def _split_items(self, chunk: int, raw: memoryview) -> Blobs:
         """The items of a vlen-bytes chunk: u32 count, then u32 size and payload of each."""
         count = int.from_bytes(raw[:4], "little")
-        starts = np.empty(count, dtype=np.int64) if count <= len(raw) // 4 else None
-        if starts is None or count != self.chunk_rows:
+        if count != self.chunk_rows or count > len(raw) // 4:
             raise self._corrupt(chunk, f"{count} items in a chunk of {self.chunk_rows}")
-        sizes = np.empty(count, dtype=np.int64)
-        at = 4
-        for item in range(count):
-            size = int.from_bytes(raw[at : at + 4], "little")
-            starts[item], sizes[item] = at + 4, size
-            at += 4 + size
+        at, places = 4, []
+        try:
+            for _ in range(count):
+                places.append(at)
+                at += 4 + _U32.unpack_from(raw, at)[0]
+        except struct.error:
+            at = -1
         if at != len(raw):
             raise self._corrupt(chunk, "its items do not fill it")
-        return Blobs(raw, starts, sizes)
+        starts = np.array(places, dtype=np.int64) + 4
+        return Blobs(raw, starts, np.diff(starts, append=len(raw) + 4) - 4)
 
     def _corrupt(self, chunk: int, what: str) -> CorruptionError:
         return CorruptionError("a table chunk cannot be read", store=self.store, array=self.path, cell=chunk, got=what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,11 +18,16 @@ from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Batch, Put, Storage
+from zarr_vectors.types.append_links import LinkMerge, link_arrays
 from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_merge import CellMerge, recode
 from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, sort_table
+from zarr_vectors.types.extend import LineTails, line_tails
 from zarr_vectors.types.intake import Intake
+from zarr_vectors.types.kinds import Kind
+from zarr_vectors.types.links import fill_sink
 from zarr_vectors.types.options import WriteOptions
+from zarr_vectors.types.places import Places
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
 
@@ -37,6 +42,7 @@ def append_rows(
     options: WriteOptions,
     merge: TableMerge,
     recoded: Mapping[str, ColumnSpec],
+    kind: Kind,
 ) -> WriteReport:
     """Merge rows into a level, as one commit.
 
@@ -46,7 +52,25 @@ def append_rows(
     """
     bounds = _new_bounds(root, intake)
     plan = _plan(root, level, intake, recoded)
-    work = _Append(storage, root, level, intake, options, merge, bounds, plan, dict(recoded))
+    plan = replace(plan, connects=kind.connects)
+    old_links = link_arrays(level)
+    new_links = {name: grown(array, plan.vertices.grid) for name, array in old_links.items()}
+    tails = line_tails(storage, level, merge.extended_ids) if plan.connects == "sequence" else None
+    work = _Append(
+        storage=storage,
+        old_root=root,
+        level=level,
+        intake=intake,
+        options=options,
+        merge=merge,
+        bounds=bounds,
+        plan=plan,
+        recoded=dict(recoded),
+        old_links=old_links,
+        new_links=new_links,
+        tails=tails,
+        kind=kind.geometry_type,
+    )
     storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes()))
     return work.report()
 
@@ -121,6 +145,11 @@ class _Append:
     bounds: tuple[FloatArray, FloatArray]
     plan: CellPlan
     recoded: dict[str, ColumnSpec]
+    old_links: dict[str, CellArray]
+    new_links: dict[str, CellArray]
+    tails: LineTails | None
+    kind: str
+    links: LinkMerge | None = None
     tally: Tally = field(default_factory=Tally)
     written: set[str] = field(default_factory=set)
 
@@ -130,10 +159,17 @@ class _Append:
             yield path, data
 
     def _all_puts(self) -> Iterator[Put]:
+        if self.plan.connects in ("tree", "links"):
+            cells = self.plan.vertices.grid.cells
+            self.tally.places = Places.of(self.intake.extent.rows, cells, self.intake.folder)
         for table in self.intake.blocks(self.plan):
+            if self.tails is not None:
+                self.tails.continue_lines(table)
             for part in sort_table(self.plan, table):
                 yield from self._merge_part(part)
                 self.options.notify(self.tally.rows, self.intake.extent.rows)
+        if self.plan.connects != "nothing":
+            yield from self._link_puts()
         touched = self.tally.present(self.plan.vertices.ndim)
         for name in self.recoded:
             yield from self._recode_rest(f"{constants.VERTEX_ATTRIBUTES}/{name}", touched)
@@ -144,6 +180,15 @@ class _Append:
             yield from self.merge.puts(self.tally, self.plan)
         yield from header_puts(self.options.headers)
         yield f"{self.level.number}/zarr.json", dump_json(self._level_document())
+
+    def _link_puts(self) -> Iterator[Put]:
+        self.links = LinkMerge(
+            self.storage, self.level, self.plan, self.intake, self.old_links, self.new_links, self._kept_beside
+        )
+        fill_sink(self.links.sink, self.intake, self.tally)
+        if self.tails is not None:
+            self.links.sink.add(*self.tails.joints(self.plan, self.tally.fragments()), {})
+        yield from self.links.puts()
 
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
@@ -175,9 +220,20 @@ class _Append:
 
     def _kept(self, name: str, array: CellArray, coords: IntArray) -> CellRead | None:
         """Cells that stay as they are and lie in a stored object that is written again."""
+        old = self.level.cells[name]
+        recoding = name.partition("/")[2] in self.recoded and name.startswith(constants.VERTEX_ATTRIBUTES)
+        read = self._kept_beside(old, array, coords, decode=recoding)
+        if read is None or not recoding:
+            return read
+        cells = recode(read.cells, self.level.vertex_columns[name.partition("/")[2]], array)
+        return CellRead(array, read.coords, array.codec.encode(vlen_frame(cells)) if array.codec else cells)
+
+    def _kept_beside(
+        self, old: CellArray, array: CellArray, coords: IntArray, *, decode: bool = False
+    ) -> CellRead | None:
+        """Cells of an old array that lie in a stored object of the new one in which these cells are written."""
         if int(np.prod(array.block)) == 1:
             return None
-        old = self.level.cells[name]
         shape = tuple(-(-np.asarray(array.grid.shape) // np.asarray(array.block)))
 
         def block_number(which: IntArray) -> AnyArray:
@@ -187,13 +243,8 @@ class _Append:
         beside = _without(beside, coords)
         if not len(beside):
             return None
-        recoding = name.partition("/")[2] in self.recoded and name.startswith(constants.VERTEX_ATTRIBUTES)
-        (read,) = read_cells(self.storage, [(old, beside)], decode=recoding)
-        read.check()
-        if recoding:
-            cells = recode(read.cells, self.level.vertex_columns[name.partition("/")[2]], array)
-            read = CellRead(array, beside, array.codec.encode(vlen_frame(cells)) if array.codec else cells)
-        return read
+        (read,) = read_cells(self.storage, [(old, beside)], decode=decode)
+        return read.check()
 
     def _recode_rest(self, name: str, touched: IntArray) -> Iterator[Put]:
         """Cells of an attribute whose type widens, in stored objects that no new row touches."""
@@ -213,17 +264,22 @@ class _Append:
 
     def copies(self) -> Iterator[tuple[str, str]]:
         """Stored objects that keep their bytes under another name, because their grid's origin moved."""
-        for name, array in self.plan.arrays.items():
-            old = self.level.cells[name]
+        for old, array in self._arrays():
             if old.grid.origin != array.grid.origin:
                 for source, target in _renamed(old, array):
                     if target not in self.written:
                         yield source, target
 
+    def _arrays(self) -> Iterator[tuple[CellArray, CellArray]]:
+        """Every array on the level's grid, as it was and as it will be."""
+        for name, array in self.plan.arrays.items():
+            yield self.level.cells[name], array
+        for name, array in self.new_links.items():
+            yield self.old_links[name], array
+
     def deletes(self) -> Iterator[str]:
         """Old names of moved objects; those that are written again stay."""
-        for name, array in self.plan.arrays.items():
-            old = self.level.cells[name]
+        for old, array in self._arrays():
             if old.grid.origin != array.grid.origin:
                 yield from (source for source, _ in _renamed(old, array))
 
@@ -233,13 +289,18 @@ class _Append:
         if constants.ROW_ID in self.intake.columns:
             facts["next_row_id"] = int(facts["next_row_id"]) + self.tally.rows + self.intake.dropped
         names = {*self.level.cells, *self.merge.names(self.level)}
+        if self.links is not None:
+            names |= self.links.names()
         metadata = type(self.level.metadata).parse(facts, where=f"{self.level.number}/zarr.json")
         return level_document(metadata, sorted(names), self.level.document)
 
     def root(self) -> JsonObject:
         lo, hi = self.bounds
         document = {**self.old_root.document, "attributes": dict(self.old_root.attributes)}
-        facts = self.old_root.metadata.replace(bounds=(tuple(lo.tolist()), tuple(hi.tolist())))
+        types = self.old_root.metadata.geometry_types
+        facts = self.old_root.metadata.replace(
+            bounds=(tuple(lo.tolist()), tuple(hi.tolist())), geometry_types=tuple(dict.fromkeys((*types, self.kind)))
+        )
         if facts.crs is None and self.options.crs is not None:
             facts = facts.replace(crs=self.options.crs)
         document["attributes"][constants.ROOT_KEY] = facts.to_json()
@@ -261,6 +322,8 @@ class _Append:
             object_count=self.merge.new_objects,
             extended_objects=self.merge.extended,
             assigned_ids=self.merge.assigned,
+            link_count=0 if self.links is None else self.links.sink.written,
+            crossing_links=0 if self.links is None else self.links.sink.crossing,
             group_count=self.merge.group_count,
             dropped=self.intake.dropped,
             bounds=(lo, hi),

@@ -26,7 +26,7 @@ from zarr_vectors.types.table import code_dtype
 from zarr_vectors.types.unite import concatenate_columns
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["TableMerge", "match_columns", "merge_object_tables"]
+__all__ = ["TableMerge", "filler", "match_columns", "merge_categories", "merge_object_tables"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TableMerge:
         manifests: Old manifests, one per old row.
         old_rows: Rows of the old index.
         new_objects: Rows added.
-        extended: Old objects that get more rows.
+        extended_ids: Old objects that get more rows.
         assigned: First and last id that the library gave out, or None.
         compressor: As codecs for the tables.
     """
@@ -49,9 +49,14 @@ class TableMerge:
     manifests: Blobs
     old_rows: int
     new_objects: int
-    extended: int
+    extended_ids: IntArray
     assigned: tuple[int, int] | None
     compressor: Any
+
+    @property
+    def extended(self) -> int:
+        """Number of old objects that get more rows."""
+        return len(self.extended_ids)
 
     @property
     def group_count(self) -> int:
@@ -127,20 +132,20 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
     recoded: dict[str, ColumnSpec] = {}
     for name, old in stored.items():
         if name not in intake.columns:
-            intake.add_constant(name, *_filler(name, old, options.fill))
+            intake.add_constant(name, *filler(name, old, options.fill))
         new = intake.columns[name]
         if old.categories is None:
             _check_fits(name, old, new, intake)
             columns[name] = old
         else:
-            columns[name], lookups[name] = _merge_categories(name, old, new)
+            columns[name], lookups[name] = merge_categories(name, old, new)
             if columns[name].dtype != old.dtype or columns[name].categories != old.categories:
                 recoded[name] = columns[name]
     intake.recode(columns, lookups)
     return recoded
 
 
-def _filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArray, ColumnSpec]:
+def filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArray, ColumnSpec]:
     """The value that rows without the attribute get."""
     if name == constants.ROW_ID:
         raise InputError("the level numbers its rows, but does not say where to continue")
@@ -206,7 +211,7 @@ def _plain_shape(row_shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in row_shape if n != 1)
 
 
-def _merge_categories(name: str, old: ColumnSpec, new: ColumnSpec) -> tuple[ColumnSpec, AnyArray]:
+def merge_categories(name: str, old: ColumnSpec, new: ColumnSpec) -> tuple[ColumnSpec, AnyArray]:
     """New categories go to the end, so that stored codes stay valid; the lookup's last entry is for missing."""
     if new.categories is None:
         raise InputError(f"attribute {name!r} must be text or categories, as in the store", got=str(new.dtype))
@@ -236,7 +241,7 @@ def merge_object_tables(
                 hint="leave object_ids out, or keep them as a vertex attribute",
             )
         none = ObjectTables(ids=np.zeros(0, dtype=np.int64))
-        return TableMerge(level.number, none, Blobs.from_list([]), 0, 0, 0, None, compressor)
+        return TableMerge(level.number, none, Blobs.from_list([]), 0, 0, none.ids, None, compressor)
     old = read_level_tables(storage, level)
     (manifests,) = read_tables(storage, [(level.tables[constants.OBJECT_MANIFESTS], None)])
     assigned: tuple[int, int] | None = None
@@ -263,7 +268,7 @@ def merge_object_tables(
     groups, group_attributes = _merge_groups(old, fresh)
     tables = ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=group_attributes)
     check_tables(tables, fresh.groups)
-    return TableMerge(level.number, tables, manifests, len(old.ids), len(added), int(known.sum()), assigned, compressor)
+    return TableMerge(level.number, tables, manifests, len(old.ids), len(added), fresh.ids[known], assigned, compressor)
 
 
 def _refuse_unknown(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:

@@ -39,7 +39,7 @@ def check_value(value: Geometry, kind: Kind, options: WriteOptions) -> None:
     for name, column in value.attributes.items():
         check_attribute_name(name)
         check_column(name, column)
-    if value.objects is not None and value.vertex_objects is None:
+    if value.objects is not None and not value.has_objects:
         raise InputError("objects need object_ids", hint="give object_ids, one per vertex")
     if options.mode == "append" and value.axes is not None and options.axes is not None:
         check_same_axes(value.axes, as_axes(options.axes, len(options.axes)))

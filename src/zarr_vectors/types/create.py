@@ -244,6 +244,8 @@ class _NewStore:
             total_vertices=self.tally.rows,
             chunk_count=self.chunks,
             object_count=len(self.intake.tables.ids) if self.intake.has_objects else 0,
+            link_count=0 if self.sink is None else self.sink.written,
+            crossing_links=0 if self.sink is None else self.sink.crossing,
             group_count=len(self.intake.tables.groups),
             dropped=self.intake.dropped,
             bounds=(tuple(lo.tolist()), tuple(hi.tolist())),

@@ -13,6 +13,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.encoding.blobs import Blobs, offsets_of
 from zarr_vectors.encoding.fragments import encode_ranges
+from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.grid import bin_numbers, chunk_coords
 from zarr_vectors.spatial.partition import runs_of, stable_order
 from zarr_vectors.storage.cells import CellArray
@@ -24,7 +25,7 @@ from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["CellPlan", "Fragments", "Tally", "encode_table"]
 
-_PART_ROWS = 1_000_000
+_PART_ROWS = 500_000
 _BLOCK_ROWS = 1 << 15
 
 
@@ -75,6 +76,17 @@ class CellPlan:
                 keys[rows] += table.take(local[axis])
         return keys
 
+    def shards(self, positions: AnyArray) -> AnyArray:
+        """``(N,)`` number of each row's stored object."""
+        per_shard = prod(self.vertices.block)
+        blocks = [-(-n // b) for n, b in zip(self.vertices.grid.shape, self.vertices.block, strict=True)]
+        dtype = np.uint16 if prod(blocks) <= 2**16 else np.int64
+        shards = np.empty(len(positions), dtype=dtype)
+        for start in range(0, len(positions), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            shards[rows] = self.keys(positions[rows]) // per_shard
+        return shards
+
     def keys_of(self, coords: IntArray) -> IntArray:
         """``(n,)`` the same number for chunk coordinates."""
         local = coords - np.asarray(self.vertices.grid.origin)
@@ -83,17 +95,22 @@ class CellPlan:
             keys += table.take(local[:, axis])
         return keys
 
+    @property
+    def key_dtype(self) -> np.dtype[Any]:
+        """Of cell numbers; shards at the edges of the grid count whole."""
+        blocks = [-(-n // b) for n, b in zip(self.vertices.grid.shape, self.vertices.block, strict=True)]
+        return np.dtype(np.uint32 if prod(blocks) * prod(self.vertices.block) < 2**32 else np.int64)
+
     def _key_tables(self) -> list[AnyArray]:
         """For each axis, what a cell's place along it adds to the cell's number."""
         grid, block = self.vertices.grid, self.vertices.block
         blocks = [-(-n // b) for n, b in zip(grid.shape, block, strict=True)]
         per_block = prod(block)
-        dtype = np.uint32 if prod(blocks) * per_block < 2**32 else np.int64
         tables = []
         for axis, length in enumerate(grid.shape):
             index, inner = np.divmod(np.arange(length), block[axis])
             number = index * (prod(blocks[axis + 1 :]) * per_block) + inner * prod(block[axis + 1 :])
-            tables.append(number.astype(dtype))
+            tables.append(number.astype(self.key_dtype))
         return tables
 
     def coords(self, keys: AnyArray) -> IntArray:
@@ -200,56 +217,57 @@ def encode_table(plan: CellPlan, table: RowTable, tally: Tally) -> Iterator[Put]
 
 
 def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
-    """Rows in storage order, in parts that end where shards end."""
+    """Rows in storage order, in parts that end where shards end.
+
+    Rows are first told apart by shard and then sorted part by part, so that the temporaries of sorting stay small.
+    """
     if not len(table):
         return
-    keys = plan.keys(table.positions)
-    fine = _fine_key(plan, table)
-    order = stable_order([keys] if fine is None else [keys, fine])
-    keys = keys.take(order)
-    cells = runs_of(keys)
-    ends = cells.starts + cells.counts
-    for first, last in _parts(plan, keys[cells.starts], ends):
-        rows = slice(int(cells.starts[first]), int(ends[last - 1]))
-        picked = order[rows]
+    for rows in _parts(plan, table.positions):
+        keys = plan.keys(table.positions if rows is None else take_rows(table.positions, rows))
+        fine = _fine_key(plan, table, rows)
+        order = stable_order([keys] if fine is None else [keys, fine])
+        picked = order if rows is None else rows.take(order)
+        keys = keys.take(order)
+        cells = runs_of(keys)
         part = table.take(picked)
         # With objects the fine key is the id, which has just been gathered.
-        fine_part = part.object_ids if plan.has_objects or fine is None else fine.take(picked)
-        yield _cut(
-            plan,
-            part,
-            plan.coords(keys[cells.starts[first:last]]),
-            cells.counts[first:last],
-            keys[rows],
-            fine_part,
-        )
+        fine = part.object_ids if plan.has_objects or fine is None else fine.take(order)
+        del order, picked
+        yield _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
 
 
-def _fine_key(plan: CellPlan, table: RowTable) -> AnyArray | None:
+def _parts(plan: CellPlan, positions: AnyArray) -> Iterator[AnyArray | None]:
+    """Rows of some hundred thousand at a time that do not split a shard, shard after shard; None for all rows."""
+    if plan.whole or len(positions) <= _PART_ROWS:
+        yield None
+        return
+    shards = plan.shards(positions)
+    order = stable_order([shards])
+    if len(order) < 2**32:
+        order = order.astype(np.uint32)
+    runs = runs_of(shards.take(order))
+    del shards
+    start = 0
+    for end in (runs.starts + runs.counts).tolist():
+        if end - start >= _PART_ROWS or end == len(order):
+            yield order[start:end]
+            start = end
+
+
+def _fine_key(plan: CellPlan, table: RowTable, rows: IntArray | None) -> AnyArray | None:
     """What orders rows inside a cell: the object, or the bin."""
     if plan.has_objects:
-        return table.object_ids
+        assert table.object_ids is not None
+        return table.object_ids if rows is None else table.object_ids.take(rows)
     if not plan.binned:
         return None
-    numbers = np.empty(len(table), dtype=np.int32)
-    for start in range(0, len(table), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        numbers[rows] = bin_numbers(table.positions[rows], plan.chunk_shape, plan.bin_shape, plan.bins)
+    positions = table.positions if rows is None else take_rows(table.positions, rows)
+    numbers = np.empty(len(positions), dtype=np.int32)
+    for start in range(0, len(positions), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        numbers[block] = bin_numbers(positions[block], plan.chunk_shape, plan.bin_shape, plan.bins)
     return numbers
-
-
-def _parts(plan: CellPlan, cell_keys: AnyArray, ends: IntArray) -> Iterator[tuple[int, int]]:
-    """Ranges of cells of about a million rows each that do not split a shard."""
-    if plan.whole:
-        yield 0, len(ends)
-        return
-    shard = cell_keys // np.prod(plan.vertices.block)
-    last_of_shard = np.flatnonzero(np.append(shard[1:] != shard[:-1], True))
-    first, done = 0, 0
-    for last in last_of_shard.tolist():
-        if int(ends[last]) - done >= _PART_ROWS or last == len(ends) - 1:
-            yield first, last + 1
-            first, done = last + 1, int(ends[last])
 
 
 def _cut(

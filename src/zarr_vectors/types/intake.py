@@ -21,7 +21,17 @@ from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.table import LinkTable, RowTable, column_spec, link_table_of, table_of
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["Extent", "First", "Intake", "Limits", "MemoryIntake", "admit", "memory_intake", "numbered"]
+__all__ = [
+    "Extent",
+    "First",
+    "Intake",
+    "Limits",
+    "MemoryIntake",
+    "admit",
+    "lines_without_ids",
+    "memory_intake",
+    "numbered",
+]
 
 
 Limits = Callable[[int], "tuple[FloatArray, FloatArray] | None"]
@@ -70,6 +80,7 @@ class Intake(Protocol):
     has_objects: bool
     extent: Extent
     dropped: int
+    numbered_lines: int
 
     @property
     def folder(self) -> Path | None:
@@ -94,6 +105,10 @@ class Intake(Protocol):
 
     def add_constant(self, name: str, value: AnyArray, spec: ColumnSpec) -> None:
         """Give every row the same value of an attribute that it lacks."""
+        ...
+
+    def add_link_constant(self, name: str, value: AnyArray, spec: ColumnSpec) -> None:
+        """Give every link the same value of an attribute that it lacks."""
         ...
 
     def casts_exactly(self, name: str | None, dtype: np.dtype[Any]) -> bool:
@@ -125,6 +140,7 @@ class MemoryIntake:
     has_objects: bool
     extent: Extent
     dropped: int = 0
+    numbered_lines: int = 0
 
     @property
     def folder(self) -> Path | None:
@@ -154,6 +170,13 @@ class MemoryIntake:
         """Give every row the same value."""
         self.table.columns[name] = np.broadcast_to(value, (len(self.table), *value.shape))
         self.columns[name] = spec
+
+    def add_link_constant(self, name: str, value: AnyArray, spec: ColumnSpec) -> None:
+        """Give every link the same value."""
+        if self.link_table is not None:
+            shape = (len(self.link_table), *value.shape)
+            self.link_table.columns[name] = np.broadcast_to(value, shape)
+        self.link_columns[name] = spec
 
     def casts_exactly(self, name: str | None, dtype: np.dtype[Any]) -> bool:
         """Whether an attribute, or the positions for None, keeps every value in another dtype."""
@@ -208,9 +231,14 @@ def with_row_ids(value: Geometry, first: int | None) -> Geometry:
     return replace(value, attributes={**value.attributes, constants.ROW_ID: row_ids})
 
 
+def lines_without_ids(value: Geometry) -> int:
+    """How many lines a value has that come without ids."""
+    return value.line_count if isinstance(value, Polylines) and value.ids is None else 0
+
+
 def numbered(value: Geometry, first: int) -> Geometry:
     """Lines without ids get those from ``first`` on, and so do their tables; other values stay."""
-    if not isinstance(value, Polylines) or value.ids is not None:
+    if not isinstance(value, Polylines) or not lines_without_ids(value):
         return value
     return replace(
         value,
@@ -246,6 +274,7 @@ def memory_intake(value: Geometry, kind: Kind, options: WriteOptions, limits: Li
         limits: From a number of axes to the bounds that rows must lie in; None for anywhere.
         first: Where numbers of rows and lines continue.
     """
+    lines = lines_without_ids(value)
     value, low, high, dropped = admit(numbered(value, first.line_id), kind, options, limits, first.row_id)
     columns = {name: column_spec(column) for name, column in value.attributes.items()}
     links = value.link_attributes if isinstance(value, Linked) else {}
@@ -261,7 +290,8 @@ def memory_intake(value: Geometry, kind: Kind, options: WriteOptions, limits: Li
         link_width=value.links.shape[1] if isinstance(value, Linked) else 2,
         directed=isinstance(value, Graph) and value.directed,
         tables=tables_of(value),
-        has_objects=value.vertex_objects is not None,
+        has_objects=value.has_objects,
         extent=Extent(value.vertex_count, low, high, value.positions),
         dropped=dropped,
+        numbered_lines=lines,
     )

@@ -134,7 +134,7 @@ def _shape_of(value: Geometry) -> dict[str, Any]:
         "positions": (value.positions.dtype, value.ndim),
         "axes": None if value.axes is None else [axis.to_json() for axis in value.axes],
     }
-    facts["object ids"] = value.ids is not None if isinstance(value, Polylines) else value.vertex_objects is not None
+    facts["object ids"] = value.ids is not None if isinstance(value, Polylines) else value.has_objects
     facts |= {f"attribute {name!r}": type_of(column) for name, column in value.attributes.items()}
     if isinstance(value, Linked):
         facts["number of corners"] = value.links.shape[1]

@@ -35,6 +35,8 @@ __all__ = ["LinkPlan", "LinkSink", "MakeArray", "crossings", "fill_sink", "impli
 
 _BUCKETS = 64
 _IN_MEMORY_RECORDS = 4_000_000
+_BLOCK_LINKS = 1 << 17
+"""Links placed at a time, so that the temporaries stay in the cache."""
 
 MakeArray = Callable[[str, dict[str, Any]], CellArray]
 """From a name below the level and its attributes to an array on the level's grid."""
@@ -107,6 +109,7 @@ class LinkSink:
     offsets: list[IntArray] = field(default_factory=list)
     present: dict[str, list[IntArray]] = field(default_factory=dict)
     written: int = 0
+    crossing: int = 0
     _names: dict[str, int] = field(default_factory=dict)
     _records: list[AnyArray] = field(default_factory=list)
     _waiting: int = 0
@@ -114,12 +117,14 @@ class LinkSink:
 
     def add_table(self, table: LinkTable, places: Places) -> None:
         """Take links that name input rows; a tree's are left out where they are implied and have no attributes."""
-        cells, rows = places.at(table.ends)
-        columns = table.columns
-        if self.plan.cells.connects == "tree" and not columns:
-            said = ~implied(cells, rows)
-            cells, rows = cells[said], rows[said]
-        self.add(cells, rows, columns)
+        for start in range(0, len(table), _BLOCK_LINKS):
+            block = slice(start, start + _BLOCK_LINKS)
+            cells, rows = places.at(table.ends[block])
+            columns = {name: column[block] for name, column in table.columns.items()}
+            if self.plan.cells.connects == "tree" and not columns:
+                said = ~implied(cells, rows)
+                cells, rows = cells[said], rows[said]
+            self.add(cells, rows, columns)
 
     def add(self, cells: IntArray, rows: IntArray, columns: Mapping[str, AnyArray]) -> None:
         """Take links whose ends are given by cell and row.
@@ -140,12 +145,19 @@ class LinkSink:
             ranks[crossing] = lehmer_ranks(placed.order)
         records = np.empty(len(cells), dtype=self._dtype())
         records["segment"] = self._segments(cells, crossing)
-        source = self.plan.cells.numbered_coords(cells[:, 0])
-        records["key"] = self.plan.cells.keys_of(source)
+        records["key"] = self._keys(cells[:, 0])
         records["rank"], records["rows"] = ranks, rows
         for number, name in enumerate(self.plan.columns):
             records[f"a{number}"] = columns[name]
         self._keep(records)
+
+    def _keys(self, cells: IntArray) -> IntArray:
+        """The shard by shard number of cells given in C order; by a table, where it is not larger than the answer."""
+        plan = self.plan.cells
+        count = plan.vertices.grid.cells
+        if count > len(cells):
+            return plan.keys_of(plan.numbered_coords(cells))
+        return plan.keys_of(plan.numbered_coords(np.arange(count))).take(cells)
 
     def _segments(self, cells: IntArray, crossing: IntArray) -> IntArray:
         """``(n,)`` number of each link's segment; the one inside a chunk is 0."""
@@ -166,7 +178,10 @@ class LinkSink:
     def _dtype(self) -> np.dtype[Any]:
         columns = self.plan.columns.values()
         described = [(f"a{number}", spec.dtype, spec.row_shape) for number, spec in enumerate(columns)]
-        head: list[Any] = [("segment", "i4"), ("key", "i8"), ("rank", "i8"), ("rows", "i8", (self.plan.width,))]
+        # 12 corners have fewer permutations than 32 bits have numbers; a chunk has fewer rows, as Places sees to.
+        rank = "u4" if self.plan.width <= 12 else "i8"
+        key = self.plan.cells.key_dtype
+        head: list[Any] = [("segment", "i4"), ("key", key), ("rank", rank), ("rows", "u4", (self.plan.width,))]
         return np.dtype([*head, *described])
 
     def _keep(self, records: AnyArray) -> None:
@@ -190,7 +205,8 @@ class LinkSink:
         """The records, each shard in one batch."""
         if not self._spilled or self.folder is None:
             if self._records:
-                yield np.concatenate(self._records) if len(self._records) > 1 else self._records[0]
+                records, self._records = np.concatenate(self._records), []
+                yield records
             return
         self._spill(self.folder)
         for number in range(_BUCKETS):
@@ -202,7 +218,8 @@ class LinkSink:
     def puts(self, encode: EncodeCells) -> Iterator[Put]:
         """Cells of every segment; the documents come from ``documents``."""
         for batch in self._batches():
-            records = batch.take(stable_order([batch["segment"], batch["key"]]))
+            records = batch.take(stable_order([batch["segment"], batch["key"].astype(np.int64)]))
+            del batch
             segments = runs_of(records["segment"])
             for start, count in zip(segments.starts.tolist(), segments.counts.tolist(), strict=True):
                 yield from self._segment_puts(records[start : start + count], encode)
@@ -212,7 +229,8 @@ class LinkSink:
         cells = runs_of(records["key"])
         coords = self.plan.cells.coords(records["key"][cells.starts])
         self.written += len(records)
-        rows = np.ascontiguousarray(records["rows"])
+        self.crossing += len(records) if offsets.any() else 0
+        rows = records["rows"].astype("<i8")
         if not offsets.any():
             blobs = rows_as_cells(rows, cells.counts)
             ones = np.ones(len(coords), dtype=np.int64)
@@ -220,7 +238,7 @@ class LinkSink:
             yield from self._encoded(fragments, coords, encode_ranges(ones, 0 * ones, cells.counts), encode)
         else:
             if not self.plan.directed:
-                rows = np.concatenate([records["rank"][:, None], rows], axis=1)
+                rows = np.concatenate([records["rank"].astype("<i8")[:, None], rows], axis=1)
             blobs = encode_grouped(rows, cells.counts)
         yield from self._encoded(self.array(self.segment_name(offsets)), coords, blobs, encode)
         for number, name in enumerate(self.plan.columns):
@@ -263,6 +281,8 @@ class LinkSink:
         if self.plan.always:
             self._number(zero)
             own |= {self.segment_name(zero), constants.LINK_FRAGMENTS}
+            # An empty level keeps the types of its attributes.
+            own |= {self.attribute_name(name, zero) for name in self.plan.columns}
         return sorted([*own, *(f"{constants.LINK_ATTRIBUTES}/{name}/0" for name in self.plan.columns)])
 
     def documents(self, old_links: int = 0) -> Iterator[Put]:

@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.core.state import open_level, open_root
-from zarr_vectors.exceptions import InputError, OptionError
+from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Points
 from zarr_vectors.query.rows import read_rows
 from zarr_vectors.query.selection import Selection
-from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
-from zarr_vectors.types.options import WriteOptions
-from zarr_vectors.types.writer import write_value
+from zarr_vectors.types.facade import refuse, same_as, write_facade
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_points", "write_points"]
@@ -78,38 +76,17 @@ def write_points(
         >>> write_points("memory://points-doc", [[0.0, 0.0], [1.0, 2.0]], chunk_shape=(4, 4))["chunk_count"]
         1
     """
-    if vertex_attributes is not None and attributes is not None:
-        raise OptionError("vertex_attributes and attributes are the same; give one of them")
-    _refuse("fragment_attributes", fragment_attributes, "keep the values as object_attributes or vertex_attributes")
-    _refuse("chunk_by_attribute", chunk_by_attribute, "rechunk the written store by the attribute")
-    _refuse("backend", None if backend == "local" else backend, "the URL's scheme, or storage_options, decides")
+    keywords = locals()
+    refuse("fragment_attributes", fragment_attributes, "keep the values as object_attributes or vertex_attributes")
     value = Points(
         positions,
-        attributes=vertex_attributes or attributes or {},
+        attributes=same_as("vertex_attributes", vertex_attributes, "attributes", attributes) or {},
         object_ids=object_ids,
         object_attributes=object_attributes or {},
         groups=groups or {},
         group_attributes=group_attributes or {},
     )
-    layout = Layout(
-        chunk_shape=chunk_shape,
-        bin_shape=bin_shape,
-        shard_shape=shard_shape,
-        compressor=compressor,
-        keep_order=keep_order,
-    )
-    options = WriteOptions(
-        mode=mode,
-        layout=layout,
-        bounds=bounds,
-        out_of_bounds=out_of_bounds,
-        dtype=dtype,
-        extend=extend,
-        fill=fill or {},
-        axes=axes,
-        crs=crs,
-    )
-    report = write_value(Storage(open_backend(store_path, storage_options=storage_options)), value, options)
+    report = write_facade(store_path, value, keywords)
     return {
         "vertex_count": report.vertex_count,
         "chunk_count": report.chunk_count,
@@ -153,7 +130,7 @@ def read_points(
         >>> read_points("memory://points-doc-2", bbox=([1, 1], [2, 2]), attribute_names=["w"])["vertex_attributes"]
         {'w': array([4])}
     """
-    _refuse("backend", None if backend == "local" else backend, "the URL's scheme, or storage_options, decides")
+    refuse("backend", None if backend == "local" else backend, "the URL's scheme, or storage_options, decides")
     storage = Storage(open_backend(store_path, read_only=True, storage_options=storage_options))
     first = "0/zarr.json"
     root, documents = open_root(storage, [first])
@@ -186,8 +163,3 @@ def read_points(
 def _equals(column: Any, value: Any) -> AnyArray:
     same = np.asarray(column == value)
     return np.asarray(same.all(axis=tuple(range(1, same.ndim)))) if same.ndim > 1 else same
-
-
-def _refuse(name: str, value: Any, way_out: str) -> None:
-    if value is not None:
-        raise OptionError(f"{name} is not offered", got=repr(value), hint=way_out)

@@ -22,6 +22,8 @@ class WriteReport:
         object_count: Objects that are new.
         extended_objects: Objects that existed and got more rows.
         assigned_ids: ``(first, last)`` of ids that the library gave out, or None.
+        link_count: Links that this call stored; those that order implies are none.
+        crossing_links: Those of them whose ends lie in several chunks.
         group_count: Groups in the level now.
         dropped: Rows outside the bounds that ``out_of_bounds="ignore"`` left out.
         bounds: The store's bounds now.
@@ -39,6 +41,8 @@ class WriteReport:
     object_count: int = 0
     extended_objects: int = 0
     assigned_ids: tuple[int, int] | None = None
+    link_count: int = 0
+    crossing_links: int = 0
     group_count: int = 0
     dropped: int = 0
     bounds: tuple[tuple[float, ...], tuple[float, ...]]

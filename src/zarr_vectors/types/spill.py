@@ -13,7 +13,7 @@ import numpy as np
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
+from zarr_vectors.geometry import Geometry, Graph, Linked, Skeleton
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.types.check import tables_of
 from zarr_vectors.types.column_file import ColumnFile
@@ -26,6 +26,7 @@ from zarr_vectors.types.intake import (
     admit,
     apply_lookup,
     casts_exactly,
+    lines_without_ids,
     memory_intake,
     numbered,
 )
@@ -107,7 +108,7 @@ class _Spill:
         row_id = None if self.first.row_id is None else self.first.row_id + self.rows + self.dropped
         if self.model is not None:
             check_like(self.model, batch, self.number)
-        lines = batch.line_count if isinstance(batch, Polylines) and batch.ids is None else 0
+        lines = lines_without_ids(batch)
         try:
             numbered_batch = numbered(batch, self.first.line_id + self.lines)
             value, low, high, dropped = admit(numbered_batch, self.kind, self.options, self.limits, row_id)
@@ -135,7 +136,7 @@ class _Spill:
 
     def _declare(self, value: Geometry) -> None:
         fields: list[Any] = [("positions", value.positions.dtype, (value.ndim,))]
-        if value.vertex_objects is not None:
+        if value.has_objects:
             fields.append(("object_ids", "i8"))
         if self.kind.is_linked:
             fields.append(("numbers", "i8"))
@@ -174,9 +175,10 @@ class _Spill:
             link_width=model.links.shape[1] if isinstance(model, Linked) else 2,
             directed=isinstance(model, Graph) and model.directed,
             tables=self.tables,
-            has_objects=model.vertex_objects is not None,
+            has_objects=model.has_objects,
             extent=Extent(self.rows, self.low, self.high, np.concatenate(self.samples)),
             dropped=self.dropped,
+            numbered_lines=self.lines,
             lookups=lookups,
             link_lookups=link_lookups,
         )
@@ -198,10 +200,12 @@ class SpillIntake:
     has_objects: bool
     extent: Extent
     dropped: int
+    numbered_lines: int
     lookups: dict[str, AnyArray]
     link_lookups: dict[str, AnyArray]
     one_object: int | None = None
     constants: dict[str, AnyArray] = field(default_factory=dict)
+    link_constants: dict[str, AnyArray] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -210,14 +214,21 @@ class SpillIntake:
 
     def links(self) -> Iterator[LinkTable]:
         """The links, some at a time."""
-        for records in self.link_file.read() if self.link_file is not None else ():
+        if self.link_file is None:
+            return
+        for records in self.link_file.read():
             columns = {
-                name: apply_lookup(
-                    np.ascontiguousarray(records[f"a{number}"]), self.link_lookups.get(name), self.link_columns[name]
-                )
-                for number, name in enumerate(self.link_columns)
+                name: apply_lookup(value, self.link_lookups.get(name), self.link_columns[name])
+                for name, value in self._link_values(records)
             }
             yield LinkTable(np.ascontiguousarray(records["ends"]), columns)
+
+    def _link_values(self, records: AnyArray) -> Iterator[tuple[str, AnyArray]]:
+        assert self.link_file is not None
+        for number, name in enumerate(self.link_file.names):
+            yield name, np.ascontiguousarray(records[f"a{number}"])
+        for name, value in self.link_constants.items():
+            yield name, np.broadcast_to(value, (len(records), *value.shape))
 
     def object_ids(self) -> IntArray:
         """Sorted distinct ids of the rows."""
@@ -233,6 +244,11 @@ class SpillIntake:
         """Give every row the same value."""
         self.constants[name] = value
         self.columns[name] = spec
+
+    def add_link_constant(self, name: str, value: AnyArray, spec: ColumnSpec) -> None:
+        """Give every link the same value."""
+        self.link_constants[name] = value
+        self.link_columns[name] = spec
 
     def casts_exactly(self, name: str | None, dtype: np.dtype[Any]) -> bool:
         """Whether an attribute, or the positions for None, keeps every value in another dtype."""

@@ -199,7 +199,7 @@ def table_of(value: Geometry, columns: Mapping[str, ColumnSpec], kind: Kind, fir
     """
     numbers: AnyArray | None = None
     if isinstance(value, Polylines):
-        numbers = _narrow(np.arange(value.vertex_count) - np.repeat(value.offsets[:-1], value.lengths))
+        numbers = _counted(value.offsets)
     elif kind.is_linked:
         numbers = np.arange(first, first + value.vertex_count)
     return RowTable(
@@ -217,6 +217,13 @@ def link_table_of(value: Geometry, columns: Mapping[str, ColumnSpec], first: int
         return None
     named = {name: column_codes(column, columns[name]) for name, column in value.link_attributes.items()}
     return LinkTable(value.links + first if first else value.links, named)
+
+
+def _counted(offsets: IntArray) -> AnyArray:
+    """``(N,)`` number of each vertex along its line, in 32 bits where all vertices can be counted in them."""
+    dtype = np.int32 if int(offsets[-1]) < 2**31 else np.int64
+    numbers: AnyArray = np.repeat(offsets[:-1].astype(dtype), np.diff(offsets))
+    return np.subtract(np.arange(len(numbers), dtype=dtype), numbers, out=numbers)
 
 
 def _owners(value: Geometry) -> IntArray | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,14 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.links import LinkFamily
+from zarr_vectors.core.state import RootState
 from zarr_vectors.geometry import Column, Geometry, Graph, Lines, Mesh, Points, Polylines, Skeleton
+from zarr_vectors.query.geometry import ReadPlan
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.typing import IntArray
 
-__all__ = ["Tables", "value_of"]
+__all__ = ["Tables", "plan_for", "value_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,27 @@ class Tables:
     object_attributes: Mapping[str, Column] = field(default_factory=dict)
     groups: Mapping[int, IntArray] = field(default_factory=dict)
     group_attributes: Mapping[str, Column] = field(default_factory=dict)
+
+
+def plan_for(
+    root: RootState, kind: Kind, mode: str | None, link_attributes: Sequence[str] | str | None, *, strict: bool = True
+) -> ReadPlan:
+    """How a store's geometry is read.
+
+    Args:
+        mode: What a box selects; the kind's default where None.
+        link_attributes: Attributes of links to bring along; None for all.
+
+    Raises:
+        InputError: The mode is not known.
+    """
+    return ReadPlan(
+        connects=kind.connects,
+        implied=root.metadata.links_convention != constants.LINKS_EXPLICIT,
+        mode=kind.mode if mode is None else mode,
+        link_attributes=(link_attributes,) if isinstance(link_attributes, str) else link_attributes,
+        strict=strict,
+    )
 
 
 def value_of(

@@ -22,6 +22,7 @@ from zarr_vectors.query.objects import read_ids
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
+from zarr_vectors.types.append_links import match_links
 from zarr_vectors.types.append_tables import match_columns, merge_object_tables
 from zarr_vectors.types.check import check_same_axes
 from zarr_vectors.types.create import write_new
@@ -90,16 +91,19 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
         with _intake(value, kind, options, limits, first) as intake:
             _match_positions(level, intake, options)
             recoded = match_columns(level, intake, options)
+            match_links(level, kind, intake, options)
             if not level.has_objects and not len(level.vertices.present):
                 assigned = None
                 if constants.FRAGMENT_OWNER in level.cells and not intake.has_objects and intake.extent.rows:
                     intake.set_object_id(0)
                     assigned = (0, 0)
-                if intake.has_objects:
+                if intake.has_objects or kind.is_linked:
                     report = write_new(storage, kind, intake, _as_first_rows(storage, root, level, options))
                     return replace(report, mode="append", assigned_ids=assigned)
             merge = merge_object_tables(storage, level, intake, options, _table_codecs(level))
-            return append_rows(storage, root, level, intake, options, merge, recoded)
+            if intake.numbered_lines:
+                merge = replace(merge, assigned=(first.line_id, first.line_id + intake.numbered_lines - 1))
+            return append_rows(storage, root, level, intake, options, merge, recoded, kind)
 
 
 def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options: WriteOptions) -> WriteOptions:
@@ -135,7 +139,7 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
             "bounds cannot be given when appending", hint="use out_of_bounds='expand' to grow the store's bounds"
         )
     others = [name for name in level.cells if name.startswith(constants.FRAGMENT_ATTRIBUTES)]
-    if [name for name in others if name != constants.FRAGMENT_OWNER]:
+    if set(others) - {constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET}:
         raise ConventionError(
             "the store has fragment attributes that appended rows would lack", store=storage.url, got=others
         )

@@ -1,0 +1,114 @@
+"""The quick way out of zstd: sound cells, part by part, into one buffer.
+
+Frames that state their size tell where each payload will lie before anything is decompressed, so that threads can
+fill their parts of one buffer. Whatever is not plain (a frame without a size, a corrupt cell) is refused here and left
+to ``ByteCodec.decode_framed``, which takes the cells one by one and says what is wrong with which.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
+from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch
+from zarr_vectors.typing import AnyArray, ByteArray, IntArray
+
+__all__ = ["PART_BYTES", "PayloadBuffer", "frame_sizes"]
+
+PART_BYTES = 1 << 20
+"""What is decompressed at once: little enough to stay in the cache until it has been copied."""
+_HEADER = 8
+_LARGEST = 2**40
+_SMALL_CELL = 1024
+"""Below it the copies of single cells cost more than looking at every word."""
+_FRAME_HEAD = np.dtype([("magic", "<u4"), ("flags", "u1"), ("size", "<u8")])
+"""Of a zstd frame without window and dictionary; the size is 1, 2, 4 or 8 bytes wide."""
+_MAGIC = 0xFD2FB528
+_SINGLE_SEGMENT = 0b00100000
+_FLAGS_THAT_MATTER = 0b00101011
+"""Single segment, a reserved bit, and how wide the number of the dictionary is."""
+_SIZE_MASK = np.array([2**8 - 1, 2**16 - 1, 2**32 - 1, 2**64 - 1], dtype=np.uint64)
+_SIZE_BASE = np.array([0, 256, 0, 0])
+
+
+def frame_sizes(frames: Blobs) -> IntArray:
+    """``(n,)`` content size that each zstd frame states; -1 where it states none or is no single-segment frame.
+
+    Example:
+        >>> from zarr_vectors.encoding.codecs import ByteCodec
+        >>> frames = ByteCodec(zstd=(0, True)).encode(Blobs.from_list([b"abc", b"x" * 1000]))
+        >>> frame_sizes(frames).tolist()
+        [3, 1000]
+    """
+    sizes = np.full(len(frames), -1, dtype=np.int64)
+    rows = np.flatnonzero(frames.sizes >= _FRAME_HEAD.itemsize)
+    heads = records_at(frames.data, frames.starts[rows], _FRAME_HEAD)
+    flags = heads["flags"]
+    width = flags >> 6
+    size = heads["size"] & _SIZE_MASK[width]
+    plain = (heads["magic"] == _MAGIC) & (flags & _FLAGS_THAT_MATTER == _SINGLE_SEGMENT) & (size < _LARGEST)
+    sizes[rows[plain]] = size[plain].astype(np.int64) + _SIZE_BASE[width[plain]]
+    return sizes
+
+
+class PayloadBuffer:
+    """The payloads of many cells, one after another, to be filled in parts.
+
+    Args:
+        sizes: ``(n,)`` bytes of each payload.
+    """
+
+    def __init__(self, sizes: IntArray) -> None:
+        self.sizes = sizes
+        self.offsets = offsets_of(sizes)
+        self.buffer: ByteArray = np.empty(int(self.offsets[-1]), dtype=np.uint8)
+
+    @classmethod
+    def for_frames(cls, frame_sizes: IntArray) -> PayloadBuffer | None:
+        """For vlen-bytes chunks of one item in frames of these content sizes; None where the quick way is closed."""
+        if not CAN_BATCH or not len(frame_sizes) or int(frame_sizes.min()) < _HEADER:
+            return None
+        try:
+            return cls(frame_sizes - _HEADER)
+        except (MemoryError, ValueError):
+            return None
+
+    def parts(self, rows: IntArray) -> list[IntArray]:
+        """Split ``rows`` into parts of about ``PART_BYTES``; their places in it."""
+        number = offsets_of(self.sizes[rows])[:-1] // PART_BYTES
+        return np.split(np.arange(len(rows)), np.flatnonzero(np.diff(number)) + 1)
+
+    def fill(self, rows: IntArray, frames: Blobs) -> bool:
+        """Put the payloads of these frames in the places of ascending ``rows``; False if a cell is not sound."""
+        decoded = decompress_batch(frames)
+        if decoded is None:
+            return False
+        packed = _payloads(b"".join(decoded), self.sizes[rows])
+        if packed is None:
+            return False
+        at = 0
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+            start, end = int(self.offsets[run[0]]), int(self.offsets[run[-1] + 1])
+            self.buffer[start:end] = packed[at : at + end - start]
+            at += end - start
+        return True
+
+    def blobs(self) -> Blobs:
+        """The payloads, packed."""
+        return Blobs.packed(self.buffer, self.sizes)
+
+
+def _payloads(whole: bytes, sizes: IntArray) -> AnyArray | None:
+    """Payloads of these sizes, of vlen-bytes chunks of one item; None if the chunks are something else."""
+    starts = offsets_of(sizes + _HEADER)
+    heads = starts[:-1]
+    if len(whole) != starts[-1] or (records_at(whole, heads, np.dtype("<u8")) != sizes << 32 | 1).any():
+        return None
+    total = len(whole) - _HEADER * len(sizes)
+    if total >= _SMALL_CELL * len(sizes) or (sizes % 4).any():
+        return Blobs(whole, heads + _HEADER, sizes).to_array()
+    words = np.frombuffer(whole, "<u4")
+    keep = np.ones(len(words), dtype=bool)
+    keep[heads // 4] = False
+    keep[heads // 4 + 1] = False
+    return words[keep].view(np.uint8)

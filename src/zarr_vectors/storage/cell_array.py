@@ -1,0 +1,282 @@
+"""Chunk-grid arrays: where their cells lie, and the objects that hold them.
+
+A chunk-grid array holds one vlen-bytes element per chunk of space. Unsharded, each cell is an object; sharded, a
+shard holds many cells and an index that says where each one lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from zarr_vectors.encoding.blobs import Blobs, Buffer
+from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, vlen_frame
+from zarr_vectors.encoding.sharding import encode_shard
+from zarr_vectors.exceptions import CorruptionError, MetadataError
+from zarr_vectors.metadata.array import ArrayDocument
+from zarr_vectors.spatial.grid import Grid, format_keys, parse_keys
+from zarr_vectors.storage.fallback import encode_chunk
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+
+__all__ = ["CellArray", "CellRead", "groups_of_rows"]
+
+_MAP_CELLS = 2**26
+"""Grids up to this size are worth a map of their cells; the bounds of a store may be far wider than its data."""
+
+
+@dataclass(frozen=True)
+class CellArray:
+    """A chunk-grid array.
+
+    Args:
+        path: Below the store's root, for example ``"0/vertices"``.
+        document: Its ``zarr.json``.
+        store: URL, for messages.
+    """
+
+    path: str
+    document: ArrayDocument
+    store: str | None = None
+
+    @property
+    def ndim(self) -> int:
+        """Components of a chunk key."""
+        return len(self.document.shape)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The chunks that the array has cells for.
+
+        Raises:
+            MetadataError: Its origin is malformed.
+        """
+        origin = self.document.attributes.get("chunk_grid_origin") or [0] * self.ndim
+        if not isinstance(origin, (list, tuple)) or [type(v) for v in origin] != [int] * self.ndim:
+            raise MetadataError(
+                "chunk_grid_origin is malformed",
+                store=self.store,
+                array=self.path,
+                expected=f"{self.ndim} whole numbers",
+                got=repr(origin),
+            )
+        return Grid(tuple(origin), tuple(self.document.shape))
+
+    @cached_property
+    def block(self) -> tuple[int, ...]:
+        """Cells of a stored object along each axis: the shard, or a single cell."""
+        return self.document.chunk_shape
+
+    @cached_property
+    def codec(self) -> ByteCodec | None:
+        """The fast path for the cells; None where zarr-python must decode whole stored chunks."""
+        chain = self.document.codecs
+        if self.document.is_sharded:
+            if self.document.sharding is None:
+                return None
+            chain = self.document.sharding.inner
+        elif any(length != 1 for length in self.block):
+            return None
+        if not chain or chain[0].get("name") != "vlen-bytes":
+            return None
+        return known_chain(chain[1:])
+
+    @cached_property
+    def keys(self) -> frozenset[str] | None:
+        """The presence list; None where the array has none.
+
+        Raises:
+            MetadataError: It is not a list of texts.
+        """
+        listed = self.document.attributes.get("nonempty_chunks")
+        if listed is None:
+            return None
+        if isinstance(listed, (list, tuple)):
+            with suppress(TypeError):
+                "".join(listed)  # the fastest way to see that all are text
+                keys = frozenset(listed)
+                if len(keys) == len(listed):
+                    return keys
+        raise MetadataError(
+            "the presence list is malformed",
+            store=self.store,
+            array=self.path,
+            expected="a list of chunk keys, each once",
+        )
+
+    @cached_property
+    def present(self) -> IntArray:
+        """``(n, K)`` coordinates of the cells that are present, in numeric order.
+
+        Raises:
+            MetadataError: The presence list is malformed, or there is none.
+        """
+        if self.keys is None:
+            raise self._no_list()
+        try:
+            coords = parse_keys(self.keys, self.ndim)
+        except ValueError as error:
+            raise MetadataError(
+                "the presence list is malformed", store=self.store, array=self.path, got=str(error)
+            ) from error
+        coords = coords[np.lexsort(coords.T[::-1])] if len(coords) else coords
+        twice = np.zeros(len(coords), dtype=bool)
+        twice[1:] = (coords[1:] == coords[:-1]).all(axis=1)
+        for what, bad in (("outside the grid", ~self.grid.contains(coords)), ("twice", twice)):
+            if bad.any():
+                raise MetadataError(
+                    f"the presence list names a cell {what}",
+                    store=self.store,
+                    array=self.path,
+                    cell=format_keys(coords[bad][:1])[0],
+                )
+        return coords
+
+    def _no_list(self) -> MetadataError:
+        return MetadataError(
+            "the array has no presence list (nonempty_chunks)",
+            store=self.store,
+            array=self.path,
+            hint="repair the store from its stored chunks before reading it",
+        )
+
+    def has_all_of(self, other: CellArray) -> bool:
+        """Whether every cell that is present in another array is present here, told by the presence lists alone."""
+        listed, others = (array.document.attributes.get("nonempty_chunks") for array in (self, other))
+        if listed is not None and listed == others:
+            return True
+        return self.keys is not None and other.keys is not None and self.keys >= other.keys
+
+    def has(self, coords: IntArray) -> BoolArray:
+        """``(n,)`` whether each cell is present.
+
+        Raises:
+            MetadataError: There is no presence list.
+        """
+        if self.keys is None:
+            raise self._no_list()
+        if len(coords) > len(self.keys) and self.grid.cells <= _MAP_CELLS:
+            return self._has_many(coords)
+        return np.fromiter((key in self.keys for key in format_keys(coords)), dtype=bool, count=len(coords))
+
+    def _has_many(self, coords: IntArray) -> BoolArray:
+        inside = self.grid.contains(coords)
+        known = np.zeros(self.grid.shape, dtype=bool)
+        known[tuple((self.present - np.asarray(self.grid.origin)).T)] = True
+        found = np.zeros(len(coords), dtype=bool)
+        found[inside] = known[tuple((coords[inside] - np.asarray(self.grid.origin)).T)]
+        return found
+
+    def locate(self, coords: IntArray) -> tuple[IntArray, IntArray]:
+        """``(n, K)`` index of the stored object of each cell, and ``(n,)`` C-order number inside it."""
+        local = coords - np.asarray(self.grid.origin)
+        block = np.asarray(self.block)
+        index = local // block
+        number = np.ravel_multi_index(tuple((local - index * block).T), self.block) if len(local) else local[:, 0]
+        return index, np.asarray(number, dtype=np.int64)
+
+    def object_path(self, index: Sequence[int]) -> str:
+        """Path of a stored object."""
+        return f"{self.path}/{self.document.chunk_path(index)}"
+
+    def encode(self, coords: IntArray, cells: Blobs, kept: CellRead | None = None) -> Iterator[tuple[str, Buffer]]:
+        """The stored objects of these cells, which must be all cells of every object they touch.
+
+        Args:
+            coords: ``(n, K)`` which cells.
+            cells: Their payloads.
+            kept: Other cells of the same objects, as ``read_cells(..., decode=False)`` brought them.
+        """
+        encoded = None if self.codec is None else self.codec.encode(vlen_frame(cells))
+        if kept is not None and len(kept.coords):
+            coords = np.concatenate([coords, kept.coords])
+            if encoded is None:
+                cells = Blobs.concatenate([cells, kept.cells])
+            else:
+                encoded = Blobs.concatenate([encoded, kept.cells])
+        if not len(coords):
+            return
+        index, number = self.locate(coords)
+        if not self.document.is_sharded and encoded is not None:
+            for row, item in zip(index.tolist(), encoded.views(), strict=True):
+                yield self.object_path(row), item
+            return
+        for row, members in groups_of_rows(index):
+            if encoded is None:
+                part = cells.take(members)
+                with_fill = not self.document.is_sharded or bool((part.sizes == 0).any())
+                data = encode_chunk(self.document, self._as_chunk(number[members], part), with_fill=with_fill)
+            else:
+                sharding = self.document.sharding
+                assert sharding is not None
+                data = encode_shard(
+                    encoded.take(members),
+                    number[members],
+                    self.block,
+                    crc32c=sharding.index_crc32c,
+                    index_at_end=sharding.index_at_end,
+                )
+            yield self.object_path(row), data
+
+    def _as_chunk(self, number: IntArray, cells: Blobs) -> AnyArray:
+        chunk = np.full(int(np.prod(self.block)), b"", dtype=object)
+        for at, item in zip(number.tolist(), cells.to_list(), strict=True):
+            chunk[at] = item
+        return chunk.reshape(self.block)
+
+
+@dataclass(frozen=True)
+class CellRead:
+    """What a read of cells brought.
+
+    Args:
+        array: Which array.
+        coords: ``(n, K)`` which cells.
+        cells: Their payloads; empty where there is an error.
+        errors: What is wrong with which cell, by row of ``coords``.
+    """
+
+    array: CellArray
+    coords: IntArray
+    cells: Blobs
+    errors: CellErrors = field(default_factory=dict)
+
+    def error(self, row: int) -> CorruptionError:
+        """The error of one cell, with its place."""
+        return CorruptionError(
+            "a cell cannot be read",
+            store=self.array.store,
+            array=self.array.path,
+            cell=format_keys(self.coords[row : row + 1])[0],
+            got=self.errors[row],
+            hint="restore it from a copy, or read with strict=False to get what is left",
+        )
+
+    def check(self) -> CellRead:
+        """Itself, if every cell could be read.
+
+        Raises:
+            CorruptionError: For the first that could not, listing all.
+        """
+        if not self.errors:
+            return self
+        rows = sorted(self.errors)
+        first = self.error(rows[0])
+        first.problems = tuple(
+            f"{format_keys(self.coords[row : row + 1])[0]}: {self.errors[row]}" for row in rows[:100]
+        )
+        raise first
+
+
+def groups_of_rows(index: IntArray) -> Iterator[tuple[tuple[int, ...], IntArray]]:
+    """Groups of equal rows, with the numbers of their members."""
+    if not len(index):
+        return
+    order = np.lexsort(index.T[::-1])
+    ordered = index[order]
+    changes = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
+    for members in np.split(order, changes):
+        yield tuple(index[members[0]].tolist()), members
