@@ -12,6 +12,7 @@ from zarr_vectors.axes import as_axes
 from zarr_vectors.core.documents import cell_array_document, dtype_name
 from zarr_vectors.core.group import FsGroup, Group
 from zarr_vectors.core.headers import level_document, new_root_document
+from zarr_vectors.core.parametric import get_parametric_group, read_parametric_types, write_parametric_types
 from zarr_vectors.core.session import Session
 from zarr_vectors.core.state import level_numbers, open_root
 from zarr_vectors.encoding.compression import cell_codecs
@@ -29,13 +30,38 @@ __all__ = [
     "FsGroup",
     "create_store",
     "detect_scheme",
+    "get_parametric_group",
     "get_resolution_level",
     "list_resolution_levels",
     "open_store",
     "read_level_metadata",
+    "read_parametric_types",
     "read_root_metadata",
+    "store_shell",
+    "write_parametric_types",
 ]
 
+_SHELL: dict[str, Any] = {
+    "bounds": None,
+    "chunk_shape": None,
+    "axes": None,
+    "geometry_types": None,
+    "crs": None,
+    "ndim": None,
+    "vertex_dtype": "float32",
+    "vertex_encoding": "raw",
+    "links_convention": None,
+    "object_index_convention": None,
+    "cross_chunk_strategy": None,
+    "cross_level_depth": None,
+    "cross_level_storage": None,
+    "reduction_factor": None,
+    "base_bin_shape": None,
+    "format_capabilities": None,
+    "compressor": None,
+    "name": None,
+}
+"""What ``create_store`` takes about a store, with its defaults."""
 _ENUMS = {
     "links_convention": constants.VALID_LINKS_CONVENTIONS,
     "object_index_convention": constants.VALID_OBJIDX_CONVENTIONS,
@@ -92,45 +118,60 @@ def create_store(
         >>> read_root_metadata(root).chunk_shape
         (10, 10)
     """
+    given = locals()
+    arguments = {name: given[name] for name in given if name not in ("path", "backend", "backend_kwargs")}
     if backend not in (None, "local"):
         raise StoreError("this backend is not offered", got=backend, hint="leave it out: the URL's scheme decides")
-    compressor = backend_kwargs.pop("compressor", None)
     options = backend_kwargs.pop("storage_options", None)
-    name = backend_kwargs.pop("name", None)
-    if backend_kwargs:
-        raise OptionError("create_store does not know this keyword", got=sorted(backend_kwargs))
-    rank = _rank(ndim, axes=axes, chunk_shape=chunk_shape, bounds=bounds, base_bin_shape=base_bin_shape)
-    lo, hi = _bounds(bounds, rank)
-    chunk = check_edges("chunk_shape", chunk_shape if chunk_shape is not None else _whole(lo, hi), rank)
-    enums = {
-        "links_convention": links_convention,
-        "object_index_convention": object_index_convention,
-        "cross_chunk_strategy": cross_chunk_strategy,
-        "cross_level_storage": cross_level_storage,
-    }
-    _check_enums({**enums, "vertex_encoding": vertex_encoding}, geometry_types or ())
+    storage = Storage(open_backend(path, storage_options=options))
+    puts, document = store_shell(storage.name, {**arguments, **backend_kwargs})
+    if storage.backend.exists("zarr.json"):
+        raise StoreError("there is already something here", store=storage.url, hint="choose another path")
+    storage.commit(Batch(puts=puts, root=lambda: document, must_be_new=True))
+    return Group.of(Session(storage), "")
+
+
+def store_shell(name: str, arguments: Mapping[str, Any]) -> tuple[list[Put], JsonObject]:
+    """The stored objects of an empty store but for its root document, and that document.
+
+    Args:
+        name: Of the store.
+        arguments: Those of ``create_store`` that say what the store is.
+
+    Raises:
+        MetadataError: Arguments contradict each other or name what the format does not know.
+        OptionError: An unknown keyword.
+    """
+    given = {**_SHELL, **arguments}
+    unknown = sorted(set(given) - set(_SHELL))
+    if unknown:
+        raise OptionError("create_store does not know this keyword", got=unknown)
+    ranked = {key: given[key] for key in ("axes", "chunk_shape", "bounds", "base_bin_shape")}
+    rank = _rank(given["ndim"], **ranked)
+    lo, hi = _bounds(given["bounds"], rank)
+    whole = given["chunk_shape"] if given["chunk_shape"] is not None else _whole(lo, hi)
+    chunk = check_edges("chunk_shape", whole, rank)
+    enums = {key: given[key] for key in _ENUMS if key != "vertex_encoding"}
+    _check_enums({**enums, "vertex_encoding": given["vertex_encoding"]}, given["geometry_types"] or ())
+    bins = given["base_bin_shape"]
     facts: JsonObject = {
         "zv_version": constants.FORMAT_VERSION,
-        "format_capabilities": list(format_capabilities or []),
+        "format_capabilities": list(given["format_capabilities"] or []),
         "chunk_shape": list(chunk),
         "bounds": [lo, hi],
-        "geometry_types": list(geometry_types or []),
-        "crs": crs,
+        "geometry_types": list(given["geometry_types"] or []),
+        "crs": given["crs"],
         **enums,
-        "cross_level_depth": cross_level_depth,
-        "reduction_factor": reduction_factor,
-        "base_bin_shape": None if base_bin_shape is None else list(_bins(base_bin_shape, chunk)),
+        "cross_level_depth": given["cross_level_depth"],
+        "reduction_factor": given["reduction_factor"],
+        "base_bin_shape": None if bins is None else list(_bins(bins, chunk)),
     }
     always = {"format_capabilities", "geometry_types"}
     kept = {key: value for key, value in facts.items() if value is not None or key in always}
     metadata = RootMetadata.parse(kept, where="zarr.json")
-    storage = Storage(open_backend(path, storage_options=options))
-    document = new_root_document(metadata, _axes(axes, rank), name or storage.name)
-    if storage.backend.exists("zarr.json"):
-        raise StoreError("there is already something here", store=storage.url, hint="choose another path")
-    puts = _shell(Grid.of_bounds(lo, hi, chunk), _dtype(vertex_dtype), vertex_encoding, compressor)
-    storage.commit(Batch(puts=puts, root=lambda: document, must_be_new=True))
-    return Group.of(Session(storage), "")
+    document = new_root_document(metadata, _axes(given["axes"], rank), given["name"] or name)
+    grid = Grid.of_bounds(lo, hi, chunk)
+    return _shell(grid, _dtype(given["vertex_dtype"]), given["vertex_encoding"], given["compressor"]), document
 
 
 def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None = None, **backend_kwargs: Any) -> Group:

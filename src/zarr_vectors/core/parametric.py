@@ -1,0 +1,151 @@
+"""Types of parametric objects: shapes told by a few numbers, such as planes, lines and spheres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zarr_vectors import constants
+from zarr_vectors.core.group import Group
+from zarr_vectors.exceptions import InputError, MetadataError, StoreError
+from zarr_vectors.typing import JsonObject
+
+__all__ = [
+    "BUILTIN_TYPES",
+    "ParametricTypeDef",
+    "get_parametric_group",
+    "parse_types",
+    "read_parametric_types",
+    "types_json",
+    "write_parametric_types",
+]
+
+TYPES_KEY = "parametric_types"
+
+
+@dataclass(frozen=True)
+class ParametricTypeDef:
+    """A type of parametric objects.
+
+    Args:
+        type_id: Unique in a store, from 0.
+        name: Unique in a store.
+        coefficients: What each number of an object means.
+
+    Example:
+        >>> ParametricTypeDef(3, "circle", ["x", "y", "r"]).coefficients
+        ('x', 'y', 'r')
+    """
+
+    type_id: int
+    name: str
+    coefficients: Iterable[str]
+
+    def __post_init__(self) -> None:
+        given: Any = self.coefficients
+        number: Any = self.type_id
+        name: Any = self.name
+        names = (given,) if isinstance(given, str) else tuple(given)
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise InputError("type_id must be a whole number from 0", got=repr(number))
+        if not isinstance(name, str) or not name:
+            raise InputError("the name of a type must be text", got=repr(name))
+        if not names or not all(isinstance(part, str) and part for part in names) or len(set(names)) != len(names):
+            raise InputError(f"coefficients of type {name!r} must be distinct names", got=repr(given))
+        object.__setattr__(self, "coefficients", names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``coefficients``, as the tuple that it is."""
+        return tuple(self.coefficients)
+
+
+BUILTIN_TYPES = (
+    ParametricTypeDef(0, "plane", ("A", "B", "C", "D")),
+    ParametricTypeDef(1, "line", ("x0", "y0", "z0", "dx", "dy", "dz")),
+    ParametricTypeDef(2, "sphere", ("cx", "cy", "cz", "r")),
+)
+"""Types that every store knows; source: format 0.9.2."""
+
+
+def parse_types(attributes: Mapping[str, Any], store: str | None = None) -> list[ParametricTypeDef]:
+    """The types that the attributes of ``/parametric`` name, by type id.
+
+    Raises:
+        MetadataError: They are malformed.
+    """
+    listed = attributes.get(TYPES_KEY) or {}
+    try:
+        return [
+            ParametricTypeDef(int(key), entry["name"], tuple(entry["coefficients"]))
+            for key, entry in sorted(listed.items(), key=lambda item: int(item[0]))
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MetadataError(
+            "the types of parametric objects are malformed", store=store, array=constants.PARAMETRIC, got=str(error)
+        ) from error
+
+
+def types_json(types: Iterable[ParametricTypeDef]) -> JsonObject:
+    """The same as the attribute says it.
+
+    Raises:
+        InputError: Two types share an id or a name.
+    """
+    types = sorted(types, key=lambda entry: entry.type_id)
+    for what, values in (("type_id", [t.type_id for t in types]), ("name", [t.name for t in types])):
+        if len(set(values)) != len(values):
+            raise InputError(f"types of parametric objects must differ in {what}", got=values)
+    return {str(entry.type_id): {"name": entry.name, "coefficients": list(entry.names)} for entry in types}
+
+
+def get_parametric_group(root: Group) -> Group:
+    """The group ``/parametric`` of a store, made if it is not there and the store can be written.
+
+    Raises:
+        StoreError: It is not there, and the store was opened for reading.
+
+    Example:
+        >>> from zarr_vectors.core.store import create_store
+        >>> get_parametric_group(create_store("memory://parametric-group-doc")).prefix
+        'parametric'
+    """
+    if constants.PARAMETRIC in root:
+        return root[constants.PARAMETRIC]
+    if root.storage.read_only:
+        raise StoreError(
+            "the store has no parametric objects", store=root.url, hint="open it with mode='r+' to add some"
+        )
+    return root.create_group(constants.PARAMETRIC)
+
+
+def read_parametric_types(root: Group) -> list[ParametricTypeDef]:
+    """The types that a store knows, by id; none where it has no parametric objects.
+
+    Example:
+        >>> from zarr_vectors.core.store import create_store
+        >>> read_parametric_types(create_store("memory://parametric-types-doc"))
+        []
+    """
+    if constants.PARAMETRIC not in root:
+        return []
+    return parse_types(root[constants.PARAMETRIC].attrs, root.url)
+
+
+def write_parametric_types(root: Group, types: Iterable[ParametricTypeDef]) -> None:
+    """Make these the types that a store knows.
+
+    Raises:
+        InputError: Two types share an id or a name.
+        ReadOnlyError: The store was opened for reading.
+
+    Example:
+        >>> from zarr_vectors.core.store import create_store
+        >>> root = create_store("memory://parametric-types-doc-2")
+        >>> write_parametric_types(root, BUILTIN_TYPES)
+        >>> [entry.name for entry in read_parametric_types(root)]
+        ['plane', 'line', 'sphere']
+    """
+    said = types_json(types)
+    get_parametric_group(root).attrs[TYPES_KEY] = said
