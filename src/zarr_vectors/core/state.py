@@ -308,8 +308,10 @@ def _array_names(storage: Storage, number: int, attributes: JsonObject) -> list[
     if declared is None or storage.backend.is_local:
         names |= dict.fromkeys((*_SINGLE, _COMPOSITE, constants.LINK_FRAGMENTS)) if declared is None else {}
         try:
-            children = storage.list_children([f"{number}/{family}" for family in (*_FAMILIES, f"{constants.LINKS}/0")])
-            names |= dict.fromkeys(_link_attribute_names(storage, number))
+            families = (*_FAMILIES, f"{constants.LINKS}/0", constants.LINK_ATTRIBUTES)
+            children = storage.list_children([f"{number}/{family}" for family in families])
+            attributes_of_links = children.pop(f"{number}/{constants.LINK_ATTRIBUTES}")
+            names |= dict.fromkeys(_link_attribute_names(storage, attributes_of_links))
         except StoreError as error:
             raise StoreError(
                 f"level {number} does not name its arrays, and the store cannot list them",
@@ -325,11 +327,8 @@ def _array_names(storage: Storage, number: int, attributes: JsonObject) -> list[
     return list(names)
 
 
-def _link_attribute_names(storage: Storage, number: int) -> list[str]:
-    """Arrays of the attributes of links: one level of folders for names, one for deltas, one for segments."""
-    family = f"{number}/{constants.LINK_ATTRIBUTES}"
-    names = [key for key in storage.list_children([family])[family] if key.endswith("/")]
-    if not names:
-        return []
-    found = storage.list_children([f"{name}0" for name in names])
+def _link_attribute_names(storage: Storage, attributes: Iterable[str]) -> list[str]:
+    """Arrays of these attributes of links, which lie in folders of their own, one for each delta."""
+    names = [key for key in attributes if key.endswith("/")]
+    found = storage.list_children([f"{name}0" for name in names]) if names else {}
     return [key.split("/", 1)[1].rstrip("/") for keys in found.values() for key in keys if key.endswith("/")]
