@@ -98,7 +98,8 @@ def table(tmp_path: Path) -> Path:
 
 def read(store: Path, **selection: Any) -> zv.Points:
     with zv.open(store) as opened:
-        return opened[0].read(**selection)
+        points: zv.Points = opened[0].read(**selection)
+        return points
 
 
 # --- the program ------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ def memory() -> str:
 
 def read(target: Any, *args: Any, **options: Any) -> zv.Points:
     """Read level 0."""
-    return zv.open(target)[0].read(*args, **options)
+    points: zv.Points = zv.open(target)[0].read(*args, **options)
+    return points
 
 
 def column_values(column: Column | None) -> list[Hashable]:

@@ -12,7 +12,6 @@ from typing import Any
 
 from zarr_vectors.axes import Axis
 from zarr_vectors.constants import GEOM_POINT_CLOUD
-from zarr_vectors.geometry import Geometry
 from zarr_vectors.typing import Bounds, JsonObject
 
 __all__ = ["ExportContext", "Format", "ReadOptions", "Source"]
@@ -52,7 +51,7 @@ class Source:
         headers: ``{format name: JSON}``, what else the file says about itself.
     """
 
-    batches: Iterable[Geometry]
+    batches: Iterable[Any]
     rows: int | None = None
     bounds: Bounds | None = None
     axes: tuple[Axis, ...] | None = None

@@ -186,6 +186,25 @@ class Lines(Polylines):
     geometry_type: ClassVar[str] = GEOM_LINE
     kinds: ClassVar[tuple[str, ...]] = (GEOM_LINE,)
 
+    if TYPE_CHECKING:
+
+        def __init__(  # noqa: PLR0913 (one for each field)
+            self,
+            positions: npt.ArrayLike,
+            offsets: npt.ArrayLike | None = ...,
+            *,
+            ids: npt.ArrayLike | None = ...,
+            kind: str = ...,
+            attributes: Mapping[str, Any] = ...,
+            object_attributes: Mapping[str, Any] = ...,
+            objects: npt.ArrayLike | None = ...,
+            groups: Mapping[int, Any] = ...,
+            group_attributes: Mapping[str, Any] = ...,
+            axes: Sequence[Any] | str | None = ...,
+            row_ids: npt.ArrayLike | None = ...,
+            errors: tuple[str, ...] = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         put: Put = object.__setattr__
         if self.offsets is DERIVED:
