@@ -25,6 +25,7 @@ __all__ = [
     "check_alike",
     "check_options",
     "empty_file",
+    "first_of",
     "from_json",
     "header_of",
     "new_file",
@@ -165,6 +166,22 @@ def object_rows(batch: Polylines) -> Any:
     if len(lost):
         raise ExportError("object attributes lack a row", got=f"none for object {lost[0]}")
     return rows
+
+
+def first_of(batches: Iterator[Any]) -> Polylines:
+    """The first batch, which tells the columns of all.
+
+    Raises:
+        ExportError: It has no lines.
+
+    Example:
+        >>> first_of(iter([Polylines([[[0.0, 1]]])])).line_count
+        1
+    """
+    first = next(batches)
+    if not isinstance(first, Polylines):
+        raise ExportError("files of streamlines hold lines", expected=f"one of {list(KINDS)}", got=first.geometry_type)
+    return first
 
 
 def check_alike(batch: Polylines, first: Polylines) -> None:

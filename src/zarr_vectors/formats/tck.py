@@ -17,6 +17,7 @@ from zarr_vectors.formats.streamlines import (
     KINDS,
     check_alike,
     check_options,
+    first_of,
     header_of,
     new_file,
     wanted_of,
@@ -118,7 +119,7 @@ def _export(path: Path, batches: Iterator[Polylines], context: ExportContext) ->
     Raises:
         ExportError: Attributes of any kind, groups, or positions that are not finite; no file is left.
     """
-    first = next(batches)
+    first = first_of(batches)
     kept = header_of(context, "tck")
     header = new_header(0) if kept is None else header_from(kept)
     separator = _mark(header.separator, header.dtype, np.nan)

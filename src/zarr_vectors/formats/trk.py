@@ -18,6 +18,7 @@ from zarr_vectors.formats.streamlines import (
     KINDS,
     check_alike,
     check_options,
+    first_of,
     header_of,
     new_file,
     object_rows,
@@ -251,7 +252,7 @@ def _export(path: Path, batches: Iterator[Polylines], context: ExportContext) ->
         ExportError: Text, times, groups, names that are too many or too long, or a value that float32 cannot hold; no
             file is left.
     """
-    first = next(batches)
+    first = first_of(batches)
     kept = header_of(context, "trk")
     header = new_header(reference_of(context)) if kept is None else header_from(kept)
     unknown_count = kept is not None and not header["n_count"]

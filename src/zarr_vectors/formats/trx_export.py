@@ -17,6 +17,7 @@ from zarr_vectors.exceptions import ExportError
 from zarr_vectors.formats.base import ExportContext
 from zarr_vectors.formats.streamlines import (
     check_alike,
+    first_of,
     from_json,
     header_of,
     new_file,
@@ -104,7 +105,7 @@ def export_trx(path: Path, batches: Iterator[Polylines], context: ExportContext)
         2
         ['header.json', 'positions.3.float64', 'dpv/fa.float64', 'offsets.uint32']
     """
-    first = next(batches)
+    first = first_of(batches)
     kept = header_of(context, "trx") or {}
     header = _header_from(kept, context)
     compression = {name: number for number, name in COMPRESSIONS.items()}.get(kept.get("compression", "stored"))
