@@ -102,9 +102,8 @@ def test_a_count_that_needs_more_digits_moves_the_data(number: int, gap: int, tm
     assert joined(read(TCK, tmp_path / "b.tck")[1]).line_count == number
 
 
-LINES = st.lists(
-    hnp.arrays("f4", st.tuples(st.integers(1, 5), st.just(3)), elements=st.floats(-(2.0**99), 2.0**99, width=32)), min_size=1
-)
+NUMBERS = st.floats(-(2.0**99), 2.0**99, width=32)
+LINES = st.lists(hnp.arrays("f4", st.tuples(st.integers(1, 5), st.just(3)), elements=NUMBERS), min_size=1)
 
 
 @given(LINES)

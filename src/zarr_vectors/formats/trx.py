@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -49,14 +51,18 @@ class _Reader:
         archive = self.archive
         positions = archive.find("positions")
         members = [positions, *self._wanted("dpv"), *self._wanted("dps")]
-        with opened(archive.path) as file:
-            streams = {member.info.filename: Rows(archive.path, file, member) for member in members if member}
+        with opened(archive.path) as file, ExitStack() as stack:
+            streams = {
+                member.info.filename: stack.enter_context(Rows(archive.path, file, member))
+                for member in members
+                if member
+            }
 
             def take(member: Member, rows: int) -> AnyArray:
                 values = streams[member.info.filename].take(rows)
                 return values if member.columns > 1 else values[:, 0]
 
-            for start, offsets in self._lines(file):
+            for start, offsets in stack.enter_context(closing(self._lines(file))):
                 lines, rows = len(offsets) - 1, int(offsets[-1] - offsets[0])
                 yield Polylines(
                     take(positions, rows) if positions else np.empty((0, 3), np.float32),
@@ -75,7 +81,7 @@ class _Reader:
     def _wanted(self, folder: str) -> list[Member]:
         return [member for member in self.archive.members[folder] if member.name in self.wanted]
 
-    def _lines(self, file: ZipFile) -> Iterator[tuple[int, IntArray]]:
+    def _lines(self, file: ZipFile) -> Generator[tuple[int, IntArray], None, None]:
         """The number of the first streamline of each batch, and the offsets of its streamlines and of their end."""
         if not self.archive.streamlines:
             yield 0, np.zeros(1, np.int64)
@@ -92,27 +98,29 @@ class _Reader:
         archive, member = self.archive, self.archive.find("offsets")
         if member is None or not archive.streamlines:
             return
-        stream = Rows(archive.path, file, member)
-        where = f"{archive.path} has offsets that cannot be used"
-        last = stream.take(1)[:, 0]
-        if last[0] != 0:
-            raise IngestError(where, expected="0 for streamline 0", got=int(last[0]))
-        for first in range(0, archive.streamlines, OFFSETS_BLOCK):
-            stop = min(first + OFFSETS_BLOCK, archive.streamlines)
-            read = stream.take(min(stop, member.rows - 1) - first)[:, 0]
-            if len(read) < stop - first:
-                read = np.append(read, np.array([archive.vertices], dtype=np.uint64).astype(read.dtype))
-            offsets = np.concatenate([last, read])
-            bad = (offsets[1:] < offsets[:-1]) | (offsets[1:] > archive.vertices)
-            if bad.any():
-                at = int(np.argmax(bad))
-                expected = f"{offsets[at]} to {archive.vertices} at the end of streamline {first + at}"
-                raise IngestError(where, expected=expected, got=int(offsets[at + 1]))
-            last = offsets[-1:]
-            yield first, offsets.astype(np.int64)
-        stream.finish()
+        with Rows(archive.path, file, member) as stream:
+            last = stream.take(1)[:, 0]
+            if last[0] != 0:
+                raise self._bad_offset("0 for streamline 0", last[0])
+            for first in range(0, archive.streamlines, OFFSETS_BLOCK):
+                stop = min(first + OFFSETS_BLOCK, archive.streamlines)
+                read = stream.take(min(stop, member.rows - 1) - first)[:, 0]
+                if len(read) < stop - first:
+                    read = np.append(read, np.array([archive.vertices], dtype=np.uint64).astype(read.dtype))
+                offsets = np.concatenate([last, read])
+                bad = (offsets[1:] < offsets[:-1]) | (offsets[1:] > archive.vertices)
+                if bad.any():
+                    at = int(np.argmax(bad))
+                    expected = f"{offsets[at]} to {archive.vertices} at the end of streamline {first + at}"
+                    raise self._bad_offset(expected, offsets[at + 1])
+                last = offsets[-1:]
+                yield first, offsets.astype(np.int64)
+            stream.finish()
         if last[0] != archive.vertices:
-            raise IngestError(where, expected=f"{archive.vertices} at the end", got=int(last[0]))
+            raise self._bad_offset(f"{archive.vertices} at the end", last[0])
+
+    def _bad_offset(self, expected: str, got: Any) -> IngestError:
+        return IngestError(f"{self.archive.path} has offsets that cannot be used", expected=expected, got=int(got))
 
 
 def _groups_of(archive: Archive, file: ZipFile) -> tuple[_Groups, JsonObject]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -98,9 +98,9 @@ class Archive:
 
     def read(self, file: zipfile.ZipFile, member: Member) -> AnyArray:
         """All ``(rows, columns)`` of a member."""
-        rows = Rows(self.path, file, member)
-        values = rows.take(member.rows)
-        rows.finish()
+        with Rows(self.path, file, member) as rows:
+            values = rows.take(member.rows)
+            rows.finish()
         return values
 
 
@@ -145,6 +145,12 @@ class Rows:
             left = self._file.read(1)
         if left:
             raise IngestError(f"{self.path} has more in {self.member.info.filename} than it tells", expected="its end")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # An open member keeps the file of the archive open.
         self._file.close()
 
 

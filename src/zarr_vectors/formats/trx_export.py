@@ -108,9 +108,10 @@ def export_trx(path: Path, batches: Iterator[Polylines], context: ExportContext)
     first = first_of(batches)
     kept = header_of(context, "trx") or {}
     header = _header_from(kept, context)
-    compression = {name: number for number, name in COMPRESSIONS.items()}.get(kept.get("compression", "stored"))
+    wanted = kept.get("compression", "stored")
+    compression = next((number for number, name in COMPRESSIONS.items() if name == wanted), None)
     if compression is None:
-        raise ExportError(f"{WHERE} is not what an ingest keeps", expected="a compression", got=kept["compression"])
+        raise ExportError(f"{WHERE} is not what an ingest keeps", expected="a compression", got=repr(wanted)[:80])
     with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         arrays = _Arrays(folder)
         vertices = lines = 0
