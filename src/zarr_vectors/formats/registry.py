@@ -20,7 +20,10 @@ from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.parquet import PARQUET
 from zarr_vectors.formats.ply import PLY
+from zarr_vectors.formats.tck import TCK
 from zarr_vectors.formats.text import CSV, XYZ
+from zarr_vectors.formats.trk import TRK
+from zarr_vectors.formats.trx import TRX
 from zarr_vectors.geometry import Geometry, as_ids
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
@@ -30,7 +33,7 @@ from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ)
+FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, TRK, TCK, TRX)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
