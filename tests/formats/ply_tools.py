@@ -43,7 +43,7 @@ def header(encoding: str, body: str, *, ends: str = "\n") -> bytes:
 
 
 def mesh(encoding: str, *, ends: str = "\n", notes: str = "") -> bytes:
-    """A point cloud whose faces, which do not say that they list vertices, come before the vertices and whose edges come after them."""
+    """A point cloud: its faces, which do not say that they list vertices, come before the vertices, edges after."""
     start = header(encoding, notes + MESH, ends=ends)
     if encoding == "ascii":
         rows = [f"{q} {len(v)} {' '.join(map(str, v))} {len(u)} {' '.join(map(str, u))}" for q, v, u in FACES]

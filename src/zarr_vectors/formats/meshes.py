@@ -176,7 +176,9 @@ def xyz_positions(what: str, mesh: Mesh, axes: Sequence[Axis]) -> AnyArray:
 def refuse_others(
     what: str, mesh: Mesh, *, vertex: Collection[str] = (), face: Collection[str] = (), objects: Collection[str] = ()
 ) -> None:
-    """Raise ``ExportError`` naming what a mesh has beyond the names that a format can hold."""
+    """Raise ``ExportError`` naming what a mesh has beyond the names that a format can hold, or if it is no mesh."""
+    if not isinstance(mesh, Mesh):
+        raise ExportError(f"{what} holds meshes", got=getattr(mesh, "geometry_type", type(mesh).__name__))
     tables = (
         ("attributes", mesh.attributes, vertex, "pass attributes without them"),
         ("face attributes", mesh.face_attributes, face, "export a mesh without them"),

@@ -280,7 +280,8 @@ class ObjFile:
         if empty := [name for name in named[keyword].categories if name not in names]:
             self.dropped.append(f"objects without vertices: {', '.join(empty)}")
         if len(names) > 1 or names != [None]:
-            return {"object_ids": ids, "object_attributes": {NAME: name_column(names)}}, attributes
+            tables = {NAME: name_column(names)} if any(names) else {}
+            return {"object_ids": ids, "objects": np.arange(len(names)), "object_attributes": tables}, attributes
         return {}, attributes
 
     def _owners(self, state: _State, polygons: Polygons, faces: Categorical) -> IntArray | None:

@@ -16,6 +16,7 @@ from zarr_vectors.api.write import write
 from zarr_vectors.axes import as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.gltf import GLTF
 from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.obj import OBJ
@@ -33,7 +34,7 @@ from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, OBJ, STL, OFF, CSV, XYZ, PARQUET, NPY, NPZ)
+FORMATS: tuple[Format, ...] = (LAS, PLY, OBJ, STL, OFF, GLTF, CSV, XYZ, PARQUET, NPY, NPZ)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}

@@ -76,6 +76,7 @@ def _export(path: Path, batches: Iterator[Mesh], context: ExportContext) -> int:
         with file, TemporaryFile(dir=path.parent) as spool:
             dtype: np.dtype[Any] | None = None
             for mesh in batches:
+                _check(mesh)
                 dtype = dtype or _spool_dtype(mesh)
                 solids += _spool(spool, mesh, xyz_positions("STL", mesh, context.axes), dtype)
                 rows += mesh.vertex_count
@@ -107,7 +108,6 @@ def _spool_dtype(mesh: Mesh) -> np.dtype[Any]:
 
 def _spool(spool: BinaryIO, mesh: Mesh, positions: AnyArray, dtype: np.dtype[Any]) -> list[tuple[str | None, int]]:
     """Write the facets of each object; returns names and numbers of facets."""
-    _check(mesh)
     names = names_of(mesh)
     solids: list[tuple[str | None, int]] = []
     for owner, _, faces in object_slices(mesh):

@@ -62,7 +62,8 @@ class Facets:
         names = [self.names[solid] for solid in used.tolist()]
         if len(used) > 1 or any(names):
             fields["object_ids"] = np.searchsorted(used, owners[first])
-            fields["object_attributes"] = {NAME: name_column(names)}
+            fields["objects"] = np.arange(len(used))
+            fields["object_attributes"] = {NAME: name_column(names)} if any(names) else {}
         return Mesh(corners[first], faces.reshape(-1, 3), face_attributes=face_attributes, axes="xyz", **fields)
 
 
