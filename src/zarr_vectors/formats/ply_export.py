@@ -154,7 +154,7 @@ def _layout(batch: Points | Mesh) -> dict[str, tuple[Any, ...]]:
     if isinstance(batch, Mesh):
         faces = batch.face_attributes.items()
         columns |= {f"face attribute {name}": (column.dtype, column.shape[1:]) for name, column in faces}
-    return {"positions": (batch.positions.dtype, batch.ndim)} | columns | ids
+    return {"positions": (batch.geometry_type, batch.positions.dtype, batch.ndim)} | columns | ids
 
 
 def _fields(first: Points | Mesh, axes: Sequence[Axis]) -> list[_Field]:
