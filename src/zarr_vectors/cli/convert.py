@@ -60,8 +60,8 @@ _ONLY_FOR_STORES = (
 )
 _NOT_FOR = {
     _Way.FILE_TO_STORE: ("--group-ids", "--level"),
-    _Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column"),
-    _Way.STORE_TO_STORE: ("--positions", "--object-id-column"),
+    _Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column", "--triangulate"),
+    _Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate"),
 }
 
 
@@ -135,6 +135,7 @@ def convert(
     object_id_column: Annotated[
         str | None, typer.Option("--object-id-column", metavar="NAME", help="Column of the object ids in a table.")
     ] = None,
+    triangulate: Annotated[bool, typer.Option("--triangulate", help="Cut the faces of a mesh into triangles.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Convert a file to a store, a store to a file, or a store to a store of another layout."""
@@ -156,6 +157,7 @@ def convert(
             positions=tuple(columns) if columns is not None else None,
             object_ids=object_id_column,
             attributes=tuple(picked.attributes) if picked.attributes is not None else None,
+            triangulate=triangulate,
         ),
         write={
             "mode": "append" if append else "replace" if replace else "create",

@@ -28,12 +28,16 @@ class ReadOptions:
         object_ids: Column that holds object ids; None for none.
         attributes: Columns to keep; None for all.
         batch_rows: Rows per batch.
+        triangulate: Cut the faces of a mesh into triangles where they have more corners: a polygon of the corners
+            0, 1, 2, 3 ... becomes (0, 1, 2), (0, 2, 3) ..., each with the attributes of the polygon. Without it the
+            faces of a file must all have one number of corners.
     """
 
     positions: tuple[str, ...] | None = None
     object_ids: str | None = None
     attributes: tuple[str, ...] | None = None
     batch_rows: int = DEFAULT_BATCH_ROWS
+    triangulate: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,25 @@ from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.geometry import Points
 from zarr_vectors.typing import AnyArray, FloatArray
 
-__all__ = ["AXES", "DTYPES", "VERTEX", "Element", "Header", "VertexReader", "check_size", "read_header", "reader_of"]
+__all__ = [
+    "ASCII_BLOCK_ROWS",
+    "AXES",
+    "BYTE_ORDERS",
+    "DTYPES",
+    "VERTEX",
+    "Element",
+    "Header",
+    "Lines",
+    "Property",
+    "VertexReader",
+    "check_size",
+    "fill_column",
+    "ordered",
+    "read_header",
+    "reader_of",
+    "skip_binary",
+    "truncated",
+]
 
 VERTEX = "vertex"
 AXES = ("x", "y", "z")
@@ -96,11 +114,13 @@ class Header:
         return len({known.name for known in properties}) == len(properties)
 
 
-def _truncated(path: Path, expected: str, got: str) -> IngestError:
+def truncated(path: Path, expected: str, got: str) -> IngestError:
+    """The error for a file that ends too early."""
     return IngestError(f"{path} is truncated or its header is wrong", expected=expected, got=got)
 
 
-def _ordered(dtype: np.dtype[Any], order: str) -> np.dtype[Any]:
+def ordered(dtype: np.dtype[Any], order: str) -> np.dtype[Any]:
+    """A dtype in a byte order."""
     return np.dtype(order + dtype.str[1:])
 
 
@@ -124,7 +144,7 @@ def read_header(path: Path, file: BinaryIO) -> Header:
         header.lines += 1
         got = f"{line[:80]!r} in line {header.lines}"
         if not line.endswith(end):
-            raise _truncated(path, "a header that ends with 'end_header'", got)
+            raise truncated(path, "a header that ends with 'end_header'", got)
         if line.split() == [b"end_header"]:
             break
         if not header.take(_text(line)):
@@ -162,7 +182,7 @@ def check_size(path: Path, header: Header) -> None:
     held = path.stat().st_size - header.size
     if held < least:
         announced = ", ".join(f"{element.rows} of {element.name}" for element in header.elements)
-        raise _truncated(path, f"{announced} in {least} bytes or more after the header", f"{held} bytes")
+        raise truncated(path, f"{announced} in {least} bytes or more after the header", f"{held} bytes")
 
 
 @dataclass(frozen=True)
@@ -181,12 +201,13 @@ class VertexReader:
         """The vertices; one empty batch when there are none."""
         tables = self._ascii_tables() if self.header.encoding == "ascii" else self._binary_tables()
         if not self.vertices.rows:
-            yield self._points(np.empty(0, self._dtype("=")))
-        yield from map(self._points, tables)
+            yield self.points(np.empty(0, self.dtype("=")))
+        yield from map(self.points, tables)
 
-    def _points(self, table: AnyArray) -> Points:
+    def points(self, table: AnyArray) -> Points:
+        """The vertices of a table of ``dtype``."""
         names = {*self.positions, *self.attributes} | ({self.object_ids} if self.object_ids else set())
-        native = {name: table[name].astype(_ordered(table.dtype[name], "=")) for name in names}
+        native = {name: table[name].astype(ordered(table.dtype[name], "=")) for name in names}
         return Points(
             np.stack([native[name] for name in self.positions], axis=1),
             attributes={name: native[name] for name in self.attributes},
@@ -194,8 +215,9 @@ class VertexReader:
             axes=tuple(map(Axis, self.positions)),
         )
 
-    def _dtype(self, order: str) -> np.dtype[Any]:
-        return np.dtype([(prop.name, _ordered(prop.dtype, order)) for prop in self.vertices.properties])
+    def dtype(self, order: str) -> np.dtype[Any]:
+        """A field for each property of a vertex."""
+        return np.dtype([(prop.name, ordered(prop.dtype, order)) for prop in self.vertices.properties])
 
     def _sizes(self) -> Iterator[tuple[int, int]]:
         """The first row and the number of rows of each batch."""
@@ -209,38 +231,46 @@ class VertexReader:
 
     def _binary_tables(self) -> Iterator[AnyArray]:
         order = BYTE_ORDERS[self.header.encoding]
-        dtype = self._dtype(order)
+        dtype = self.dtype(order)
         before, after = self._others()
         with self.path.open("rb") as file:
             file.seek(self.header.size)
             for element in before:
-                _skip_binary(self.path, file, element, order)
+                skip_binary(self.path, file, element, order)
             for start, rows in self._sizes():
-                raw = file.read(rows * dtype.itemsize)
-                if len(raw) < rows * dtype.itemsize:
-                    got = f"{start + len(raw) // dtype.itemsize} vertices, up to byte {file.tell()}"
-                    raise _truncated(self.path, f"{self.vertices.rows} vertices", got)
-                yield np.frombuffer(raw, dtype)
+                yield self.binary_table(file, dtype, start, rows)
             for element in after:
-                _skip_binary(self.path, file, element, order)
+                skip_binary(self.path, file, element, order)
+
+    def binary_table(self, file: BinaryIO, dtype: np.dtype[Any], start: int, rows: int) -> AnyArray:
+        """The vertices from ``start``, which the file is at; raises ``IngestError`` when it ends before."""
+        raw = file.read(rows * dtype.itemsize)
+        if len(raw) < rows * dtype.itemsize:
+            got = f"{start + len(raw) // dtype.itemsize} vertices, up to byte {file.tell()}"
+            raise truncated(self.path, f"{self.vertices.rows} vertices", got)
+        return np.frombuffer(raw, dtype)
+
+    def ascii_table(self, lines: Lines, rows: int) -> AnyArray:
+        """The next vertices."""
+        table = np.empty(rows, self.dtype("="))
+        for block in range(0, rows, ASCII_BLOCK_ROWS):
+            lines.parse(table[block : block + ASCII_BLOCK_ROWS])
+        return table
 
     def _ascii_tables(self) -> Iterator[AnyArray]:
         before, after = self._others()
         # latin-1 takes any byte; a CR before the LF is stripped with the spaces around a row.
         with self.path.open(encoding="latin-1", newline=self.header.newline) as file:
-            lines = _Lines(self.path, file, self.header.lines)
+            lines = Lines(self.path, file, self.header.lines)
             for element in before:
                 lines.skip(element)
             for _, rows in self._sizes():
-                table = np.empty(rows, self._dtype("="))
-                for block in range(0, rows, ASCII_BLOCK_ROWS):
-                    lines.parse(table[block : block + ASCII_BLOCK_ROWS])
-                yield table
+                yield self.ascii_table(lines, rows)
             for element in after:
                 lines.skip(element)
 
 
-def _skip_binary(path: Path, file: BinaryIO, element: Element, order: str) -> None:
+def skip_binary(path: Path, file: BinaryIO, element: Element, order: str) -> None:
     """Pass over an element; rows whose lists are as long as those of the row before are taken many at once."""
     size = path.stat().st_size
     row, block = 0, 1
@@ -252,7 +282,7 @@ def _skip_binary(path: Path, file: BinaryIO, element: Element, order: str) -> No
             count is not None and count < 0 for *_, count in fields
         ):
             got = f"{size - start} bytes from byte {start}"
-            raise _truncated(path, f"row {row} of {element.name}", got)
+            raise truncated(path, f"row {row} of {element.name}", got)
         wanted = min(block, element.rows - row, max(1, SKIP_BYTES // length), (size - start) // length)
         layout = np.dtype([(f"{at}", dtype or f"V{width}") for at, (dtype, width, _) in enumerate(fields)])
         file.seek(start)
@@ -272,7 +302,7 @@ def _fields_of_row(file: BinaryIO, element: Element, order: str) -> list[tuple[n
     for prop in element.properties:
         count = 1
         if prop.count is not None:
-            dtype = _ordered(prop.count, order)
+            dtype = ordered(prop.count, order)
             raw = file.read(dtype.itemsize)
             count = int(np.frombuffer(raw, dtype)[0]) if len(raw) == dtype.itemsize else -1
             fields.append((dtype, dtype.itemsize, count))
@@ -282,7 +312,7 @@ def _fields_of_row(file: BinaryIO, element: Element, order: str) -> list[tuple[n
     return fields
 
 
-class _Lines:
+class Lines:
     """The rows of an ascii file with the numbers of their lines; lines without text do not count."""
 
     def __init__(self, path: Path, file: TextIO, header_lines: int) -> None:
@@ -295,7 +325,7 @@ class _Lines:
         rows = list(islice(self.rows, count))
         if len(rows) < count:
             got = f"the end after {len(rows)} of them" + (f", line {rows[-1][0]}" if rows else "")
-            raise _truncated(self.path, f"{count} more rows of {what}", got)
+            raise truncated(self.path, f"{count} more rows of {what}", got)
         return rows
 
     def skip(self, element: Element) -> None:
@@ -308,7 +338,7 @@ class _Lines:
                 length = words[at] if prop.count is not None and at < len(words) else "0"
                 at += 1 + (int(length) if length.isdecimal() else len(words))
             if at != len(words):
-                raise self._bad_row(number, text, f"a row of {element.name}")
+                raise self.bad_row(number, text, f"a row of {element.name}")
 
     def parse(self, table: AnyArray) -> None:
         """Fill a table; raises ``IngestError`` naming the first line that cannot be used."""
@@ -320,13 +350,14 @@ class _Lines:
             values = np.empty((0, 0))
         if values.shape != (len(rows), len(names)):
             bad = (row for row in rows if not _is_row_of_numbers(row[1], len(names)))
-            raise self._bad_row(*next(bad, rows[0]), f"{len(names)} numbers")
+            raise self.bad_row(*next(bad, rows[0]), f"{len(names)} numbers")
         for column, name in enumerate(names):
-            good = _fill(table, name, values[:, column])
+            good = fill_column(table, name, values[:, column])
             if not good.all():
-                raise self._bad_row(*rows[int(np.argmin(good))], f"{table.dtype[name]} for {name!r}")
+                raise self.bad_row(*rows[int(np.argmin(good))], f"{table.dtype[name]} for {name!r}")
 
-    def _bad_row(self, number: int, text: str, expected: str) -> IngestError:
+    def bad_row(self, number: int, text: str, expected: str) -> IngestError:
+        """The error for a row that cannot be used."""
         got = f"{text[:80]!r} in line {number}"
         return IngestError(f"{self.path} has a row that cannot be used", expected=expected, got=got)
 
@@ -339,7 +370,7 @@ def _is_row_of_numbers(text: str, count: int) -> bool:
         return False
 
 
-def _fill(table: AnyArray, name: str, values: FloatArray) -> AnyArray:
+def fill_column(table: AnyArray, name: str, values: FloatArray) -> AnyArray:
     """Cast a column into a table; returns where that kept the value, up to the precision of a float."""
     dtype = table.dtype[name]
     if dtype.kind == "f":

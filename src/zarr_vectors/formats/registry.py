@@ -16,10 +16,14 @@ from zarr_vectors.api.write import write
 from zarr_vectors.axes import as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.gltf import GLTF
 from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
+from zarr_vectors.formats.obj import OBJ
+from zarr_vectors.formats.off import OFF
 from zarr_vectors.formats.parquet import PARQUET
 from zarr_vectors.formats.ply import PLY
+from zarr_vectors.formats.stl import STL
 from zarr_vectors.formats.tck import TCK
 from zarr_vectors.formats.text import CSV, XYZ
 from zarr_vectors.formats.trk import TRK
@@ -33,7 +37,7 @@ from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, TRK, TCK, TRX)
+FORMATS: tuple[Format, ...] = (LAS, PLY, OBJ, STL, OFF, GLTF, TRK, TCK, TRX, CSV, XYZ, PARQUET, NPY, NPZ)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
