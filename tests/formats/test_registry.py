@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
+from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats.base import Format
 from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
 
 EVERY = pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
+OF_POINTS = pytest.mark.parametrize(
+    "fmt", [fmt for fmt in FORMATS if GEOM_POINT_CLOUD in fmt.kinds], ids=lambda fmt: fmt.name
+)
 
 
 def store_of(path: Path, rows: int) -> zv.ZVStore:
@@ -29,7 +33,7 @@ def test_suffixes_lead_to_the_format(fmt: Format) -> None:
         assert has_format(f"b{suffix}")
 
 
-@EVERY
+@OF_POINTS
 @pytest.mark.parametrize("rows", [1, 250])
 def test_rows_go_out_and_come_back(fmt: Format, rows: int, tmp_path: Path) -> None:
     source = store_of(tmp_path / "a", rows)
@@ -44,7 +48,7 @@ def test_rows_go_out_and_come_back(fmt: Format, rows: int, tmp_path: Path) -> No
     np.testing.assert_allclose(got[np.lexsort(got.T)], want[np.lexsort(want.T)], rtol=0, atol=1e-6)
 
 
-@EVERY
+@OF_POINTS
 def test_a_selection_goes_out(fmt: Format, tmp_path: Path) -> None:
     source = store_of(tmp_path / "a", 200)
     file = tmp_path / f"box{fmt.suffixes[0]}"
@@ -52,7 +56,7 @@ def test_a_selection_goes_out(fmt: Format, tmp_path: Path) -> None:
     assert export(source, file, bbox=box) == source[0].count(box) > 0
 
 
-@EVERY
+@OF_POINTS
 def test_an_existing_file_stays_unless_told(fmt: Format, tmp_path: Path) -> None:
     source = store_of(tmp_path / "a", 10)
     file = tmp_path / f"points{fmt.suffixes[0]}"
@@ -74,7 +78,7 @@ def test_a_file_that_is_not_what_it_says_is_refused(fmt: Format, content: bytes,
     assert not (tmp_path / "store").exists()
 
 
-@EVERY
+@OF_POINTS
 def test_a_failed_export_leaves_no_file(fmt: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = store_of(tmp_path / "a", 10)
     file = tmp_path / f"points{fmt.suffixes[0]}"
@@ -86,6 +90,17 @@ def test_a_failed_export_leaves_no_file(fmt: Format, tmp_path: Path, monkeypatch
     with pytest.raises(OSError, match="no space"):
         export(source, file)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@EVERY
+def test_what_is_there_stays_whatever_the_kind(fmt: Format, tmp_path: Path) -> None:
+    source = store_of(tmp_path / "a", 10)
+    file = tmp_path / f"points{fmt.suffixes[0]}"
+    file.write_bytes(b"precious")
+    with pytest.raises(ExportError, match="exists"):
+        export(source, file)
+    assert file.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", file.name])
 
 
 def test_unknown_suffixes_are_refused() -> None:
