@@ -198,7 +198,7 @@ def test_files_of_several_objects_get_fresh_ids(tmp_path: Path) -> None:
 
 def test_lines_are_objects(tmp_path: Path) -> None:
     lines = Polylines([np.zeros((2, 3)), np.ones((3, 3))], ids=[9, 4], object_attributes={"w": [1.5, 2.5]})
-    values = Several(a=lines, b=Polylines(np.zeros((0, 3)), [0]), c=lines.take([1])).read(tmp_path / "f")
+    values = Several(a=lines, b=Polylines(np.zeros((0, 3)), [0]), c=lines.take(np.array([1]))).read(tmp_path / "f")
     assert [value.ids.tolist() for value in values] == [[1, 0], [], [3]]
     assert values[0].objects.tolist() == [1, 0]
     assert values[0].object_attributes["w"].tolist() == [1.5, 2.5]

@@ -44,7 +44,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     source, (value,) = read(SWC, path)
     assert value.parents.tolist() == [-1, 0, -1, 1, -1]
     assert value.positions.dtype == np.float32
-    assert value.positions[1].tolist() == np.float32([1234.567, 0.1, 1e-3]).tolist()
+    assert value.positions[1].tolist() == np.array([1234.567, 0.1, 1e-3], np.float32).tolist()
     assert value.attributes["type"].tolist() == [1, 3, 2, 3, 3]
     assert value.attributes["type"].dtype == np.int32
     assert value.attributes["radius"].tolist() == [3, 0.25, 0.5, 0.125, 0.5]
@@ -160,7 +160,7 @@ def test_more_columns_are_attributes(tmp_path: Path) -> None:
     assert value.attributes["column_9"].tolist() == [0.5, 1.5]
     assert list(only(SWC, path, attributes=("column_9",)).attributes) == ["column_9"]
     value = Skeleton(
-        value.positions, value.parents, attributes={"type": [1, 1], "radius": np.float32([1, 2]), "level": [3, 4]}
+        value.positions, value.parents, attributes={"type": [1, 1], "radius": np.array([1, 2], np.float32), "level": [3, 4]}
     )
     write(SWC, back, value)
     assert only(SWC, back) == value
@@ -247,7 +247,7 @@ def test_comments_of_old_encodings_come_back(tmp_path: Path) -> None:
         (neuron(attributes={"normal": np.zeros((3, 2))}), "'normal'"),
         (neuron(attributes={"a b": np.zeros(3)}), "'a b'"),
         (neuron(attributes={"x": np.zeros(3)}), "'x'"),
-        (neuron(attributes={"n": np.ma.MaskedArray([1, 2, 3], mask=[0, 1, 0])}), "missing"),
+        (neuron(attributes={"n": np.ma.MaskedArray([1, 2, 3], mask=[False, True, False])}), "missing"),
         (neuron(attributes={"type": [0.5, 1, 2]}), "integers"),
         (neuron(attributes={"type": [2**40, 1, 2]}), "32 bits"),
         (neuron(attributes={"node_id": [1, 1, 2]}), "distinct"),

@@ -21,6 +21,7 @@ from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.parquet import PARQUET
 from zarr_vectors.formats.picking import picked
 from zarr_vectors.formats.ply import PLY
+from zarr_vectors.formats.precomputed import PRECOMPUTED
 from zarr_vectors.formats.swc import SWC
 from zarr_vectors.formats.text import CSV, XYZ
 from zarr_vectors.geometry import Geometry
@@ -32,7 +33,7 @@ from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_at", "format_named", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC)
+FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC, PRECOMPUTED)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
