@@ -135,7 +135,7 @@ def test_ingest_hands_the_batches_to_write(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_box_leaves_out_objects_without_vertices() -> None:
-    value = Skeleton([[0.0, 0, 0], [9, 9, 9]], [-1, -1], object_ids=[1, 2], object_attributes={"n": [5, 6]})
+    value = Skeleton([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]], [-1, -1], object_ids=[1, 2], object_attributes={"n": [5, 6]})
     (kept,) = picked(Source(batches=[value], axes=XYZ), ([8, 8, 8], [9, 9, 9]), None)
     assert kept.objects is not None
     assert kept.objects.tolist() == [2]

@@ -160,7 +160,9 @@ def test_more_columns_are_attributes(tmp_path: Path) -> None:
     assert value.attributes["column_9"].tolist() == [0.5, 1.5]
     assert list(only(SWC, path, attributes=("column_9",)).attributes) == ["column_9"]
     value = Skeleton(
-        value.positions, value.parents, attributes={"type": [1, 1], "radius": np.array([1, 2], np.float32), "level": [3, 4]}
+        value.positions,
+        value.parents,
+        attributes={"type": [1, 1], "radius": np.array([1, 2], np.float32), "level": [3, 4]},
     )
     write(SWC, back, value)
     assert only(SWC, back) == value

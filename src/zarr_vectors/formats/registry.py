@@ -16,6 +16,7 @@ from zarr_vectors.exceptions import IngestError, InputError
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions
 from zarr_vectors.formats.folder import folder_of, format_in, names_of
 from zarr_vectors.formats.fresh import fresh
+from zarr_vectors.formats.geff import GEFF
 from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.parquet import PARQUET
@@ -33,7 +34,7 @@ from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_at", "format_named", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC, PRECOMPUTED)
+FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC, PRECOMPUTED, GEFF)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}

@@ -18,6 +18,7 @@ from zarr_vectors.constants import GEOM_SKELETON
 from zarr_vectors.exceptions import ExportError, IngestError
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.forest import depths, first_of_circle
+from zarr_vectors.formats.graph_tables import NODE_ID
 from zarr_vectors.formats.swc_reader import COLUMNS, WIDE_NOTE, SwcText, is_short, read_text
 from zarr_vectors.formats.xyz_axes import xyz_columns
 from zarr_vectors.geometry import Categorical, Skeleton
@@ -25,7 +26,6 @@ from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["SWC"]
 
-NODE_ID = "node_id"
 _XYZ = ("x", "y", "z")
 _HEADING = " " + " ".join(COLUMNS)
 _LATER = "leave it out with attributes= (--attributes)"
