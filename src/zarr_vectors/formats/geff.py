@@ -261,7 +261,7 @@ def _parts(name: str, column: Column) -> dict[str, AnyArray]:
             raise ExportError(f"GEFF cannot hold text that ends with a zero in {name!r}", hint=_LEAVE_OUT)
         # At least one character wide: a type of no width cannot be stored.
         found: dict[str, AnyArray] = {"values": np.array([*texts, " "], dtype=np.str_)[column.codes]}
-        missing: AnyArray = column.codes < 0
+        missing = np.less(column.codes, 0)
         return found | ({"missing": missing} if missing.any() else {})
     if column.dtype.kind not in "biuf" or column.dtype.itemsize > 8 or column.dtype == np.float16 or column.ndim > 2:
         got = f"{column.dtype} of shape {column.shape}"
@@ -270,7 +270,7 @@ def _parts(name: str, column: Column) -> dict[str, AnyArray]:
     if np.ma.is_masked(column):
         mask = np.ma.getmaskarray(column)
         rows = mask.reshape(len(mask), -1)
-        some: AnyArray = rows.any(axis=1)
+        some = np.logical_or.reduce(rows, axis=1)
         if (some != rows.all(axis=1)).any():
             raise ExportError(f"GEFF marks whole rows as missing, {name!r} lacks single channels", hint=_LEAVE_OUT)
         found["missing"] = some

@@ -13,7 +13,7 @@ from zarr_vectors.formats.columns import OBJECT_ID, CategoryTable
 from zarr_vectors.geometry import Categorical, Column, Graph
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["NODE_ID", "join_graphs", "rows_of"]
+__all__ = ["NODE_ID", "join_graphs", "joined_columns", "rows_of"]
 
 NODE_ID = "node_id"
 """The attribute that keeps the ids of nodes that are not numbered from 0 in their order."""
@@ -49,7 +49,7 @@ def join_graphs(what: str, batches: Iterator[Graph]) -> Graph:
         if part.directed != first.directed or _layout(part) != _layout(first):
             raise ExportError("all batches must have the same columns", got=_layout(part), expected=_layout(first))
     firsts = np.concatenate([[0], np.cumsum([part.vertex_count for part in parts])]).astype(np.int64)
-    attributes = {name: _joined([part.attributes[name] for part in parts]) for name in first.attributes}
+    attributes = {name: joined_columns([part.attributes[name] for part in parts]) for name in first.attributes}
     owners = [part.object_ids for part in parts if part.object_ids is not None]
     if any(ids.any() for ids in owners):
         if OBJECT_ID in attributes:
@@ -61,7 +61,7 @@ def join_graphs(what: str, batches: Iterator[Graph]) -> Graph:
         directed=first.directed,
         attributes=attributes,
         edge_attributes={
-            name: _joined([part.edge_attributes[name] for part in parts]) for name in first.edge_attributes
+            name: joined_columns([part.edge_attributes[name] for part in parts]) for name in first.edge_attributes
         },
     )
     return replace(graph, axes=first.axes)
@@ -77,7 +77,8 @@ def _layout(part: Graph) -> dict[str, Any]:
     return {"object ids": part.object_ids is not None, "positions": str(part.positions.dtype)} | kinds
 
 
-def _joined(columns: Sequence[Column]) -> Column:
+def joined_columns(columns: Sequence[Column]) -> Column:
+    """Columns one after another; categories are united in order of appearance."""
     texts = [column for column in columns if isinstance(column, Categorical)]
     if texts:
         table = CategoryTable(ordered=texts[0].ordered)

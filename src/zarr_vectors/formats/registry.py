@@ -14,6 +14,7 @@ from zarr_vectors.api.store import ZVStore
 from zarr_vectors.api.write import write
 from zarr_vectors.exceptions import IngestError, InputError
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions
+from zarr_vectors.formats.edge_list import EDGE_LIST
 from zarr_vectors.formats.folder import folder_of, format_in, names_of
 from zarr_vectors.formats.fresh import fresh
 from zarr_vectors.formats.geff import GEFF
@@ -34,7 +35,7 @@ from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_at", "format_named", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC, PRECOMPUTED, GEFF)
+FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC, PRECOMPUTED, GEFF, EDGE_LIST)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
