@@ -18,6 +18,7 @@ from zarr_vectors.formats.edge_list import EDGE_LIST
 from zarr_vectors.formats.folder import folder_of, format_in, names_of
 from zarr_vectors.formats.fresh import fresh
 from zarr_vectors.formats.geff import GEFF
+from zarr_vectors.formats.graphml import GRAPHML
 from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.parquet import PARQUET
@@ -35,7 +36,7 @@ from zarr_vectors.typing import Bounds
 
 __all__ = ["FORMATS", "export", "format_at", "format_named", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC, PRECOMPUTED, GEFF, EDGE_LIST)
+FORMATS: tuple[Format, ...] = (LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ, SWC, PRECOMPUTED, GEFF, EDGE_LIST, GRAPHML)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
