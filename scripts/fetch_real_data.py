@@ -26,7 +26,7 @@ MEMBERS: tuple[tuple[str, str, bool], ...] = (
 def fetch(package: str, member: str, source: bool) -> list[Path]:
     """Download a package and copy a file or folder of it; returns what was written."""
     with tempfile.TemporaryDirectory() as folder:
-        kind = ["--no-binary", package.split("==")[0]] if source else []
+        kind = ["--no-binary", package.split("==", maxsplit=1)[0]] if source else []
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *kind, "--dest", folder, package]
         subprocess.run(command, check=True)
         (archive,) = Path(folder).iterdir()
