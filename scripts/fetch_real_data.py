@@ -98,9 +98,9 @@ def copy_members(archive: Path, paths: dict[str, str]) -> None:
     """Copy the files and folders at these paths under the names that they get here."""
     left = set(paths)
     for place, content in files_of(archive):
-        for path in paths:
+        for path, name in paths.items():
             if place == path or place.startswith(path + "/"):
-                target = FOLDER / paths[path] / place[len(path) + 1 :] if place != path else FOLDER / paths[path]
+                target = FOLDER / name / place[len(path) + 1 :] if place != path else FOLDER / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(gzip.decompress(content) if place.endswith(".gz") else content)
                 left.discard(path)

@@ -92,6 +92,17 @@ def test_a_failed_export_leaves_no_file(fmt: Format, tmp_path: Path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+@EVERY
+def test_what_is_there_stays_whatever_the_kind(fmt: Format, tmp_path: Path) -> None:
+    source = store_of(tmp_path / "a", 10)
+    file = tmp_path / f"points{fmt.suffixes[0]}"
+    file.write_bytes(b"precious")
+    with pytest.raises(ExportError, match="exists"):
+        export(source, file)
+    assert file.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", file.name])
+
+
 def test_unknown_suffixes_are_refused() -> None:
     with pytest.raises(InputError, match=r"\.las"):
         format_of("scan.docx")

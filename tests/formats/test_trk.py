@@ -255,7 +255,7 @@ def test_names_and_what_is_left_over(tmp_path: Path) -> None:
 def test_streamlines_without_points_are_kept(tmp_path: Path) -> None:
     _, (lines,) = read(TRK, simple_file(tmp_path / "a.trk"))
     assert lines.lengths.tolist() == [2, 0, 1]
-    assert lines.ids.tolist() == [0, 1, 2]
+    assert lines.line_ids.tolist() == [0, 1, 2]
     assert np.asarray(lines.object_attributes["properties"]).tolist() == [0.5, 1.5, 2.5]
 
 

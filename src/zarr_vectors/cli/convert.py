@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,9 +29,10 @@ from zarr_vectors.cli.options import (
     QuietOption,
 )
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
-from zarr_vectors.exceptions import ExportError, StoreExistsError
+from zarr_vectors.constants import ROOT_KEY
+from zarr_vectors.exceptions import ExportError, IngestError, InputError, StoreExistsError
 from zarr_vectors.formats.base import ReadOptions
-from zarr_vectors.formats.registry import FORMATS, export, has_format, ingest
+from zarr_vectors.formats.registry import FORMATS, export, format_at, format_named, format_of, has_format, ingest
 from zarr_vectors.geometry import Points
 from zarr_vectors.types.options import POLICIES
 from zarr_vectors.types.report import WriteReport
@@ -59,9 +61,9 @@ _ONLY_FOR_STORES = (
     "--keep-order",
 )
 _NOT_FOR = {
-    _Way.FILE_TO_STORE: ("--group-ids", "--level"),
+    _Way.FILE_TO_STORE: ("--group-ids", "--level", "--format"),
     _Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column", "--triangulate"),
-    _Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate"),
+    _Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate", "--format"),
 }
 
 
@@ -74,6 +76,7 @@ class _Job:
         target: Path or URL.
         picked: What of the source goes over.
         level: Of a store that is the source.
+        format: Of a file or folder that is the target; None where its suffix tells.
         options: How to read a file that is the source.
         write: Keywords of ``zv.write``.
         quiet: Whether to show nothing but errors.
@@ -83,6 +86,7 @@ class _Job:
     target: str
     picked: Picked
     level: int
+    format: str | None
     options: ReadOptions
     write: dict[str, Any]
     quiet: bool
@@ -91,9 +95,14 @@ class _Job:
 def convert(
     ctx: typer.Context,
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="A file, or the path or URL of a store.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="IN", help="A file, a folder of files, or the path or URL of a store.", show_default=False
+        ),
     ],
-    target: Annotated[str, typer.Argument(metavar="OUT", help="A store, or a file to export to.", show_default=False)],
+    target: Annotated[
+        str, typer.Argument(metavar="OUT", help="A store, or a file or folder to export to.", show_default=False)
+    ],
     bbox: BoxOption = None,
     attributes: AttributesOption = None,
     object_ids: ObjectIdsOption = None,
@@ -136,14 +145,20 @@ def convert(
         str | None, typer.Option("--object-id-column", metavar="NAME", help="Column of the object ids in a table.")
     ] = None,
     triangulate: Annotated[bool, typer.Option("--triangulate", help="Cut the faces of a mesh into triangles.")] = False,
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="Write a folder with a file of this format for each object, such as swc."
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Convert a file to a store, a store to a file, or a store to a store of another layout."""
+    """Convert a file or folder to a store, a store to a file or folder, or a store to a store of another layout."""
     if append and replace:
         raise typer.BadParameter("cannot go together with --replace", param_hint="--append")
     if out_of_bounds not in POLICIES:
         raise typer.BadParameter(f"{out_of_bounds!r} is none of {', '.join(POLICIES)}", param_hint="--out-of-bounds")
-    way = _way(source, target)
+    way = _way(source, target, file_format)
     _refuse_idle_options(ctx, way)
     picked = Picked.parse(bbox, object_ids, group_ids, attributes)
     shards = checked("--shard-shape", parse_shard_shape, shard_shape)
@@ -153,6 +168,7 @@ def convert(
         target=target,
         picked=picked,
         level=level,
+        format=file_format,
         options=ReadOptions(
             positions=tuple(columns) if columns is not None else None,
             object_ids=object_id_column,
@@ -183,25 +199,63 @@ def convert(
         raise
 
 
-def _way(source: str, target: str) -> _Way:
-    """Find out what is a file and what a store.
+def _way(source: str, target: str, file_format: str | None) -> _Way:
+    """Find out what is a file, or a folder of files, and what a store.
 
     Raises:
         FileNotFoundError: There is nothing at ``source``, which by its suffix would be a file.
-        typer.BadParameter: Both are files, or ``source`` is a file of no known format.
+        typer.BadParameter: Both are files, ``source`` is a file of no known format, or ``file_format`` is not known.
     """
-    from_file = "://" not in source and (Path(source).is_file() or (_has_suffix(source) and not Path(source).exists()))
-    to_file = _has_suffix(target) and not Path(target).is_dir()
+    from_file = "://" not in source and (
+        Path(source).is_file() or (_has_suffix(source) and not Path(source).exists()) or _holds_files(Path(source))
+    )
+    to_file = _is_file_to_be(target, file_format)
     if not from_file:
         return _Way.STORE_TO_FILE if to_file else _Way.STORE_TO_STORE
     if not Path(source).exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
-    if not _has_suffix(source):
+    if Path(source).is_file() and not _has_suffix(source):
         known = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
         raise typer.BadParameter(f"{source} has none of the suffixes {known}", param_hint="IN")
     if to_file:
         raise typer.BadParameter("one of IN and OUT must be a store; convert to a store first", param_hint="OUT")
     return _Way.FILE_TO_STORE
+
+
+def _is_file_to_be(target: str, file_format: str | None) -> bool:
+    """Whether a file, or a folder of files, is to be written."""
+    if file_format is not None:
+        if "://" in target:
+            raise typer.BadParameter("files are written to local folders only", param_hint="OUT")
+        try:
+            format_named(file_format, target)
+        except InputError as error:
+            raise typer.BadParameter(str(error), param_hint="--format") from error
+        return True
+    return _has_suffix(target) and (not Path(target).is_dir() or format_of(target).recognises is not None)
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether a folder is no store and something else that can be read."""
+    if not folder.is_dir() or _is_store(folder):
+        return False
+    if _has_suffix(str(folder)) and format_of(folder).recognises is not None:
+        return True
+    try:
+        format_at(folder)
+    except IngestError:
+        # What lies in it tells whether a store or a folder of files was meant.
+        return any(_has_suffix(entry.name) for entry in folder.iterdir() if entry.is_file())
+    return True
+
+
+def _is_store(folder: Path) -> bool:
+    try:
+        document = json.loads((folder / "zarr.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    return isinstance(attributes, dict) and ROOT_KEY in attributes
 
 
 def _has_suffix(path: str) -> bool:
@@ -238,16 +292,23 @@ def _export(job: _Job) -> None:
     target = Path(job.target)
     replacing = job.write["mode"] == "replace"
     if target.exists() and not replacing:
-        raise ExportError("the file exists", got=job.target, hint="choose --replace to overwrite it")
+        what = "folder" if target.is_dir() else "file"
+        raise ExportError(f"the {what} exists", got=job.target, hint="choose --replace to overwrite it")
     with zv.open(job.source) as store, progress_bar("converting", quiet=job.quiet) as report:
         level = store[job.level]
         total = level.vertex_count if job.picked.takes_all_rows else None
         told = None if report is None else lambda rows, _: report(rows, total)
-        rows = export(level, target, **job.picked.all, overwrite=replacing, progress=told)
+        rows = export(level, target, **job.picked.all, format=job.format, overwrite=replacing, progress=told)
     seconds = perf_counter() - started
     say(f"{job.source} -> {job.target}", quiet=job.quiet)
-    facts = f"{count_text(rows, 'point')}, {byte_text(target.stat().st_size)}"
+    facts = f"{count_text(rows, 'point')}, {byte_text(_size_of(target))}"
     say(f"{facts}, {time_text(rows, seconds)}", quiet=job.quiet)
+
+
+def _size_of(target: Path) -> int:
+    """Bytes of a file, of all files that make it up, or of all files in a folder."""
+    files = target.rglob("*") if target.is_dir() else format_of(target).parts(target)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _relayout(job: _Job) -> None:

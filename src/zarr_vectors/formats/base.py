@@ -31,6 +31,7 @@ class ReadOptions:
         triangulate: Cut the faces of a mesh into triangles where they have more corners: a polygon of the corners
             0, 1, 2, 3 ... becomes (0, 1, 2), (0, 2, 3) ..., each with the attributes of the polygon. Without it the
             faces of a file must all have one number of corners.
+        wide: Read floats as float64 also where float32 holds what the text says, so that several files agree.
     """
 
     positions: tuple[str, ...] | None = None
@@ -38,6 +39,7 @@ class ReadOptions:
     attributes: tuple[str, ...] | None = None
     batch_rows: int = DEFAULT_BATCH_ROWS
     triangulate: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +74,20 @@ class ExportContext:
         crs: As in the store's root, or None.
         headers: ``{format name: JSON}`` as kept by an earlier ingest.
         bounds: A closed box that holds every point (it may be larger), or None for no points.
+        names: Object id to a name that no other object has, where the objects have such names: what the files of a
+            folder are called.
     """
 
     axes: tuple[Axis, ...]
     crs: JsonObject | None = None
     headers: Mapping[str, JsonObject] = field(default_factory=dict)
     bounds: Bounds | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+def single(path: Path) -> tuple[Path, ...]:
+    """The one file that a path stands for."""
+    return (path,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +105,8 @@ class Format:
             possibly with no rows; it tells attributes and dtypes. Batches of connected kinds hold whole objects,
             with the object attributes and groups of these.
         kinds: Geometry types that a file of this format can hold; ``export`` gets values of these only.
+        recognises: Whether a folder is one of this format; None where the format is a file.
+        parts: The files that a path stands for, where it is more than one; the first one opens them all.
     """
 
     name: str
@@ -103,3 +115,5 @@ class Format:
     open: Callable[[Path, ReadOptions], Source]
     export: Callable[[Path, Iterator[Any], ExportContext], int]
     kinds: tuple[str, ...] = (GEOM_POINT_CLOUD,)
+    recognises: Callable[[Path], bool] | None = None
+    parts: Callable[[Path], tuple[Path, ...]] = single

@@ -6,38 +6,49 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.api.store import ZVStore
 from zarr_vectors.api.write import write
-from zarr_vectors.axes import as_axes
-from zarr_vectors.exceptions import ExportError, IngestError, InputError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.exceptions import IngestError, InputError
+from zarr_vectors.formats.base import ExportContext, Format, ReadOptions
+from zarr_vectors.formats.edge_list import EDGE_LIST
+from zarr_vectors.formats.folder import folder_of, format_in, names_of
+from zarr_vectors.formats.fresh import fresh
+from zarr_vectors.formats.geff import GEFF
 from zarr_vectors.formats.gltf import GLTF
+from zarr_vectors.formats.graphml import GRAPHML
 from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.obj import OBJ
 from zarr_vectors.formats.off import OFF
 from zarr_vectors.formats.parquet import PARQUET
+from zarr_vectors.formats.picking import picked
 from zarr_vectors.formats.ply import PLY
+from zarr_vectors.formats.precomputed import PRECOMPUTED
 from zarr_vectors.formats.stl import STL
+from zarr_vectors.formats.swc import SWC
 from zarr_vectors.formats.tck import TCK
 from zarr_vectors.formats.text import CSV, XYZ
 from zarr_vectors.formats.trk import TRK
 from zarr_vectors.formats.trx import TRX
-from zarr_vectors.geometry import Geometry, as_ids
+from zarr_vectors.geometry import Geometry
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.urls import StoreLike
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import Bounds
 
-__all__ = ["FORMATS", "export", "format_of", "has_format", "ingest"]
+__all__ = ["FORMATS", "export", "format_at", "format_named", "format_of", "has_format", "ingest"]
 
-FORMATS: tuple[Format, ...] = (LAS, PLY, OBJ, STL, OFF, GLTF, TRK, TCK, TRX, CSV, XYZ, PARQUET, NPY, NPZ)
+FORMATS: tuple[Format, ...] = (
+    *(LAS, PLY, CSV, XYZ, PARQUET, NPY, NPZ),
+    *(TRK, TCK, TRX),
+    *(OBJ, STL, OFF, GLTF),
+    *(SWC, PRECOMPUTED, GEFF, EDGE_LIST, GRAPHML),
+)
 """Every exchange format; a new one is added here."""
 
 _BY_SUFFIX = {suffix: fmt for fmt in FORMATS for suffix in fmt.suffixes}
@@ -45,7 +56,7 @@ _EXPORT_ROWS = 500_000
 
 
 def format_of(path: str | PathLike[str]) -> Format:
-    """The format that a file's suffix names.
+    """The format that a file's suffix names; of several that fit, the longest counts.
 
     Raises:
         InputError: The suffix belongs to no known format.
@@ -54,14 +65,15 @@ def format_of(path: str | PathLike[str]) -> Format:
         >>> format_of("scan.LAZ").name
         'las'
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _BY_SUFFIX:
+    fmt = _by_name(Path(path))
+    if fmt is None:
+        suffix = Path(path).suffix
         raise InputError(
             "the file's suffix belongs to no known format",
             got=repr(suffix) if suffix else f"no suffix in {str(path)!r}",
             expected=f"one of {' '.join(sorted(_BY_SUFFIX))}",
         )
-    return _BY_SUFFIX[suffix]
+    return fmt
 
 
 def has_format(path: str | PathLike[str]) -> bool:
@@ -71,7 +83,52 @@ def has_format(path: str | PathLike[str]) -> bool:
         >>> has_format("scan.las"), has_format("scan.zarrvectors")
         (True, False)
     """
-    return Path(path).suffix.lower() in _BY_SUFFIX
+    return _by_name(Path(path)) is not None
+
+
+def format_at(path: str | PathLike[str]) -> Format:
+    """The format of a file or folder that exists.
+
+    Raises:
+        InputError: A file's suffix belongs to no known format.
+        IngestError: There is nothing, or a folder is none of a known format and holds no files of exactly one.
+    """
+    place = Path(path)
+    if place.is_dir():
+        return format_in(place, FORMATS, _by_name)
+    fmt = format_of(place)
+    if not fmt.parts(place)[0].is_file():
+        raise IngestError("there is no such file", got=str(place))
+    if fmt.recognises is not None:
+        raise IngestError(f"{place} must be a folder", expected=fmt.description, got="a file")
+    return fmt
+
+
+def format_named(name: str, path: str | PathLike[str]) -> Format:
+    """The format to write to a path under a name: a file where the path has one of its suffixes, otherwise a folder.
+
+    Raises:
+        InputError: There is no such format, or the path's suffix says another one.
+
+    Example:
+        >>> format_named("swc", "neurons").recognises is None, format_named("swc", "neuron.swc").recognises is None
+        (False, True)
+    """
+    fmt = next((known for known in FORMATS if known.name == name), None)
+    if fmt is None:
+        raise InputError(
+            "the format is not known", got=repr(name), expected=f"one of {', '.join(known.name for known in FORMATS)}"
+        )
+    said = _by_name(Path(path))
+    if said is not None and said is not fmt:
+        raise InputError("the path's suffix says another format", expected=name, got=said.name)
+    return fmt if said is fmt or fmt.recognises is not None else folder_of(fmt)
+
+
+def _by_name(path: Path) -> Format | None:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    endings = ("".join(suffixes[start:]) for start in range(len(suffixes)))
+    return next((_BY_SUFFIX[ending] for ending in endings if ending in _BY_SUFFIX), None)
 
 
 def ingest(
@@ -90,10 +147,11 @@ def ingest(
     storage_options: Mapping[str, Any] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> WriteReport:
-    """Read a file, batch by batch, into a store.
+    """Read a file, or a folder of files, batch by batch, into a store.
 
     Args:
-        path: The file; its suffix tells its format.
+        path: A file, whose suffix tells its format; a folder that is of a format by itself; or a folder with files
+            of one format, each of which holds one object or several.
         target: A path, a URL, or an open zarr store.
         options: How to read the file.
         bbox: Only rows in this closed box, as in ``ZVLevel.read``.
@@ -104,11 +162,9 @@ def ingest(
         InputError: The suffix is not known, or a value cannot be written.
         IngestError: The file is not what its suffix says, is truncated, or is empty.
     """
-    fmt = format_of(path)
     file = Path(path)
-    if not file.is_file():
-        raise IngestError("there is no such file", got=str(file))
-    source = fmt.open(file, options or ReadOptions())
+    fmt = format_at(file)
+    source = fmt.open(fmt.parts(file)[0], options or ReadOptions())
 
     def told(done: int, total: int | None) -> None:
         if progress is not None:
@@ -116,7 +172,7 @@ def ingest(
 
     return write(
         target,
-        _picked(source, bbox, object_ids),
+        picked(source, bbox, object_ids),
         mode=mode,
         layout=layout,
         out_of_bounds=out_of_bounds,
@@ -140,55 +196,43 @@ def export(
     group_ids: Any = None,
     attributes: Sequence[str] | None = None,
     level: int = 0,
+    format: str | None = None,  # noqa: A002 (what the user calls it)
     overwrite: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> int:
-    """Write a selection of a level to a file, batch by batch; the file appears when it is complete.
+    """Write a selection of a level to a file or folder, batch by batch; it appears when it is complete.
+
+    Args:
+        source: A store or one of its levels.
+        path: A file; or, with ``format``, a folder to write a file for each object to. Files are called by the object
+            attribute ``name`` where every object has one of its own, otherwise by object id.
+        bbox, object_ids, group_ids, attributes: As in ``ZVLevel.iter``.
+        level: Of a store.
+        format: Name of a format; by default the path's suffix tells it.
+        overwrite: Replace what is there; a folder only if it holds nothing but files of the format.
 
     Returns:
         The number of rows written.
 
     Raises:
-        InputError: The suffix is not known.
+        InputError: The suffix or the format is not known.
         ExportError: The file exists, or its format cannot hold the values.
     """
-    fmt = format_of(path)
     file = Path(path)
-    if file.exists() and not overwrite:
-        raise ExportError("the file exists", got=str(file), hint="use overwrite=True to replace it")
+    fmt = format_of(file) if format is None else format_named(format, file)
     chosen = source[level] if isinstance(source, ZVStore) else source
-    batches = chosen.iter(
-        bbox, object_ids=object_ids, group_ids=group_ids, attributes=attributes, batch_rows=_EXPORT_ROWS
-    )
-    temporary = file.with_name(f".{uuid4().hex[:8]}-{file.name}")
-    try:
-        context = ExportContext(
-            axes=chosen.axes, crs=chosen.crs, headers=chosen.headers, bounds=_bounds_of(chosen, bbox)
+    with fresh(file, fmt, overwrite=overwrite) as temporary:
+        batches = chosen.iter(
+            bbox, object_ids=object_ids, group_ids=group_ids, attributes=attributes, batch_rows=_EXPORT_ROWS
         )
-        rows = fmt.export(temporary, _counted(batches, progress), context)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return rows
-
-
-def _picked(source: Source, bbox: Any, object_ids: Any) -> Iterator[Geometry]:
-    """The rows of a file that a selection keeps."""
-    wanted = None if object_ids is None else as_ids("object_ids", np.atleast_1d(object_ids))
-    for batch in source.batches:
-        keep = np.ones(batch.vertex_count, dtype=bool)
-        if bbox is not None:
-            names = [axis.name for axis in source.axes or batch.axes or as_axes(None, batch.ndim)]
-            keep &= ClosedBox.from_user(bbox, names).mask(batch.positions)
-        if wanted is not None:
-            owners = batch.vertex_objects
-            if owners is None:
-                raise InputError(
-                    "the file has no object ids",
-                    hint="name their column: ReadOptions(object_ids=...), or --object-id-column",
-                )
-            keep &= np.isin(owners, wanted)
-        yield batch if keep.all() else batch.within(keep)
+        context = ExportContext(
+            axes=chosen.axes,
+            crs=chosen.crs,
+            headers=chosen.headers,
+            bounds=_bounds_of(chosen, bbox),
+            names=_names_of(chosen) if fmt.recognises is not None else {},
+        )
+        return fmt.export(temporary, _counted(batches, progress), context)
 
 
 def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:
@@ -198,6 +242,13 @@ def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:
         return low, high
     box = ClosedBox.from_user(bbox, [axis.name for axis in level.axes])
     return np.clip(box.lo, low, high).tolist(), np.clip(box.hi, low, high).tolist()
+
+
+def _names_of(level: ZVLevel) -> Mapping[int, str]:
+    if not level.has_objects:
+        return {}
+    objects = level.objects
+    return names_of(objects.ids, objects.attributes.get("name"))
 
 
 def _counted(batches: Iterator[Geometry], progress: Callable[[int, int | None], None] | None) -> Iterator[Geometry]:

@@ -157,12 +157,12 @@ def object_rows(batch: Polylines) -> Any:
         [1, 0]
     """
     objects = batch.objects
-    if objects is None or np.array_equal(objects, batch.ids):
+    if objects is None or np.array_equal(objects, batch.line_ids):
         return slice(None)
     order = np.argsort(objects, kind="stable")
-    at = np.searchsorted(objects, batch.ids, sorter=order).clip(max=max(len(objects) - 1, 0))
-    rows: IntArray = order[at] if len(objects) else np.zeros(len(batch.ids), np.int64)
-    lost = batch.ids[objects[rows] != batch.ids] if len(objects) else batch.ids
+    at = np.searchsorted(objects, batch.line_ids, sorter=order).clip(max=max(len(objects) - 1, 0))
+    rows: IntArray = order[at] if len(objects) else np.zeros(len(batch.line_ids), np.int64)
+    lost = batch.line_ids[objects[rows] != batch.line_ids] if len(objects) else batch.line_ids
     if len(lost):
         raise ExportError("object attributes lack a row", got=f"none for object {lost[0]}")
     return rows

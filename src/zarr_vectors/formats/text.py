@@ -38,7 +38,7 @@ from zarr_vectors.formats.delimited import BLOCK_BYTES, Dialect, explain, line_o
 from zarr_vectors.geometry import Categorical, Points
 from zarr_vectors.typing import AnyArray, Bounds
 
-__all__ = ["CSV", "XYZ"]
+__all__ = ["CSV", "XYZ", "as_text", "decode_block", "quoted", "text_blocks", "text_lines"]
 
 _WRITE_ROWS = 2**16
 
@@ -79,7 +79,7 @@ def _open(path: Path, options: ReadOptions) -> Source:
     return Source(batches=_batches(table, options), rows=table.rows, bounds=table.bounds, axes=plan.axes)
 
 
-def _blocks(dialect: Dialect, types: dict[str, str]) -> Generator[dict[str, Any], None, None]:
+def text_blocks(dialect: Dialect, types: dict[str, str]) -> Generator[dict[str, Any], None, None]:
     """The columns of each block of the file as Arrow arrays of these types."""
     pa, arrow_csv = require_arrow(), require_arrow(".csv")
     if dialect.empty:
@@ -111,7 +111,7 @@ def _scan(dialect: Dialect, plan: ColumnPlan) -> _Table:
     """Find out what the columns hold, and refuse what cannot be kept."""
     scans = {name: ColumnScan() for name in plan.columns}
     rows = 0
-    with closing(_blocks(dialect, dict.fromkeys(scans, Kind.TEXT.value))) as blocks:
+    with closing(text_blocks(dialect, dict.fromkeys(scans, Kind.TEXT.value))) as blocks:
         for block in blocks:
             for name, values in block.items():
                 scans[name].add(values, rows)
@@ -164,8 +164,8 @@ def _batches(table: _Table, options: ReadOptions) -> Iterator[Points]:
     types = {name: (scans[name].kind if scans[name].clean else Kind.TEXT).value for name in plan.columns}
     held, left = 0, table.rows
     batch = _Batch(table, texts, min(limit, left))
-    for block in _blocks(table.dialect, types):
-        arrays = {name: _decode(values, scans[name], texts.get(name)) for name, values in block.items()}
+    for block in text_blocks(table.dialect, types):
+        arrays = {name: decode_block(values, scans[name], texts.get(name)) for name, values in block.items()}
         size = len(arrays[plan.positions[0]])
         start = 0
         while start < size:
@@ -183,7 +183,8 @@ def _batches(table: _Table, options: ReadOptions) -> Iterator[Points]:
     yield batch.points()
 
 
-def _decode(values: Any, scan: ColumnScan, texts: CategoryTable | None) -> AnyArray:
+def decode_block(values: Any, scan: ColumnScan, texts: CategoryTable | None) -> AnyArray:
+    """One column of a block as numbers, or as codes of a table of texts."""
     if texts is not None:
         encoded = values.dictionary_encode()
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -244,8 +245,8 @@ def _export(path: Path, batches: Iterator[Points], context: ExportContext, *, sp
         for points in batches:
             columns = list(_columns_of(path, points, spaced=spaced))
             for start in range(0, points.vertex_count, _WRITE_ROWS):
-                fields = [_as_text(values[start : start + _WRITE_ROWS], words) for values, words in columns]
-                file.write(_lines(fields, separator, missing='""' if spaced else ""))
+                fields = [as_text(values[start : start + _WRITE_ROWS], words) for values, words in columns]
+                file.write(text_lines(fields, separator, missing='""' if spaced else ""))
             rows += points.vertex_count
     return rows
 
@@ -258,7 +259,7 @@ def _columns_of(path: Path, points: Points, *, spaced: bool) -> Iterator[tuple[A
         yield points.object_ids, None
     for name, column in points.attributes.items():
         if isinstance(column, Categorical):
-            words = [_quoted(path, name, category, spaced=spaced) for category in column.categories]
+            words = [quoted(path, name, category, spaced=spaced) for category in column.categories]
             missing = '""' if spaced else ""
             codes = np.where(column.codes < 0, len(words), column.codes)
             yield codes, require_arrow().array([*words, missing], type=require_arrow().string())
@@ -268,7 +269,8 @@ def _columns_of(path: Path, points: Points, *, spaced: bool) -> Iterator[tuple[A
                 yield channel, None
 
 
-def _quoted(path: Path, name: str, category: Any, *, spaced: bool) -> str:
+def quoted(path: Path, name: str, category: Any, *, spaced: bool) -> str:
+    """Text as a field in quotes."""
     text = str(category)
     if spaced and (not text or "\n" in text or "\r" in text):
         raise ExportError(
@@ -279,7 +281,7 @@ def _quoted(path: Path, name: str, category: Any, *, spaced: bool) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _as_text(values: AnyArray, words: Any) -> Any:
+def as_text(values: AnyArray, words: Any) -> Any:
     """Values as an Arrow array of strings; a float never looks like an integer, and comes back as it was."""
     pa, pc = require_arrow(), require_arrow(".compute")
     if words is not None:
@@ -297,7 +299,8 @@ def _as_text(values: AnyArray, words: Any) -> Any:
     return text
 
 
-def _lines(fields: list[Any], separator: str, *, missing: str) -> memoryview:
+def text_lines(fields: list[Any], separator: str, *, missing: str) -> memoryview:
+    """Columns of Arrow strings as the bytes of lines."""
     pc = require_arrow(".compute")
     rows = pc.binary_join_element_wise(*fields, separator, null_handling="replace", null_replacement=missing)
     lines = pc.binary_join_element_wise(rows, "", "\n")

@@ -160,7 +160,7 @@ def _add_groups(arrays: _Arrays, batch: Polylines, lines: int, groups: dict[str,
     """Members of groups, and data of those that come for the first time."""
     names = _group_names(batch)
     for number, name in names.items():
-        members = np.flatnonzero(np.isin(batch.ids, batch.groups[number])) + lines
+        members = np.flatnonzero(np.isin(batch.line_ids, batch.groups[number])) + lines
         if groups.setdefault(name, number) != number:
             raise ExportError("groups must have distinct names", got=f"{name!r} for {groups[name]} and {number}")
         is_new = not arrays.has(f"groups/{name}.uint32")
