@@ -57,6 +57,11 @@ FILES: tuple[tuple[str, Package, str], ...] = (
         DRACOPY,
         "draco/testdata/KhronosSampleModels/SimpleSparseAccessor/glTF/SimpleSparseAccessor.gltf",
     ),
+    (
+        "SimpleSparseAccessor.bin",
+        DRACOPY,
+        "draco/testdata/KhronosSampleModels/SimpleSparseAccessor/glTF/SimpleSparseAccessor.bin",
+    ),
     ("stanford_bunny.ply", PYMESHFIX, "src/pymeshfix/examples/StanfordBunny.ply"),
     ("dragon.ply", DRAGON, "models/dragon_vrip.ply.gz"),
     ("dragon_res4.ply", DRAGON, "models/dragon_vrip_res4.ply.gz"),
