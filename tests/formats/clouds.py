@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from zarr_vectors.geometry import Categorical, Column, Points
+from zarr_vectors.geometry import Categorical, Column, Geometry, Points
 from zarr_vectors.typing import AnyArray
 
 
@@ -23,8 +23,10 @@ def coded(codes: Any, *categories: Any) -> Categorical:
     return Categorical(np.asarray(codes, dtype=np.int8), categories)
 
 
-def joined(batches: list[Points]) -> Points:
+def joined(values: Sequence[Geometry]) -> Points:
     """All batches as one value, after a check of what they must have in common."""
+    batches = [value for value in values if isinstance(value, Points)]
+    assert len(batches) == len(values)
     first = batches[0]
     for batch in batches[1:]:
         assert list(batch.attributes) == list(first.attributes)

@@ -22,7 +22,7 @@ FILES = sorted(path.name for path in DATA.iterdir() if path.suffix in LAS.suffix
 
 def read_las(path: Path, **options: Any) -> tuple[Source, Points]:
     source = LAS.open(path, ReadOptions(**options))
-    batches = list(source.batches)
+    batches = [batch for batch in source.batches if isinstance(batch, Points)]
     assert all(batch.vertex_count <= options.get("batch_rows", 1_000_000) for batch in batches)
     ids = (
         None
