@@ -33,10 +33,11 @@ from zarr_vectors.query.rows import (
 from zarr_vectors.query.selection import MODES, Selection, choose_names
 from zarr_vectors.query.shape import Shape, lines_within, links_within
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows
+from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["ReadPlan", "objects_selected", "read_shape"]
 
@@ -53,6 +54,7 @@ class ReadPlan:
         mode: What a box selects: ``"vertices"``, ``"objects"`` or ``"clip"``.
         link_attributes: Attributes of links to bring along; None for all.
         strict: Whether what cannot be read raises.
+        offset: What world coordinates have in addition to stored ones; None for nothing.
     """
 
     connects: str
@@ -60,6 +62,7 @@ class ReadPlan:
     mode: str
     link_attributes: Sequence[str] | None = None
     strict: bool = True
+    offset: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -83,6 +86,8 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
         )
     if plan.connects == "nothing":
         return _read_points(storage, level, selection, plan)
+    if plan.offset is not None:
+        return _read_with_offset(storage, level, selection, plan, np.asarray(plan.offset, dtype=np.float64))
     if selection.chunks is not None and (selection.box is not None or selection.by_object):
         raise InputError("chunks cannot be combined with a box or objects", hint="choose by one of them")
     reader = _Reader(storage, level, selection, plan)
@@ -93,6 +98,18 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
     if plan.mode != "objects":
         return reader.in_box(local)
     return reader.objects_hit(local)
+
+
+def _read_with_offset(
+    storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan, offset: FloatArray
+) -> Shape:
+    """Ask in stored coordinates and answer in those of the world, as float64: others may not hold the sum."""
+    box = selection.box
+    if box is not None:
+        selection = replace(selection, box=ClosedBox(box.lo - offset, box.hi - offset))
+    shape = read_shape(storage, level, selection, replace(plan, offset=None))
+    shape.rows.positions = shape.rows.positions + offset
+    return shape
 
 
 def _read_points(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:

@@ -134,6 +134,10 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
             got=f"it holds {', '.join(types)}",
             hint="write it to a store of its own",
         )
+    if any(root.metadata.coordinate_offset or ()):
+        raise ConventionError(
+            "the store keeps coordinates with an offset, to which nothing can be appended", store=storage.url
+        )
     if options.bounds is not None:
         raise InputError(
             "bounds cannot be given when appending", hint="use out_of_bounds='expand' to grow the store's bounds"
