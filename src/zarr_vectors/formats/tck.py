@@ -112,7 +112,8 @@ def _export(path: Path, batches: Iterator[Polylines], context: ExportContext) ->
     """Write a TCK file; returns the number of points.
 
     Header, datatype and byte order come from ``headers["tck"]`` where it is there, so that what was read is written
-    again byte by byte, apart from a count that was wrong. Otherwise numbers are float32 in little endian, which
+    again byte by byte, apart from a count that was wrong, and separators of several kinds of NaN, which all become
+    like the last one. Otherwise numbers are float32 in little endian, which
     positions of more digits are rounded to. Streamlines come in the order of the batches and are numbered by it when
     they are read again.
 
