@@ -67,6 +67,14 @@ def test_relative_corners_count_from_their_line(tmp_path: Path) -> None:
     assert mesh.faces.tolist() == [[0, 1, 2], [3, 4, 5], [0, 1, 5]]
 
 
+def test_comments_begin_with_a_word(tmp_path: Path) -> None:
+    content = "#\n" + TRIANGLE + "o a#b #c\nusemtl #d\nf 1 2 3 #4\n#f 1 2\n"
+    _, mesh = read_text(OBJ, tmp_path, content)
+    assert text_of(mesh.object_attributes["name"]) == ["a#b"]
+    assert text_of(mesh.face_attributes["material"]) == [None]
+    assert mesh.faces.tolist() == [[0, 1, 2]]
+
+
 def test_a_face_may_come_before_its_vertices(tmp_path: Path) -> None:
     assert read_text(OBJ, tmp_path, "f 1 2 3\n" + TRIANGLE)[1].faces.tolist() == [[0, 1, 2]]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import IngestError
-from zarr_vectors.typing import AnyArray, BoolArray, ByteArray, FloatArray, IntArray
+from zarr_vectors.typing import AnyArray, ByteArray, FloatArray, IntArray
 
 __all__ = ["BLANK", "BadRowError", "Rows", "TextLines", "blocks_of_lines", "parse_rows", "words_of"]
 
@@ -21,7 +21,7 @@ BLANK = np.isin(np.arange(256), list(b" \t\r\n\v\f"))
 BLOCK_BYTES = 1 << 23
 NEWLINE = 10
 _SPACES = bytes.maketrans(b"\t\r\v\f", b"    ")
-_COMMENT = re.compile(rb"(?:(?<=[ \n])|\A)#[^\n]*")
+_COMMENT = re.compile(rb"#[^\n]*")
 _CONTINUED = re.compile(rb"\\ *\n")
 
 
@@ -64,13 +64,13 @@ def blocks_of_lines(text: bytes) -> Iterator[bytes]:
         at = cut
 
 
-def word_counts(text: ByteArray) -> tuple[BoolArray, IntArray]:
+def word_counts(text: ByteArray) -> tuple[IntArray, IntArray]:
     """Where words begin, and how many there are in each line; every line ends with LF."""
     blank = BLANK[text]
     begins = ~blank
     begins[1:] &= blank[:-1]
-    seen = np.cumsum(begins, dtype=np.int64)[text == NEWLINE]
-    return begins, np.diff(seen, prepend=0)
+    words = np.flatnonzero(begins)
+    return words, np.diff(np.searchsorted(words, np.flatnonzero(text == NEWLINE)), prepend=0)
 
 
 def parse_rows(text: bytes) -> Rows:
@@ -178,15 +178,14 @@ class TextLines:
         newlines = np.flatnonzero(np.frombuffer(raw, np.uint8) == NEWLINE)
         notes = _leading_comments(raw) if comments else []
         if comments and b"#" in raw:
-            raw = _COMMENT.sub(lambda match: b" " * len(match[0]), raw)
+            raw = _COMMENT.sub(_blanked, raw)
         if continued and b"\\" in raw:
             raw = _CONTINUED.sub(lambda match: b" " * len(match[0]), raw)
             if not raw.endswith(b"\n"):
                 raw += b"\n"
         text = np.frombuffer(raw, np.uint8)
-        begins, counts = word_counts(text)
+        words, counts = word_counts(text)
         held = np.flatnonzero(counts)
-        words = np.flatnonzero(begins)
         starts = words[(np.cumsum(counts) - counts)[held]]
         ends = np.flatnonzero(text == NEWLINE)[held]
         return cls(path, text, starts, ends, np.searchsorted(newlines, starts) + 1, notes)
@@ -234,6 +233,13 @@ class TextLines:
         """The error for a line that cannot be used."""
         got = f"{self.line(row)[:80]!r} in line {self.numbers[row]}"
         return IngestError(f"{self.path} has a line that cannot be used", expected=expected, got=got)
+
+
+def _blanked(match: re.Match[bytes]) -> bytes:
+    """What follows a ``#``, blank from the first one on that begins a word."""
+    text, start = match[0], match.start()
+    kept = 0 if not start or match.string[start - 1] in b" \n" else text.find(b" #") + 1 or len(text)
+    return text[:kept] + b" " * (len(text) - kept)
 
 
 def _leading_comments(raw: bytes) -> list[str]:

@@ -88,17 +88,16 @@ def parse_corners(text: bytes) -> tuple[IntArray, IntArray]:
 
 def _corners_of(block: bytes) -> tuple[IntArray, IntArray]:
     text = np.frombuffer(block, np.uint8)
-    begins, counts = word_counts(text)
+    words, counts = word_counts(text)
     digit, slash, minus = (text - ord("0")) < 10, text == ord("/"), text == ord("-")
     after = np.append(digit[1:], False)
     before = np.concatenate([[True], (BLANK[text] | slash)[:-1]])
     bad = ~(digit | slash | BLANK[text] | (minus & before & after))
     heads = digit & ~np.concatenate([[False], digit[:-1]])
     starts, ends = np.flatnonzero(heads), np.flatnonzero(digit & ~after) + 1
-    words = np.flatnonzero(begins)
-    word = (np.cumsum(begins, dtype=np.int64) - 1)[starts]
-    slashes = np.cumsum(slash, dtype=np.int64) - slash
-    slot = slashes[starts] - slashes[words][word]
+    word = np.searchsorted(words, starts, side="right") - 1
+    slashes = np.flatnonzero(slash)
+    slot = np.searchsorted(slashes, starts) - np.searchsorted(slashes, words)[word]
     bad[starts[(slot > 2) | (ends - starts > DIGITS)]] = True
     numbers = np.full((len(words), 3), ABSENT, np.int64)
     kept = np.minimum(slot, 2)
