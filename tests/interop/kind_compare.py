@@ -64,11 +64,11 @@ def keys_of(positions: AnyArray) -> list[tuple[float, ...]]:
 def vertices_of(value: Geometry, *, owned: bool = True) -> Counter[Any]:
     """Every vertex with its attributes and owner."""
     columns = [
-        np.asarray(value.attributes[name]).reshape(value.vertex_count, -1).tolist() for name in sorted(value.attributes)
+        [tuple(np.ravel(row)) for row in np.asarray(value.attributes[name])] for name in sorted(value.attributes)
     ]
     owners = value.vertex_objects if owned else None
     ids = [0] * value.vertex_count if owners is None else owners.tolist()
-    rows = zip(*([map(tuple, column) for column in columns]), strict=True) if columns else [()] * value.vertex_count
+    rows = zip(*columns, strict=True) if columns else [()] * value.vertex_count
     return Counter(zip(keys_of(value.positions), ids, rows, strict=True))
 
 
