@@ -99,7 +99,7 @@ def stored(space: Space, **more: Any) -> Keywords:
     return {"chunk_shape": (EDGE,) * space.ndim} | more
 
 
-def lines(**more: Any) -> Callable[[Space, np.random.Generator], Keywords]:
+def lines(*, tables: bool = False, **more: Any) -> Callable[[Space, np.random.Generator], Keywords]:
     """Short lines, lines between any two chunks, and one that ends on a chunk's face."""
 
     def build(space: Space, rng: np.random.Generator) -> Keywords:
@@ -109,13 +109,9 @@ def lines(**more: Any) -> Callable[[Space, np.random.Generator], Keywords]:
         second = np.minimum(second, space.corner - 0.01)
         second[1] = space.low + EDGE
         ends = np.stack([first, second], axis=1).astype(np.float32)
-        return stored(
-            space,
-            endpoints=ends,
-            vertex_attributes={"row": np.arange(2 * count, dtype="i4").reshape(-1, 2)},
-            object_attributes={"weight": np.arange(count) / 4},
-            **more,
-        )
+        rows = np.arange(2 * count, dtype="i4").reshape(-1, 2)
+        keywords = stored(space, endpoints=ends, vertex_attributes={"row": rows}, **more)
+        return keywords | ({"object_attributes": {"weight": np.arange(count) / 4}} if tables else {})
 
     return build
 
@@ -329,29 +325,21 @@ POINTS = np.array([[1.0, 1, 1], [4, 4, 4], [12, 2, 2]], dtype="f4")
 EXTRA = {"geometry_type": "graph", "kwargs": {"positions": POINTS, "edges": np.array([[0, 1], [1, 2]])}}
 
 
-def without(pattern: str, *keys: str) -> tuple[Step, ...]:
-    """Remove keys from documents."""
-    return (("drop_keys", {"pattern": pattern, "keys": list(keys)}),)
-
-
 KIND_CASES: dict[str, KindCase] = {
     case.name: case
     for case in (
         KindCase("lines", LINES, "lines", lines(), large=60),
-        KindCase("lines_flat", LINES, "lines", lines(**ZSTD), FLAT, large=60),
+        KindCase("lines_flat", LINES, "lines", lines(tables=True, **ZSTD), FLAT, large=60),
         KindCase("lines_sharded", LINES, "lines", lines(**SHARDS), NEGATIVE, large=60),
         KindCase("polylines", LINE, "polylines", polylines(geometry_type="polyline"), large=60),
-        KindCase("polylines_flat", LINE, "polylines", polylines(**ZSTD), FLAT, large=60),
-        KindCase("streamlines", LINE, "polylines", polylines(tables=True, **STREAMS), NEGATIVE, large=60),
-        KindCase("streamlines_sharded", LINE, "polylines", polylines(tables=True, **SHARDS), large=60),
+        KindCase("polylines_flat", LINE, "polylines", polylines(tables=True, **ZSTD), FLAT, large=60),
+        KindCase("streamlines", LINE, "polylines", polylines(tables=True, **ZSTD, **STREAMS), NEGATIVE, large=60),
+        KindCase("streamlines_sharded", LINE, "polylines", polylines(tables=True, **ZSTD, **SHARDS), large=60),
         KindCase("pyramid", LINE, "polylines", polylines(**STREAMS), steps=(("build_pyramid", PYRAMID),)),
         KindCase("graph", GRAPH, "graph", graph(), large=40),
         KindCase("graph_flat", GRAPH, "graph", graph(**ZSTD), FLAT, large=40),
         KindCase("graph_sharded", GRAPH, "graph", graph(**SHARDS), NEGATIVE, large=40),
         KindCase("graph_plain", GRAPH, "graph", graph(attributes=False), SMALL),
-        KindCase("graph_no_perm_key", GRAPH, "graph", graph(), TWO, without("0/links/0/*/zarr.json", "has_perm")),
-        KindCase("graph_no_offsets_key", GRAPH, "graph", graph(), TWO, without("0/link*/**/zarr.json", "offsets")),
-        KindCase("graph_no_ndim_key", GRAPH, "graph", graph(), TWO, without("0/links/0/zarr.json", "sid_ndim")),
         KindCase("graph_directed", GRAPH, "links", family(2, directed=True), large=20),
         KindCase("graph_duplicate", GRAPH, "links", family(2, store="duplicate"), large=20),
         KindCase("graph_directed_duplicate", GRAPH, "links", family(2, directed=True, store="duplicate"), FLAT),
@@ -359,8 +347,6 @@ KIND_CASES: dict[str, KindCase] = {
         KindCase("faces_duplicate", MESH, "links", family(3, store="duplicate"), FLAT, large=20),
         KindCase("quads_canonical", MESH, "links", family(4), FLAT, large=20),
         KindCase("quads_duplicate", MESH, "links", family(4, store="duplicate"), Space(1, 2, 2)),
-        KindCase("duplicate_no_perm_key", MESH, "links", family(3, store="duplicate"), Space(1, 2, 2),
-                 without("0/links/0/*/zarr.json", "has_perm")),
         KindCase("skeleton", TREE, "graph", skeleton(), large=40),
         KindCase("skeleton_flat", TREE, "graph", skeleton(**ZSTD), FLAT, large=40),
         KindCase("skeleton_sharded", TREE, "graph", skeleton(**SHARDS), NEGATIVE, large=40),

@@ -6,7 +6,6 @@ It runs inside the environment of the published package, like ``peer_server``, w
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -138,17 +137,6 @@ def add_geometry(path: str, geometry_type: str, kwargs: dict[str, Any]) -> Any:
     return _peer("composite.add_geometry")(path, geometry_type, **kwargs)
 
 
-def drop_keys(path: str, pattern: str, keys: list[str]) -> int:
-    """Remove attributes from the documents of a store that match a pattern, as other writers leave them out."""
-    changed = 0
-    for place in sorted(Path(path).glob(pattern)):
-        document = json.loads(place.read_text(encoding="utf-8"))
-        there = [key for key in keys if document["attributes"].pop(key, None) is not None]
-        changed += len(there)
-        place.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    return changed
-
-
 def content(path: str, level: int) -> Any:
     """Everything in the arrays of a level, by the low-level functions of 0.9.2.
 
@@ -192,6 +180,5 @@ VERBS: dict[str, Callable[..., Any]] = {
     "write": write,
     "read": read,
     "add_geometry": add_geometry,
-    "drop_keys": drop_keys,
     "content": content,
 }
