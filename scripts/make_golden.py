@@ -2,11 +2,12 @@
 
 For each case of ``tests/interop/cases.py`` there is a folder, the store, and ``<name>.expected.json``: the keywords
 that it was written with, what 0.9.2 itself reads back, and its validator's verdict. ``blobs.json`` holds cells of the
-pure layers. Two runs give the same bytes, but for the time stamps that gzip puts into its cells.
+pure layers. ``kinds`` is the same for the cases of ``tests/interop/kind_cases.py``: lines, graphs, skeletons and meshes.
+Two runs give the same bytes, but for the time stamps that gzip puts into its cells.
 
 Usage: python scripts/make_golden.py [NAME ...]
 
-Without names everything is made anew. Any Python starts it: it runs itself again in the environment of 0.9.2, which
+Without names everything is made anew; those of connected geometry begin with ``kinds/``. Any Python starts it: it runs itself again in the environment of 0.9.2, which
 ``scripts/peer_env.py`` builds when it is missing.
 """
 
@@ -18,6 +19,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -89,6 +92,32 @@ def make_store(server: ModuleType, case: Any) -> None:
     save(GOLDEN / f"{case.name}.expected.json", server.pack(expected, None))
 
 
+def make_kind(server: ModuleType, case: Any) -> None:
+    """Write one case of connected geometry and what is expected of it."""
+    folder = GOLDEN / "kinds" / case.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(exist_ok=True)
+    store, keywords, verbs = str(folder), case.golden(), server.VERBS
+    expected: dict[str, Any] = {"made_with": server.info(), "input": keywords}
+    expected["summary"] = verbs["write"](store, case.writer, keywords)
+    for verb, more in case.steps:
+        verbs[verb](store, **more)
+    expected["levels"] = [
+        {
+            "describe": server.describe(store, level),
+            "content": verbs["content"](store, level),
+            "read": verbs["read"](store, case.reader, {"level": level}),
+            "boxes": [
+                {"bbox": box, "read": verbs["read"](store, case.reader, {"level": level, "bbox": box})}
+                for box in case.boxes()
+            ],
+        }
+        for level in server.describe(store, 0)["levels"]
+    ]
+    expected["validate"] = server.validate(store, 5)
+    save(folder.parent / f"{case.name}.expected.json", server.pack(expected, None))
+
+
 def fragment_blobs() -> list[dict[str, Any]]:
     """Fragment indexes: ranges are pairs under "range", row lists are under "rows"."""
     encode = importlib.import_module("zarr_vectors.encoding.fragments").encode_fragments
@@ -145,16 +174,21 @@ def describe_reference(reference: Any) -> dict[str, Any]:
 
 def make(names: list[str]) -> None:
     """Make the cases of these names, or everything."""
-    server, cases = load("peer_server"), load("cases").CASES
-    unknown = [name for name in names if name not in cases and name != "blobs"]
+    server, cases, kinds = load("peer_server"), load("cases").CASES, load("kind_cases").KIND_CASES
+    makers: dict[str, Callable[[], None]] = {"blobs": make_blobs}
+    makers |= {name: partial(make_store, server, case) for name, case in cases.items()}
+    makers |= {f"kinds/{name}": partial(make_kind, server, case) for name, case in kinds.items()}
+    unknown = [name for name in names if name not in makers]
     if unknown:
-        sys.exit(f"unknown: {', '.join(unknown)}; known: blobs, {', '.join(cases)}")
+        sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(makers)}")
     GOLDEN.mkdir(parents=True, exist_ok=True)
-    if not names or "blobs" in names:
-        save(GOLDEN / "blobs.json", {"fragment_indexes": fragment_blobs(), "manifests": manifest_blobs()})
-    for name in names or cases:
-        if name != "blobs":
-            make_store(server, cases[name])
+    for name in names or makers:
+        makers[name]()
+
+
+def make_blobs() -> None:
+    """Write cells of the pure layers."""
+    save(GOLDEN / "blobs.json", {"fragment_indexes": fragment_blobs(), "manifests": manifest_blobs()})
 
 
 def restart(names: list[str]) -> int:

@@ -2,7 +2,8 @@
 
 Started as ``python -I peer_server.py FOLDER`` it answers one JSON request a line on stdin with one JSON reply a line on
 stdout; arrays travel in ``.npz`` files inside FOLDER. It needs numpy and zarr-vectors 0.9.2 and nothing else, and
-imports 0.9.2 by name at run time, because the same name means this project everywhere else.
+imports 0.9.2 by name at run time, because the same name means this project everywhere else. What it does with lines,
+graphs, skeletons and meshes is in ``peer_kinds.py`` beside it.
 
 The client imports ``pack`` and ``unpack`` from here. A new geometry kind is a new entry of ``VERBS``.
 """
@@ -10,6 +11,7 @@ The client imports ``pack`` and ``unpack`` from here. A new geometry kind is a n
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import platform
@@ -193,6 +195,16 @@ def describe(path: str, level: int) -> Any:
     }
 
 
+def _verbs_of(name: str) -> dict[str, Callable[..., Any]]:
+    """The verbs of a file beside this one, which is loaded by its place: this one may not be in a package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return dict(module.VERBS)
+
+
 VERBS: dict[str, Callable[..., Any]] = {
     "info": info,
     "write_points": write_points,
@@ -202,6 +214,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "write_owners": write_owners,
     "owners": owners,
     "describe": describe,
+    **_verbs_of("peer_kinds"),
 }
 """What can be asked for: name to function; arguments go by keyword."""
 
