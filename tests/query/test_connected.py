@@ -269,3 +269,11 @@ def test_lines_without_ids_are_numbered_from_0() -> None:
 
 def parts_of_rows(value: Any) -> list[tuple[int, list[int]]]:
     return parts_of(zv.Polylines(value.positions, value.offsets, ids=value.ids, attributes={"row": value.row_ids}))
+
+
+def test_edge_attributes_on_one_axis_are_kept() -> None:
+    """The segment inside a chunk is called 0 there, as the family of attributes is."""
+    graph = Graph([[0.5], [1.5], [9.5]], [[0, 1], [2, 1]], edge_attributes={"w": [1.5, 2.5]})
+    for layout in (KEEP, zv.Layout(chunk_shape=2, shard_shape=2)):
+        got = stored(graph, layout).read()
+        assert sorted(got.edge_attributes["w"].tolist()) == [1.5, 2.5]

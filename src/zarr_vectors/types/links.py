@@ -295,11 +295,13 @@ class LinkSink:
         if not names:
             return
         level, plan = self.plan.level, self.plan
+        # With one axis the segment inside a chunk is called 0 too, so a name's end does not tell.
+        groups = {f"{constants.LINK_ATTRIBUTES}/{name}/0" for name in plan.columns}
         total = old_links + self.written
         for name in names:
             if name == plan.family:
                 document = family_document(plan.width, plan.cells.vertices.ndim, directed=plan.directed, links=total)
-            elif name.endswith("/0") and name.startswith(constants.LINK_ATTRIBUTES):
+            elif name in groups:
                 document = attribute_family_document(name.split("/")[1], total)
                 yield f"{level}/{name.removesuffix('/0')}/zarr.json", dump_json(group_document())
             else:
