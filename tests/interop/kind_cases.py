@@ -317,9 +317,10 @@ def mesh(width: int = 3, **more: Any) -> Callable[[Space, np.random.Generator], 
 
 NEGATIVE, FLAT = Space(low=-20.0), Space(ndim=2, low=-10.0)
 SMALL, TWO = Space(1), Space(2)
-ZSTD, SHARDS = {"compressor": "zstd"}, {"shard_shape": 2}
+ZSTD: Keywords = {"compressor": "zstd"}
+SHARDS: Keywords = {"shard_shape": 2}
 LINES, LINE, GRAPH, TREE, MESH = "lines", "polylines", "graph", "skeleton", "mesh"
-STREAMS = {"geometry_type": "streamline"}
+STREAMS: Keywords = {"geometry_type": "streamline"}
 PYRAMID = {"kwargs": {"factors": [(2.0, 1.0)], "chunk_scale_factors": [2]}}
 POINTS = np.array([[1.0, 1, 1], [4, 4, 4], [12, 2, 2]], dtype="f4")
 EXTRA = {"geometry_type": "graph", "kwargs": {"positions": POINTS, "edges": np.array([[0, 1], [1, 2]])}}

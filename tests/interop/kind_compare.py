@@ -27,7 +27,7 @@ def value_of(kind: str, writer: str, keywords: Keywords) -> Geometry:
         return zv.Skeleton(positions, told["parents"], object_ids=told["object_ids"], attributes={"radius": rows})
     if writer == "links":
         return _with_family(kind, keywords)
-    common = {
+    common: dict[str, Any] = {
         "object_attributes": keywords.get("object_attributes") or {},
         "groups": keywords.get("groups") or {},
         "group_attributes": keywords.get("group_attributes") or {},
@@ -40,7 +40,7 @@ def value_of(kind: str, writer: str, keywords: Keywords) -> Geometry:
     common["object_ids"] = keywords["object_ids"]
     if kind == "mesh":
         return zv.Mesh(keywords["vertices"], keywords["faces"], **common)
-    edges = {"edge_attributes": keywords.get("link_attributes") or {}}
+    edges: dict[str, Any] = {"edge_attributes": keywords.get("link_attributes") or {}}
     if kind == "skeleton":
         return zv.Skeleton.from_edges(keywords["positions"], keywords["edges"], **common, **edges)
     return zv.Graph(keywords["positions"], keywords["edges"], **common, **edges)
@@ -48,7 +48,7 @@ def value_of(kind: str, writer: str, keywords: Keywords) -> Geometry:
 
 def _with_family(kind: str, keywords: Keywords) -> Geometry:
     vertices, family = keywords["vertices"], keywords["family"]
-    common = {"object_ids": vertices["object_ids"], "attributes": vertices["vertex_attributes"]}
+    common: dict[str, Any] = {"object_ids": vertices["object_ids"], "attributes": vertices["vertex_attributes"]}
     if kind == "mesh":
         return zv.Mesh(vertices["positions"], family["links"], face_attributes=family["attributes"], **common)
     directed = family.get("directed", False)

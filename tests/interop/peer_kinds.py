@@ -113,7 +113,8 @@ def _write_chunked(
     ndim = init["ndim"]
     root, level = skeletons.init_skeleton_store(path, **init)
     dtypes = {name: np.dtype(text) for name, text in init["attribute_dtypes"].items()}
-    records, places = [], {}
+    records: list[Any] = []
+    places: dict[Any, Any] = {}
     for part in chunks:
         pieces = [dict(piece) for piece in part["pieces"]]
         written, anchors = skeletons.write_skeleton_chunk(level, tuple(part["chunk"]), pieces, attr_dtypes=dtypes)

@@ -49,7 +49,7 @@ def positions(draw: st.DrawFn, rows: int, ndim: int, *, dtypes: Sequence[str] = 
 
 
 @st.composite
-def line_values(draw: st.DrawFn, kind: str, ndim: int, **options: Any) -> Any:
+def line_values(draw: st.DrawFn, /, kind: str, ndim: int, **options: Any) -> Any:
     if kind == "line":
         lengths = [2] * draw(st.integers(0, 8))
     else:
@@ -64,7 +64,7 @@ def line_values(draw: st.DrawFn, kind: str, ndim: int, **options: Any) -> Any:
 
 
 @st.composite
-def linked_values(draw: st.DrawFn, kind: str, ndim: int, *, most: int = 24, **options: Any) -> Any:
+def linked_values(draw: st.DrawFn, /, kind: str, ndim: int, *, most: int = 24, **options: Any) -> Any:
     rows = draw(st.integers(0, most))
     given = draw(positions(rows, ndim, **options))
     known = draw(st.lists(st.integers(-3, 10**12), min_size=1, max_size=3, unique=True))
@@ -195,7 +195,8 @@ def induced(value: Any, mask: AnyArray) -> Any:
     if not isinstance(value, Polylines):
         return value.within(mask)
     rows: list[int] = []
-    sizes, ids = [], []
+    sizes: list[int] = []
+    ids: list[int] = []
     for one, a, b in zip(value.line_ids.tolist(), value.offsets[:-1], value.offsets[1:], strict=True):
         run: list[int] = []
         for row in [*range(a, b), None]:

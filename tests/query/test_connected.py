@@ -121,8 +121,9 @@ def test_a_line_that_leaves_and_returns_forty_times_is_one_line_in_order(shard: 
 
 
 def test_empty_lines_and_lines_of_one_vertex_are_kept_with_their_ids_and_attributes() -> None:
+    parts: list[Any] = [[], [[1.0, 1]], [], [[5.0, 5], [9, 9]], []]
     lines = Polylines(
-        [[], [[1.0, 1]], [], [[5.0, 5], [9, 9]], []],
+        parts,
         ids=[9, 4, 6, 5, 1],
         object_attributes={"n": [90, 40, 60, 50, 10]},
         groups={0: [9, 4], 1: [6], 2: []},

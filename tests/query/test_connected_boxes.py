@@ -271,7 +271,8 @@ def random_value(kind: str, dtype: str) -> Any:
     if kind in {"polyline", "streamline"}:
         return Polylines(at, [0, 40, 41, 120], kind=kind, attributes=columns)
     if kind == "skeleton":
-        return Skeleton(at, [-1, *(rng.integers(max(0, row - 4), row) for row in range(1, 120))], attributes=columns)
+        parents = [-1, *(int(rng.integers(max(0, row - 4), row)) for row in range(1, 120))]
+        return Skeleton(at, parents, attributes=columns)
     links = rng.integers(0, 120, (50, 2 if kind == "graph" else 3))
     links = links[(np.diff(np.sort(links, axis=1), axis=1) > 0).all(axis=1)]
     return Graph(at, links, attributes=columns) if kind == "graph" else Mesh(at, links, attributes=columns)
@@ -353,4 +354,5 @@ def test_a_box_beside_everything_is_empty_with_the_right_types(kind: str, mode: 
     got = level.read(([500.0, 0, 0], [501.0, 1, 1]), mode=mode)
     assert (got.positions.shape, got.positions.dtype) == ((0, 3), np.float32)
     assert got.attributes["row"].dtype == np.int64
-    assert segments(got) == owners_of(got) == []
+    assert segments(got) == []
+    assert owners_of(got) == []
