@@ -146,3 +146,25 @@ CRC32C = {"name": "crc32c"}
 )
 def test_only_chains_that_are_known_are_taken(chain: list[dict[str, Any]], codec: ByteCodec | None) -> None:
     assert known_chain(chain) == codec
+
+
+def compressed_block(frame: bytes) -> bool:
+    """Whether the first block of a frame without dictionary and window is compressed."""
+    width = (1, 2, 4, 8)[frame[4] >> 6]
+    assert frame[4] & 0b00100011 == 0b00100000
+    return frame[5 + width] >> 1 & 3 == 2
+
+
+@pytest.mark.parametrize("times", [1, MANY])
+def test_cells_that_hardly_get_smaller_are_not_worth_unpacking(times: int) -> None:
+    noise = np.random.default_rng(3).random(250, dtype="f4").tobytes()
+    cells = [noise, np.arange(300, dtype="<u4").tobytes(), b"tiny"] * times
+    assert compressed_block(zstandard.ZstdCompressor(level=3).compress(noise))
+    for level, packed in ((0, [False, True, False]), (1, [False, True, False]), (9, [True, True, False])):
+        codec = ByteCodec(zstd=(level, True))
+        stored = codec.encode(Blobs.from_list(cells))
+        decoded, errors = codec.decode(stored)
+        assert (decoded.to_list(), errors) == (cells, {})
+        assert list(map(compressed_block, stored.to_list())) == packed * times
+        assert all(zstandard.get_frame_parameters(frame).has_checksum for frame in stored.to_list())
+        assert len(stored[0]) < len(noise) + 20

@@ -26,6 +26,11 @@ CellErrors = dict[int, str]
 
 _UNKNOWN_SIZE = 2**64 - 1
 _BATCH_CELLS = 32
+_DEFAULT_LEVEL = 3
+_PLAIN_LEVEL = -7
+"""Puts into the frame as it is what does not repeat itself."""
+_LEAST_GAIN = 16
+"""Up to the default level, a cell must get smaller by one part in so many to be worth unpacking."""
 _THREADED_BYTES = 1 << 20
 """Less than this is done before a thread has started."""
 CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
@@ -42,7 +47,7 @@ class _Contexts(threading.local):
     def compressor(self, level: int, checksum: bool) -> zstandard.ZstdCompressor:
         key = (level, checksum)
         if key not in self.compressors:
-            self.compressors[key] = zstandard.ZstdCompressor(level=level or 3, write_checksum=checksum)
+            self.compressors[key] = zstandard.ZstdCompressor(level=level, write_checksum=checksum)
         return self.compressors[key]
 
 
@@ -161,7 +166,21 @@ def _unframe_items(items: Sequence[Any], errors: CellErrors) -> Blobs:
 
 
 def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
-    compressor = _contexts.compressor(level, checksum)
+    packed = _compress_all(blobs, _contexts.compressor(level or _DEFAULT_LEVEL, checksum))
+    if level > _DEFAULT_LEVEL:
+        return packed
+    # Noise gets a little smaller, at many times the cost of reading it as it is.
+    saved = blobs.sizes - packed.sizes
+    poor = np.flatnonzero((saved > 0) & (saved < blobs.sizes // _LEAST_GAIN))
+    if not len(poor):
+        return packed
+    plain = _compress_all(blobs.take(poor), _contexts.compressor(_PLAIN_LEVEL, checksum))
+    source = np.arange(len(packed))
+    source[poor] = len(packed) + np.arange(len(poor))
+    return Blobs.concatenate([packed, plain]).take(source)
+
+
+def _compress_all(blobs: Blobs, compressor: zstandard.ZstdCompressor) -> Blobs:
     if CAN_BATCH and len(blobs) >= _BATCH_CELLS:
         source = zstandard.BufferWithSegments(bytes(blobs.joined()), _segments(Blobs.packed(b"", blobs.sizes)))
         threads = -1 if blobs.total >= _THREADED_BYTES else 0

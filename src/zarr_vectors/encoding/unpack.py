@@ -15,7 +15,7 @@ from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
 __all__ = ["PART_BYTES", "PayloadBuffer", "frame_sizes"]
 
-PART_BYTES = 1 << 20
+PART_BYTES = 1 << 19
 """What is decompressed at once: little enough to stay in the cache until it has been copied."""
 _HEADER = 8
 _LARGEST = 2**40
