@@ -14,7 +14,7 @@ import pytest
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError, MissingDependencyError
 from zarr_vectors.geometry import Points
-from zarr_vectors.view import draw
+from zarr_vectors.view import points as draw
 from zarr_vectors.view.frame import Frame, number_text, with_unit
 from zarr_vectors.view.plot import plot
 

@@ -1,29 +1,33 @@
-"""What the colour of a point means: a number, a class, or a true colour. Pure numpy."""
+"""What the colour of a vertex, an edge or a face means: a number, a class, or a true colour. Pure numpy."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError
-from zarr_vectors.geometry import Categorical, Column, Points
+from zarr_vectors.geometry import Categorical, Column, Geometry
 from zarr_vectors.typing import AnyArray, ByteArray
 
 __all__ = [
+    "DIRECTION",
     "MAX_CLASSES",
     "MISSING",
     "PALETTE",
     "Classes",
     "Colour",
+    "Directions",
     "Numbers",
     "TrueColour",
     "attributes_for",
+    "colour_from",
     "colour_of",
+    "recounted",
     "robust_limits",
 ]
 
@@ -38,6 +42,9 @@ PALETTE = (
 
 MISSING = "#cfd2d6"
 """Colour of a point that has no value."""
+
+DIRECTION = "direction"
+"""What segments are coloured by when their course says their colour."""
 
 _TRIPLETS = (("red", "green", "blue"), ("r", "g", "b"), ("R", "G", "B"), ("Red", "Green", "Blue"))
 _CHANNEL = re.compile(r"(?P<name>.+)\[(?P<channel>\d+)\]")
@@ -94,11 +101,31 @@ class TrueColour:
     rgb: ByteArray
 
 
+@dataclass(frozen=True)
+class Directions(TrueColour):
+    """A colour per segment that says how it runs: red, green and blue along three axes.
+
+    Args:
+        axes: Names of the axes of these channels.
+    """
+
+    axes: tuple[str, ...] = ()
+
+
 Colour: TypeAlias = Numbers | Classes | TrueColour
 
 
-def attributes_for(name: str, attributes: Collection[str], axes: Sequence[str], *, has_objects: bool) -> list[str]:
+def attributes_for(
+    name: str, attributes: Collection[str], axes: Sequence[str], *, has_objects: bool, others: Collection[str] = ()
+) -> list[str]:
     """The attributes that colouring by ``name`` takes; none for an axis and for object ids.
+
+    Args:
+        name: What to colour by.
+        attributes: Names of attributes.
+        axes: Names of axes.
+        has_objects: Whether there are object ids.
+        others: What else can be coloured by without any of ``attributes``: attributes of other things, directions.
 
     Raises:
         AttributeNotFoundError: There is nothing of this name; the hint lists what there is.
@@ -113,46 +140,76 @@ def attributes_for(name: str, attributes: Collection[str], axes: Sequence[str], 
         for triplet in _TRIPLETS:
             if all(part in attributes for part in triplet):
                 return list(triplet)
-    if name in axes or (name == "object_id" and has_objects):
-        return []
     match = _CHANNEL.fullmatch(name)
-    if match and match["name"] in attributes:
-        return [match["name"]]
-    known = [*attributes, *axes, *(["object_id"] if has_objects else [])]
-    hint = f"choose one of {', '.join(known)}"
+    base = match["name"] if match else name
+    if name in others or name in axes or (name == "object_id" and has_objects):
+        return []
+    if match and base in attributes:
+        return [base]
+    if match and base in others:
+        return []
+    known = [*attributes, *others, *axes, *(["object_id"] if has_objects else [])]
+    hint = f"choose one of {', '.join(dict.fromkeys(known))}"
     raise AttributeNotFoundError(f"there is nothing named {name!r} to colour by", hint=hint)
 
 
-def colour_of(points: Points, name: str, axes: tuple[Axis, ...]) -> Colour:
-    """Find out what ``name`` means for these points.
+def colour_of(value: Geometry, name: str, axes: tuple[Axis, ...], others: Collection[str] = ()) -> Colour:
+    """Find out what ``name`` means for the vertices of a value.
 
     ``name`` is an attribute, one channel of it as ``"normal[2]"``, ``"rgb"`` for the attributes red, green and blue,
-    an axis, or ``"object_id"``. An attribute comes first where names collide.
+    an object attribute, an axis, or ``"object_id"``. The first of these counts where names collide.
 
     Raises:
-        AttributeNotFoundError: There is nothing of this name; the hint lists what there is.
+        AttributeNotFoundError: There is nothing of this name; the hint lists what there is, and ``others``.
         InputError: The attribute has values that no colour can stand for.
 
     Example:
+        >>> from zarr_vectors.geometry import Points
         >>> cloud = Points(np.zeros((3, 2)), attributes={"kind": ["soma", "axon", None]})
         >>> classes = colour_of(cloud, "kind", (Axis("x"), Axis("y")))
         >>> classes.names, classes.codes.tolist()
         (('axon', 'soma'), [1, 0, -1])
     """
     names = [axis.name for axis in axes]
-    needed = attributes_for(name, points.attributes, names, has_objects=points.object_ids is not None)
-    if needed == [name]:
-        return _colour_of_column(name, points.attributes[name])
-    if len(needed) == 3:
-        channels = np.stack([np.asarray(points.attributes[part]) for part in needed], axis=1)
-        return TrueColour(", ".join(needed), _as_bytes(name, channels))
+    owners = value.vertex_objects
+    known = [*value.object_attributes, *others]
+    needed = attributes_for(name, value.attributes, names, has_objects=owners is not None, others=known)
     if needed:
-        return _colour_of_channel(name, points.attributes[needed[0]], int(name[name.rindex("[") + 1 : -1]))
+        return colour_from(value.attributes, name, needed)
+    of_objects = [part for part in value.object_attributes if name == part or name.startswith(f"{part}[")]
+    if of_objects and owners is not None and value.objects is not None:
+        column = _spread(value.object_attributes[of_objects[-1]], value.objects, owners)
+        return colour_from({of_objects[-1]: column}, name, of_objects[-1:])
     if name in names:
-        column = names.index(name)
-        return Numbers(name, _as_floats(points.positions[:, column]), axes[column].unit)
-    assert points.object_ids is not None
-    return _colour_of_objects(points.object_ids)
+        at = names.index(name)
+        return Numbers(name, _as_floats(value.positions[:, at]), axes[at].unit)
+    assert owners is not None
+    return _colour_of_objects(owners)
+
+
+def colour_from(columns: Mapping[str, Column], name: str, needed: Sequence[str]) -> Colour:
+    """The meaning of a name that stands for columns, as ``attributes_for`` found them.
+
+    Raises:
+        InputError: They have values that no colour can stand for.
+    """
+    if list(needed) == [name]:
+        return _colour_of_column(name, columns[name])
+    if len(needed) == 3:
+        channels = np.stack([np.asarray(columns[part]) for part in needed], axis=1)
+        return TrueColour(", ".join(needed), _as_bytes(name, channels))
+    return _colour_of_channel(name, columns[needed[0]], int(name[name.rindex("[") + 1 : -1]))
+
+
+def recounted(classes: Classes, codes: AnyArray) -> Classes:
+    """The same classes for other rows.
+
+    Example:
+        >>> recounted(Classes("kind", np.array([0, 1]), ("a", "b"), (1, 1)), np.array([1, 1, -1])).counts
+        (0, 2)
+    """
+    counts = np.bincount(codes.astype(np.int64) + 1, minlength=len(classes.names) + 1)[1:]
+    return replace(classes, codes=codes, counts=tuple(counts.tolist()))
 
 
 def robust_limits(values: AnyArray, low: float = 2.0, high: float = 98.0) -> tuple[float, float]:
@@ -205,6 +262,24 @@ def _colour_of_channel(name: str, column: Column, channel: int) -> Numbers:
     if isinstance(column, Categorical) or len(column.shape) != 2 or channel >= width:
         raise InputError(f"there is no channel {channel}", got=name, expected=f"channels 0 to {width - 1}")
     return _as_numbers(name, column[:, channel])
+
+
+def _spread(column: Column, objects: AnyArray, owners: AnyArray) -> Column:
+    """A value of each object as one of each of its vertices; missing where an object is not described."""
+    order = np.argsort(objects, kind="stable")
+    at = np.searchsorted(objects, owners, sorter=order)
+    rows = order[np.minimum(at, len(order) - 1)] if len(order) else np.zeros(len(owners), dtype=np.int64)
+    known = objects[rows] == owners if len(order) else np.zeros(len(owners), dtype=bool)
+    if isinstance(column, Categorical):
+        codes = np.where(known, column.codes[rows], -1) if len(order) else np.full(len(owners), -1)
+        return Categorical(codes, column.categories, column.ordered)
+    if known.all() and len(order):
+        return column[rows]
+    if column.dtype.kind not in "biuf":
+        raise InputError("not every object that occurs is described by object_attributes", hint="colour by object_id")
+    spread = np.full((len(owners), *column.shape[1:]), np.nan)
+    spread[known] = column[rows[known]]
+    return spread
 
 
 def _colour_of_objects(ids: AnyArray) -> Classes | TrueColour:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zarr_vectors.exceptions import MissingDependencyError
+from zarr_vectors.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,6 +135,18 @@ class Frame:
             box = (left, bottom, wide, high)
             width, height = left + wide + right, bottom + high + top
         self._place(box, (width, height))
+
+    def add_image(self, picture: FloatArray, occupied: BoolArray) -> None:
+        """Fill the panel with an RGBA picture of its pixels, row 0 at the bottom; white where nothing is."""
+        picture[~occupied] = 1.0
+        image = (picture * 255).round().astype(np.uint8)
+        self.panel.imshow(image, origin="lower", extent=self.extent(), interpolation="nearest", aspect="auto")
+
+    @property
+    def points_per_unit(self) -> float:
+        """Typographic points that one unit of the horizontal axis is long."""
+        left, right = self.panel.get_xlim()
+        return float(self.panel.get_window_extent().width) / (right - left) * 72 / self.figure.dpi
 
     def panel_pixels(self) -> tuple[int, int]:
         """Rows and columns of pixels that the panel covers."""

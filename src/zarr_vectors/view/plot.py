@@ -1,4 +1,4 @@
-"""``plot``: a point cloud as a PNG, seen along one axis."""
+"""``plot``: geometry of any kind as a PNG, seen along one axis."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Points
-from zarr_vectors.view.colour import Colour, Numbers, TrueColour, colour_of
-from zarr_vectors.view.draw import Scene, draw_line, draw_plane
-from zarr_vectors.view.frame import open_frame, with_unit
+from zarr_vectors.geometry import Geometry, Graph, Mesh, Points, Skeleton
+from zarr_vectors.typing import IntArray
+from zarr_vectors.view.caption import Shown, caption
+from zarr_vectors.view.colour import Colour, Numbers, colour_of
+from zarr_vectors.view.faces import draw_faces
+from zarr_vectors.view.frame import Frame, open_frame, with_unit
+from zarr_vectors.view.lines import draw_graph, draw_polylines, draw_skeleton, radius_of
+from zarr_vectors.view.links import colour_of_linked, links_of
+from zarr_vectors.view.points import draw_line, draw_points
+from zarr_vectors.view.project import Projection, finite, project
+from zarr_vectors.view.scene import Scene
+from zarr_vectors.view.thin import SEGMENT_LIMIT, object_count, thin
 
 __all__ = ["plot"]
 
 
 def plot(
-    points: Points,
+    value: Geometry,
     path: str | PathLike[str],
     *,
     color: str | None = None,
@@ -33,25 +39,32 @@ def plot(
     unit: str | None = None,
     total: int | None = None,
 ) -> Path:
-    """Draw a point cloud onto two of its axes and save it as PNG.
+    """Draw geometry onto two of its axes and save it as PNG.
 
-    Few points are drawn one by one, higher ones (on the remaining axis) over lower ones; many are averaged per pixel.
+    What lies nearer is drawn over what lies farther, along the remaining axis. Few points are drawn one by one; many
+    are averaged per pixel. Lines, edges and skeletons are drawn as segments, a skeleton as wide as its attribute
+    ``radius`` says, with rings around its roots. Of more than some 10^5 segments whole objects are left out, or
+    vertices along the lines where there are few objects; the caption says so. Faces have light on them where they
+    have a depth. What has one axis only becomes a histogram of its vertices.
+
     Numbers get a colour bar that spans their 2nd to 98th percentile, classes (text, booleans, integers with few
-    distinct values) a legend. Points without a value are grey. A cloud with one axis becomes a histogram.
+    distinct values) a legend. What has no value is grey.
 
     Args:
-        points: The cloud; its ``axes`` name and scale the picture.
+        value: The geometry; its ``axes`` name and scale the picture.
         path: Ends in ``.png``; the folder exists.
-        color: An attribute, one channel of it (``"normal[2]"``), ``"rgb"`` for red, green and blue, an axis, or
-            ``"object_id"``. By default the remaining axis, or how dense the points are where there is none.
+        color: An attribute of vertices, edges, faces or objects, one channel of it (``"normal[2]"``), ``"rgb"`` for
+            red, green and blue, an axis, ``"object_id"``, or, for segments, ``"direction"``: how far they run along
+            x, y and z as red, green and blue. By default the remaining axis for points, or how dense they are where
+            there is none; object ids for other kinds that have several.
         axes: Names of the horizontal and the vertical axis; by default the two with the largest extent.
         title: Written on top.
         size: The largest width and height in inches; the picture shrinks to the shape of the data.
         dpi: Pixels per inch.
         cmap: Name of a matplotlib colour map.
-        point_size: Diameter of a point in typographic points; by default from the density.
+        point_size: Diameter of points, or width of lines, in typographic points; by default from the density.
         unit: Unit of the values of ``color``, for its label.
-        total: Number of points of which ``points`` is a sample, for the caption.
+        total: Number of points, or of objects of another kind, of which ``value`` is a sample, for the caption.
 
     Returns:
         The path of the picture.
@@ -63,36 +76,68 @@ def plot(
     """
     target = _checked_target(path, size, dpi, point_size)
     frame = open_frame(size, dpi)
-    known_axes = points.axes or as_axes(None, points.ndim)
-    shown = _finite(points)
-    sides = _sides(shown)
-    columns = _choose_columns(sides, known_axes, axes)
-    depth = _depth_column(sides, known_axes, columns)
-    if color is None and depth is not None:
-        color = known_axes[depth].name
-    colour = None if color is None else colour_of(shown, color, known_axes)
+    known_axes = value.axes or as_axes(None, value.ndim)
+    fine = finite(value)
+    thinned = thin(fine, SEGMENT_LIMIT)
+    shown = thinned.value
+    seen = project(shown, known_axes, axes)
+    links = links_of(shown)
+    colour, per_link = _colour(shown, color, seen, links)
 
-    picked = [known_axes[column] for column in columns]
-    frame.add_heading(title, _caption(shown.vertex_count, points.vertex_count, total, colour))
-    frame.panel.set_xlabel(with_unit(picked[0].name, picked[0].unit))
+    frame.add_heading(title, caption(Shown(value, fine, thinned, total), colour))
+    frame.panel.set_xlabel(_axis_label(seen.shown[0]))
     scene = Scene(
-        coordinates=tuple(shown.positions[:, column] for column in columns),
-        depth=None if depth is None else shown.positions[:, depth],
+        coordinates=seen.coordinates(shown),
+        depth=seen.depth_of(shown, from_above=isinstance(shown, Points)),
+        links=links,
         colour=colour,
+        per_link=per_link,
         label=_colour_label(colour, unit),
+        counted=isinstance(shown, Points),
         cmap=cmap,
-        point_size=point_size,
+        size=point_size,
+        equal=seen.is_equal,
     )
-    if len(columns) == 1:
-        draw_line(frame, scene)
-    else:
-        frame.panel.set_ylabel(with_unit(picked[1].name, picked[1].unit))
-        draw_plane(frame, scene, equal=(picked[0].unit, picked[0].type) == (picked[1].unit, picked[1].type))
+    _draw(frame, scene, shown, seen)
 
     buffer = io.BytesIO()
     frame.figure.savefig(buffer, format="png", metadata={"Title": title} if title else {})
     target.write_bytes(buffer.getvalue())
     return target
+
+
+def _draw(frame: Frame, scene: Scene, value: Geometry, seen: Projection) -> None:
+    """Draw a value in the way of its kind."""
+    if len(seen.columns) == 1:
+        draw_line(frame, scene, "points" if isinstance(value, Points) else "vertices")
+        return
+    frame.panel.set_ylabel(_axis_label(seen.shown[1]))
+    if isinstance(value, Points):
+        draw_points(frame, scene)
+    elif isinstance(value, Mesh):
+        draw_faces(frame, scene, lit=seen.is_solid)
+    elif isinstance(value, Skeleton):
+        draw_skeleton(frame, scene, radius_of(value.attributes), value.roots)
+    elif isinstance(value, Graph):
+        draw_graph(frame, scene)
+    else:
+        draw_polylines(frame, scene)
+
+
+def _colour(value: Geometry, name: str | None, seen: Projection, links: IntArray) -> tuple[Colour | None, bool]:
+    """What to colour by, and whether that belongs to links; what nobody has asked for must help to see something."""
+    if isinstance(value, Points):
+        if name is None and seen.depth is not None:
+            name = seen.axes[seen.depth].name
+        return (None, False) if name is None else (colour_of(value, name, seen.axes), False)
+    if name is not None:
+        return colour_of_linked(value, name, seen.axes, links)
+    several = value.vertex_objects is not None and object_count(value) > 1
+    return (colour_of(value, "object_id", seen.axes), False) if several else (None, False)
+
+
+def _axis_label(axis: Axis) -> str:
+    return with_unit(axis.name, axis.unit)
 
 
 def _checked_target(path: str | PathLike[str], size: tuple[float, float], dpi: float, point_size: float | None) -> Path:
@@ -110,63 +155,7 @@ def _checked_target(path: str | PathLike[str], size: tuple[float, float], dpi: f
     return target
 
 
-def _finite(points: Points) -> Points:
-    """The points whose coordinates are all finite."""
-    positions = points.positions
-    # A finite sum takes one pass and settles nearly every cloud; an infinite one may also come from an overflow.
-    if positions.dtype.kind != "f" or np.isfinite(positions.sum(dtype=np.float64)):
-        return points
-    return points.take(np.flatnonzero(np.isfinite(positions).all(axis=1)))
-
-
-def _sides(points: Points) -> list[float]:
-    """The extent along each axis."""
-    if not points.vertex_count:
-        return [0.0] * points.ndim
-    columns = [points.positions[:, column] for column in range(points.ndim)]
-    return [float(column.max()) - float(column.min()) for column in columns]
-
-
-def _choose_columns(sides: list[float], known: tuple[Axis, ...], wanted: Sequence[str] | None) -> tuple[int, ...]:
-    """The columns to show, horizontal first; by default the two of largest extent, in their own order."""
-    names = [axis.name for axis in known]
-    if wanted is not None:
-        needed = min(2, len(names))
-        if len(wanted) != needed or len(set(wanted)) != needed or not set(wanted) <= set(names):
-            raise InputError(f"axes must name {needed} of {', '.join(names)}", got=", ".join(wanted))
-        return tuple(names.index(name) for name in wanted)
-    longest = sorted(range(len(sides)), key=lambda column: (known[column].type == "space", sides[column]), reverse=True)
-    if len(names) == 1:
-        return (0,)
-    first, second = sorted(longest[:2])
-    # Axes of images are named z, y, x: there the later one is the horizontal one.
-    backwards = {names[first], names[second]} <= {"x", "y", "z"} and names[first] > names[second]
-    return (second, first) if backwards else (first, second)
-
-
-def _depth_column(sides: list[float], known: tuple[Axis, ...], columns: tuple[int, ...]) -> int | None:
-    """The axis along which one looks: of those not shown, the spatial one with the largest extent."""
-    rest = [column for column in range(len(sides)) if column not in columns]
-    if not rest:
-        return None
-    return max(rest, key=lambda column: (known[column].type == "space", sides[column]))
-
-
 def _colour_label(colour: Colour | None, unit: str | None) -> str:
     if colour is None:
         return ""
     return with_unit(colour.label, unit or (colour.unit if isinstance(colour, Numbers) else None))
-
-
-def _caption(shown: int, given: int, total: int | None, colour: Colour | None) -> str:
-    """What the picture shows, and what it cannot show."""
-    whole = given if total is None else total
-    noun = "point" if whole == 1 else "points"
-    parts = [f"{shown:,} {noun}" if whole == shown else f"{shown:,} of {whole:,} {noun}"]
-    if given > shown:
-        parts.append(f"{given - shown:,} without finite coordinates")
-    if isinstance(colour, Numbers) and (missing := int(np.count_nonzero(~np.isfinite(colour.values)))):
-        parts.append(f"{missing:,} without a value in grey")
-    if isinstance(colour, TrueColour):
-        parts.append(f"coloured by {colour.label}")
-    return " · ".join(parts)
