@@ -13,6 +13,7 @@ from zarr_vectors.api.level import ObjectTable, ZVLevel
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
 from zarr_vectors.geometry import Geometry, Skeleton
+from zarr_vectors.types.kinds import kind_of_value
 from zarr_vectors.typing import IntArray, JsonObject
 
 XYZ = as_axes("xyz", 3)
@@ -42,6 +43,7 @@ class Level:
     def __init__(self, *batches: Geometry, headers: JsonObject | None = None, table: ObjectTable | None = None) -> None:
         self.batches = batches
         self.axes: tuple[Axis, ...] = batches[0].axes or XYZ
+        self.kind = kind_of_value(batches[0])
         self.crs = None
         self.headers = headers or {}
         self.bounds = ([0.0] * 3, [1.0] * 3)

@@ -110,7 +110,7 @@ def _is_file_name(name: str) -> bool:
 def files_in(folder: Path, fmt: Format) -> list[Path]:
     """The files of a format in natural order: numbers in names count as numbers."""
     own = {fmt.parts(file)[0] for file in _visible(folder) if _stem_of(file, fmt) is not None}
-    return sorted(own, key=lambda file: [(len(run), run) if run.isdecimal() else (0, run) for run in _runs(file.name)])
+    return sorted(sorted(own), key=lambda file: [(len(run), run) if run.isdecimal() else (0, run) for run in _runs(file.name)])
 
 
 def _runs(name: str) -> list[str]:

@@ -24,6 +24,7 @@ from zarr_vectors.formats.las import LAS
 from zarr_vectors.formats.npy import NPY, NPZ
 from zarr_vectors.formats.obj import OBJ
 from zarr_vectors.formats.off import OFF
+from zarr_vectors.formats.outgoing import check_kind, with_tables
 from zarr_vectors.formats.parquet import PARQUET
 from zarr_vectors.formats.picking import picked
 from zarr_vectors.formats.ply import PLY
@@ -195,6 +196,7 @@ def export(
     object_ids: Any = None,
     group_ids: Any = None,
     attributes: Sequence[str] | None = None,
+    mode: str | None = None,
     level: int = 0,
     format: str | None = None,  # noqa: A002 (what the user calls it)
     overwrite: bool = False,
@@ -206,7 +208,7 @@ def export(
         source: A store or one of its levels.
         path: A file; or, with ``format``, a folder to write a file for each object to. Files are called by the object
             attribute ``name`` where every object has one of its own, otherwise by object id.
-        bbox, object_ids, group_ids, attributes: As in ``ZVLevel.iter``.
+        bbox, object_ids, group_ids, attributes, mode: As in ``ZVLevel.iter``.
         level: Of a store.
         format: Name of a format; by default the path's suffix tells it.
         overwrite: Replace what is there; a folder only if it holds nothing but files of the format.
@@ -216,15 +218,16 @@ def export(
 
     Raises:
         InputError: The suffix or the format is not known.
-        ExportError: The file exists, or its format cannot hold the values.
+        ExportError: The file exists, or its format cannot hold the kind of geometry or the values.
     """
     file = Path(path)
     fmt = format_of(file) if format is None else format_named(format, file)
     chosen = source[level] if isinstance(source, ZVStore) else source
     with fresh(file, fmt, overwrite=overwrite) as temporary:
-        batches = chosen.iter(
-            bbox, object_ids=object_ids, group_ids=group_ids, attributes=attributes, batch_rows=_EXPORT_ROWS
-        )
+        check_kind(chosen, fmt, FORMATS)
+        picked_by = {"bbox": bbox, "object_ids": object_ids, "group_ids": group_ids}
+        batches = chosen.iter(**picked_by, attributes=attributes, mode=mode, batch_rows=_EXPORT_ROWS)
+        batches = with_tables(chosen, batches, **picked_by)
         context = ExportContext(
             axes=chosen.axes,
             crs=chosen.crs,

@@ -1,0 +1,91 @@
+"""What goes out of a store: batches with the tables of their own objects, to a format that can hold their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors.api.level import ObjectTable, ZVLevel
+from zarr_vectors.exceptions import ExportError
+from zarr_vectors.formats.base import Format
+from zarr_vectors.geometry import Geometry, Polylines, as_ids, take_column
+from zarr_vectors.typing import BoolArray, IntArray
+
+__all__ = ["check_kind", "with_tables"]
+
+
+def check_kind(level: ZVLevel, fmt: Format, formats: Iterable[Format]) -> None:
+    """Refuse a level of a kind that a format cannot hold.
+
+    Raises:
+        ExportError: Naming the kind, and the formats that can hold it.
+    """
+    kind = level.kind.geometry_type
+    if kind in fmt.kinds:
+        return
+    able = [known for known in formats if kind in known.kinds]
+    raise ExportError(
+        f"{fmt.name} cannot hold a {kind.replace('_', ' ')}",
+        expected=f"one of {', '.join(entry.replace('_', ' ') for entry in fmt.kinds)}",
+        got=kind,
+        hint="export to " + ", ".join(f"{known.name} ({known.suffixes[0]})" for known in able)
+        if able
+        else "no format of files can hold it",
+    )
+
+
+def with_tables(
+    level: ZVLevel, batches: Iterator[Geometry], *, bbox: Any = None, object_ids: Any = None, group_ids: Any = None
+) -> Iterator[Geometry]:
+    """Give every batch what the store knows of its objects; the last one also the objects without vertices.
+
+    Values of points pass as they are: their objects may come in several batches.
+
+    Args:
+        level: Where the batches are from.
+        batches: As ``level.iter`` gives them.
+        bbox, object_ids, group_ids: What it was asked for.
+    """
+    if level.kind.connects == "nothing" or not level.has_objects:
+        yield from batches
+        return
+    table = level.objects
+    idle = _asked(table, object_ids, group_ids) if bbox is None else np.zeros(len(table), dtype=bool)
+    waiting: Geometry | None = None
+    for batch in batches:
+        if waiting is not None:
+            yield _with(waiting, table, np.isin(table.ids, _ids_of(waiting)))
+        waiting = batch
+        idle &= ~np.isin(table.ids, _ids_of(batch))
+    if waiting is not None:
+        yield _with(waiting, table, np.isin(table.ids, _ids_of(waiting)) | idle)
+
+
+def _asked(table: ObjectTable, object_ids: Any, group_ids: Any) -> BoolArray:
+    """Which objects a selection by ids names; all where there is none."""
+    if object_ids is None and group_ids is None:
+        return np.ones(len(table), dtype=bool)
+    named = [] if object_ids is None else [as_ids("object_ids", np.atleast_1d(object_ids))]
+    groups = [] if group_ids is None else as_ids("group_ids", np.atleast_1d(group_ids)).tolist()
+    named += [table.groups[group] for group in groups if group in table.groups]
+    return np.isin(table.ids, np.concatenate(named)) if named else np.zeros(len(table), dtype=bool)
+
+
+def _ids_of(batch: Geometry) -> IntArray:
+    """Ids that occur in a batch, those of lines without vertices too."""
+    owners = batch.line_ids if isinstance(batch, Polylines) else batch.vertex_objects
+    return np.zeros(0, dtype=np.int64) if owners is None else np.unique(owners)
+
+
+def _with(batch: Geometry, table: ObjectTable, chosen: BoolArray) -> Geometry:
+    ids = table.ids[chosen]
+    return replace(
+        batch,
+        objects=ids,
+        object_attributes={name: take_column(column, chosen) for name, column in table.attributes.items()},
+        groups={group: members[np.isin(members, ids)] for group, members in table.groups.items()},
+        group_attributes=table.group_attributes,
+    )
