@@ -7,8 +7,8 @@ Two runs give the same bytes, but for the time stamps that gzip puts into its ce
 
 Usage: python scripts/make_golden.py [NAME ...]
 
-Without names everything is made anew; those of connected geometry begin with ``kinds/``. Any Python starts it: it runs itself again in the environment of 0.9.2, which
-``scripts/peer_env.py`` builds when it is missing.
+Without names everything is made anew; those of connected geometry begin with ``kinds/``. Any Python starts it: it runs
+itself again in the environment of 0.9.2, which ``scripts/peer_env.py`` builds when it is missing.
 """
 
 from __future__ import annotations

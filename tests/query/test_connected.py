@@ -29,7 +29,7 @@ from zarr_vectors.geometry import Graph, Mesh, Polylines, Skeleton
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 KEEP = zv.Layout(chunk_shape=2, keep_order=True)
-SOME = settings(max_examples=settings().max_examples // 2)
+SOME = settings(max_examples=settings().max_examples // 4)
 
 
 @kinds

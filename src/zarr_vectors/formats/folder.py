@@ -110,7 +110,7 @@ def _is_file_name(name: str) -> bool:
 def files_in(folder: Path, fmt: Format) -> list[Path]:
     """The files of a format in natural order: numbers in names count as numbers."""
     own = {fmt.parts(file)[0] for file in _visible(folder) if _stem_of(file, fmt) is not None}
-    return sorted(sorted(own), key=lambda file: [(len(run), run) if run.isdecimal() else (0, run) for run in _runs(file.name)])
+    return sorted(sorted(own), key=_natural)
 
 
 def _runs(name: str) -> list[str]:
@@ -194,3 +194,8 @@ def _header_of(header: Any, stem: str) -> dict[str, Any]:
     files = header.get("files") if isinstance(header, Mapping) else None
     kept = files.get(stem) if isinstance(files, Mapping) else header
     return dict(kept) if isinstance(kept, Mapping) else {}
+
+
+def _natural(file: Path) -> list[tuple[int, str]]:
+    """What orders files by the numbers in their names."""
+    return [(len(run), run) if run.isdecimal() else (0, run) for run in _runs(file.name)]

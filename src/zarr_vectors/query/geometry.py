@@ -198,7 +198,8 @@ class _Reader:
             if len(gone):
                 raise self._no_vertices(gone)
             coords = distinct_rows(np.concatenate([coords, far])) if len(far) else coords
-        block, parts = self._read(coords)
+        # A parent in a chunk that is not read must be known of, or the vertex before would pass for it.
+        block, parts = self._read(coords, partly=self.plan.connects == "tree")
         return self._shape(block, parts, whole=False)
 
     def _no_vertices(self, chunks: IntArray) -> CorruptionError:
@@ -244,7 +245,7 @@ class _Reader:
         shape.rows.errors = [*local.rows.errors, *shape.rows.errors]
         return shape
 
-    def _read(self, coords: IntArray, *, owned: bool = True) -> tuple[Block, list[LinkPart]]:
+    def _read(self, coords: IntArray, *, owned: bool = True, partly: bool = False) -> tuple[Block, list[LinkPart]]:
         """Vertices and all that goes with them in these chunks, and the links among them, in one go."""
         level = self.level
         arrays: dict[str, CellArray] = {
@@ -255,7 +256,7 @@ class _Reader:
         arrays |= {name: level.cells[name] for name in extra if name in level.cells}
         paths = [f"{constants.VERTEX_ATTRIBUTES}/{name}" for name in self.names if name in level.vertex_columns]
         arrays |= {path: level.cells[path] for path in paths}
-        parts = [] if self.family is None else links_among(self.family, coords)
+        parts = [] if self.family is None else links_among(self.family, coords, partly=partly)
         also = [wanted for part in parts for wanted in part.arrays(self.link_names)]
         return Block.read(self.storage, level, coords, arrays, also), parts
 

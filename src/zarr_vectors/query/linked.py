@@ -41,7 +41,7 @@ def linked_shape(
     width = 2 if family is None else family.width
     links = Links(np.zeros((0, width), dtype=np.int64), {})
     if family is not None:
-        links = decode_links(family, block, parts, block.others, names)
+        links = decode_links(family, block, parts, names, partly=tree)
         if tree and family.directed:
             links = _children_first(block, links)
     if tree:
@@ -74,7 +74,11 @@ def _children_first(block: Block, links: Links) -> Links:
 
 
 def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
-    """One link from each vertex that has a parent, stored ones before implied ones."""
+    """One link from each vertex that has a parent, stored ones before implied ones.
+
+    A stored link whose parent has not been read still says that the vertex before is not the parent.
+    """
+    links = links.take(links.ends[:, 0] >= 0)
     parent = np.full(len(block.positions), -1, dtype=np.int64)
     if implied and block.table is not None:
         rows = block.rows_of_fragments()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,19 +60,19 @@ class Links:
         return Links(self.ends[which], {name: column[which] for name, column in self.columns.items()})
 
 
-def links_among(family: LinkFamily, coords: IntArray) -> list[LinkPart]:
+def links_among(family: LinkFamily, coords: IntArray, *, partly: bool = False) -> list[LinkPart]:
     """The cells of every segment whose links have all their ends in these chunks.
 
     Args:
         coords: ``(n, K)`` chunks, sorted.
+        partly: Whether one end in these chunks is enough.
     """
     parts = []
     finder = RowFinder(coords)
     for segment in family.segments.values():
         present = segment.array.present
-        inside = np.ones(len(present), dtype=bool)
-        for offset in _ends(segment):
-            inside &= finder.find(present + offset) >= 0
+        there = [finder.find(present + offset) >= 0 for offset in _ends(segment)]
+        inside = np.any(there, axis=0) if partly else np.all(there, axis=0)
         if inside.any():
             parts.append(LinkPart(segment, present[inside]))
     return parts
@@ -104,18 +104,19 @@ def _ends(segment: Segment) -> IntArray:
 
 
 def decode_links(
-    family: LinkFamily, block: Block, parts: Sequence[LinkPart], reads: Mapping[str, CellRead], names: Sequence[str]
+    family: LinkFamily, block: Block, parts: Sequence[LinkPart], names: Sequence[str], *, partly: bool = False
 ) -> Links:
     """Records as vertices of a block: rows of the buffers of all of its cells.
 
     Records of cells that cannot be read, or that name cells which cannot, are left out and told in the block's errors.
 
     Args:
-        reads: By array path.
+        parts: Cells of segments that were read with the block.
         names: Attributes to bring along.
+        partly: Whether links of which one end is there are kept; the ends that are not are -1.
     """
     finder = RowFinder(block.coords)
-    decoded = [_Decoder(family, block, part, reads, finder).decode(names) for part in parts]
+    decoded = [_Decoder(family, block, part, finder).decode(names, partly=partly) for part in parts]
     none = np.zeros((0, family.width), dtype=np.int64)
     ends = np.concatenate([none, *(links.ends for links in decoded)])
     columns: dict[str, Column] = {}
@@ -128,17 +129,15 @@ def decode_links(
 class _Decoder:
     """One part of a segment."""
 
-    def __init__(
-        self, family: LinkFamily, block: Block, part: LinkPart, reads: Mapping[str, CellRead], finder: RowFinder
-    ) -> None:
+    def __init__(self, family: LinkFamily, block: Block, part: LinkPart, finder: RowFinder) -> None:
         self.finder = finder
         self.family = family
         self.block = block
         self.segment = part.segment
-        self.reads = reads
-        self.read = reads[part.segment.array.path]
+        self.reads = block.others
+        self.read = block.others[part.segment.array.path]
 
-    def decode(self, names: Sequence[str]) -> Links:
+    def decode(self, names: Sequence[str], *, partly: bool) -> Links:
         segment, width = self.segment, self.family.width
         columns = width + segment.has_perm
         decode = decode_plain if segment.is_plain else decode_grouped
@@ -146,7 +145,7 @@ class _Decoder:
         for cell, what in {**errors, **self.read.errors}.items():
             self._fail(self.read, cell, what)
         ends = self._ends(records.astype(np.int64), per_cell)
-        keep: BoolArray = np.asarray((ends >= 0).all(axis=1))
+        keep: BoolArray = np.asarray((ends >= 0).any(axis=1) if partly else (ends >= 0).all(axis=1))
         if self.family.duplicate and not segment.is_plain:
             keep &= np.repeat(self._is_first_copy(), per_cell)
         values = {name: self._column(name, per_cell) for name in names}
