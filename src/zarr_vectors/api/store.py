@@ -9,14 +9,16 @@ from operator import index
 from types import TracebackType
 from typing import Any, Self, SupportsIndex
 
-from zarr_vectors.api.level import ZVLevel
+from zarr_vectors.api.level import AttributeInfo, ZVLevel
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
-from zarr_vectors.exceptions import InputError, StoreNotFoundError
+from zarr_vectors.exceptions import ConventionError, InputError, StoreNotFoundError
+from zarr_vectors.geometry import Mesh
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.types.kinds import KINDS
 from zarr_vectors.typing import Json, JsonObject
 
 __all__ = ["ZVStore", "open_zv_store"]
@@ -141,7 +143,9 @@ class ZVStore:
         index, _ = state.vertices.locate(state.vertices.present)
         return {
             "level": level.number,
+            "geometry_type": _kind_text(level),
             "vertex_count": level.vertex_count,
+            **_connected_counts(level),
             "chunk_shape": list(level.chunk_shape),
             "shard_shape": None if level.shard_shape is None else list(level.shard_shape),
             "bin_shape": list(level.bin_shape),
@@ -151,15 +155,8 @@ class ZVStore:
             "position_dtype": str(level.position_dtype),
             "object_count": level.object_count,
             "group_count": level.group_count,
-            "attributes": {
-                name: {
-                    "dtype": "text" if info.categories is not None else str(info.dtype),
-                    "channels": info.channels,
-                    "categories": None if info.categories is None else len(info.categories),
-                    "unit": info.unit,
-                }
-                for name, info in level.attributes.items()
-            },
+            "attributes": _attribute_facts(level.attributes),
+            "link_attributes": _attribute_facts(level.link_attributes),
             "object_attributes": {name: _type_text(spec) for name, spec in state.object_columns.items()},
             "group_attributes": {name: _type_text(spec) for name, spec in state.group_columns.items()},
             "codec": [codec.get("name") for codec in _cell_codecs(state)],
@@ -182,10 +179,51 @@ class ZVStore:
         }
         for level in self:
             names = ", ".join(level.attributes)
-            count = f"{level.vertex_count:,} vertices, {level.chunk_count:,} chunks"
+            counts = {
+                "vertices": level.vertex_count,
+                **_connected_counts(level, words=True),
+                "chunks": level.chunk_count,
+            }
+            count = ", ".join(f"{number:,} {word}" for word, number in counts.items())
             rows[f"level {level.number}"] = f"{count}, attributes: {names}"
         cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>" for key, value in rows.items())
         return f"<table>{cells}</table>"
+
+
+def _kind_text(level: ZVLevel) -> str | None:
+    """The kind of geometry of a level; None where several are mixed."""
+    try:
+        return level.kind.geometry_type
+    except ConventionError:
+        return None
+
+
+def _connected_counts(level: ZVLevel, *, words: bool = False) -> dict[str, int]:
+    """Lines, edges or faces, as far as the documents of the level state them.
+
+    A skeleton's edges mostly follow from the order of its vertices, and no document counts those.
+    """
+    kind = _kind_text(level)
+    if kind is None:
+        return {}
+    if KINDS[kind].connects == "sequence":
+        return {f"{kind}s" if words else "line_count": level.object_count}
+    if KINDS[kind].connects != "links" or level.link_count is None:
+        return {}
+    noun = "face" if KINDS[kind].value is Mesh else "edge"
+    return {f"{noun}s" if words else f"{noun}_count": level.link_count}
+
+
+def _attribute_facts(attributes: Mapping[str, AttributeInfo]) -> dict[str, JsonObject]:
+    return {
+        name: {
+            "dtype": "text" if info.categories is not None else str(info.dtype),
+            "channels": info.channels,
+            "categories": None if info.categories is None else len(info.categories),
+            "unit": info.unit,
+        }
+        for name, info in attributes.items()
+    }
 
 
 def _type_text(spec: ColumnSpec) -> str:

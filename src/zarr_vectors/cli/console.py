@@ -37,6 +37,7 @@ __all__ = [
 PROGRAM = "zarr-vectors"
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_PLURALS = {"vertex": "vertices", "mesh": "meshes"}
 
 Value = TypeVar("Value")
 Report: TypeAlias = Callable[[int, int | None], None]
@@ -133,10 +134,10 @@ def count_text(count: int, noun: str) -> str:
     """A number of things.
 
     Example:
-        >>> count_text(1, "shard"), count_text(12345, "point")
-        ('1 shard', '12,345 points')
+        >>> count_text(1, "shard"), count_text(12345, "vertex")
+        ('1 shard', '12,345 vertices')
     """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun if count == 1 else _PLURALS.get(noun, noun + 's')}"
 
 
 def rate_text(rows: int, seconds: float) -> str:

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import zarr_vectors as zv
-from zarr_vectors.api.level import ObjectTable
 from zarr_vectors.cli.console import byte_text, checked, count_text, progress_bar, say, time_text
 from zarr_vectors.cli.options import (
     AttributesOption,
     BoxOption,
     GroupIdsOption,
     LevelOption,
+    ModeOption,
     ObjectIdsOption,
     Picked,
     QuietOption,
 )
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
+from zarr_vectors.cli.tables import in_batches
+from zarr_vectors.cli.tally import Tally, level_text
 from zarr_vectors.constants import ROOT_KEY
 from zarr_vectors.exceptions import ExportError, IngestError, InputError, StoreExistsError
 from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.formats.registry import FORMATS, export, format_at, format_named, format_of, has_format, ingest
-from zarr_vectors.geometry import Points
 from zarr_vectors.types.options import POLICIES
 from zarr_vectors.types.report import WriteReport
 
@@ -61,7 +61,7 @@ _ONLY_FOR_STORES = (
     "--keep-order",
 )
 _NOT_FOR = {
-    _Way.FILE_TO_STORE: ("--group-ids", "--level", "--format"),
+    _Way.FILE_TO_STORE: ("--group-ids", "--level", "--format", "--mode"),
     _Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column", "--triangulate"),
     _Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate", "--format"),
 }
@@ -107,6 +107,7 @@ def convert(
     attributes: AttributesOption = None,
     object_ids: ObjectIdsOption = None,
     group_ids: GroupIdsOption = None,
+    mode: ModeOption = None,
     level: LevelOption = 0,
     append: Annotated[bool, typer.Option("--append", help="Add to a store that exists.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace what is at OUT.")] = False,
@@ -160,7 +161,7 @@ def convert(
         raise typer.BadParameter(f"{out_of_bounds!r} is none of {', '.join(POLICIES)}", param_hint="--out-of-bounds")
     way = _way(source, target, file_format)
     _refuse_idle_options(ctx, way)
-    picked = Picked.parse(bbox, object_ids, group_ids, attributes)
+    picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode)
     shards = checked("--shard-shape", parse_shard_shape, shard_shape)
     columns = checked("--positions", parse_names, positions)
     job = _Job(
@@ -295,13 +296,14 @@ def _export(job: _Job) -> None:
         what = "folder" if target.is_dir() else "file"
         raise ExportError(f"the {what} exists", got=job.target, hint="choose --replace to overwrite it")
     with zv.open(job.source) as store, progress_bar("converting", quiet=job.quiet) as report:
-        level = store[job.level]
+        tally = Tally()
+        level = _watched(store[job.level], job.picked.mode, tally)
         total = level.vertex_count if job.picked.takes_all_rows else None
         told = None if report is None else lambda rows, _: report(rows, total)
         rows = export(level, target, **job.picked.all, format=job.format, overwrite=replacing, progress=told)
     seconds = perf_counter() - started
     say(f"{job.source} -> {job.target}", quiet=job.quiet)
-    facts = f"{count_text(rows, 'point')}, {byte_text(_size_of(target))}"
+    facts = f"{tally.text}, {byte_text(_size_of(target))}"
     say(f"{facts}, {time_text(rows, seconds)}", quiet=job.quiet)
 
 
@@ -316,10 +318,9 @@ def _relayout(job: _Job) -> None:
     with zv.open(job.source) as store, progress_bar("converting", quiet=job.quiet) as report:
         level = store[job.level]
         total = level.vertex_count if job.picked.takes_all_rows else None
-        batches = level.iter(**job.picked.all)
         done = zv.write(
             job.target,
-            _with_tables(batches, level.objects, job.picked) if level.has_objects else batches,
+            in_batches(level, **job.picked.read, attributes=job.picked.attributes),
             axes=None if job.write["mode"] == "append" else store.axes,
             crs=store.crs,
             headers=store.headers,
@@ -332,23 +333,12 @@ def _relayout(job: _Job) -> None:
         say(f"only level {job.level} was converted, not {', '.join(left_out)}", quiet=job.quiet)
 
 
-def _with_tables(batches: Iterable[Points], table: ObjectTable, picked: Picked) -> Iterator[Points]:
-    """Give every batch what the store knows of its objects; the first one also objects without points."""
-    ids_in_order = np.argsort(table.ids, kind="stable")
-    whole = picked.takes_all_rows
-    for number, batch in enumerate(batches):
-        ids = table.ids
-        if number or not whole:
-            found = np.unique(batch.object_ids) if batch.object_ids is not None else ids[:0]
-            ids = found[np.isin(found, table.ids)]
-        rows = ids_in_order[np.searchsorted(table.ids, ids, sorter=ids_in_order)]
-        yield dataclasses.replace(
-            batch,
-            objects=ids,
-            object_attributes={name: column[rows] for name, column in table.attributes.items()},
-            groups={group: members[np.isin(members, ids)] for group, members in table.groups.items()},
-            group_attributes=table.group_attributes,
-        )
+def _watched(level: zv.ZVLevel, mode: str | None, tally: Tally) -> zv.ZVLevel:
+    """The level, read in a mode that ``export`` knows nothing of, with all that is read being counted."""
+    watched = copy.copy(level)
+    read = partial(level.iter, mode=mode)
+    watched.iter = lambda *args, **selection: tally.watch(read(*args, **selection))  # type: ignore[method-assign]
+    return watched
 
 
 def _tell_store(job: _Job, done: WriteReport, seconds: float) -> None:
@@ -359,24 +349,25 @@ def _tell_store(job: _Job, done: WriteReport, seconds: float) -> None:
         level = store.info()["levels"][0]
     shards = "" if level["shard_shape"] is None else f" in {count_text(level['shard_count'], 'shard')}"
     say(f"{job.source} -> {job.target}", quiet=False)
+    appended = done.mode == "append"
+    noun = "point" if level["geometry_type"] == zv.Points.geometry_type else "vertex"
     say(
-        f"{count_text(done.vertex_count, 'point')} {'added ' if done.mode == 'append' else ''}in "
+        f"{count_text(done.vertex_count, noun) + ' added' if appended else level_text(level)} in "
         f"{count_text(done.chunk_count, 'chunk')}, {time_text(done.vertex_count, seconds)}",
         quiet=False,
     )
     say(
-        f"store: {count_text(level['vertex_count'], 'point')}, {count_text(level['chunk_count'], 'chunk')}{shards}, "
-        f"{byte_text(level['bytes'])}",
+        f"store: {level_text(level)}, {count_text(level['chunk_count'], 'chunk')}{shards}, {byte_text(level['bytes'])}",
         quiet=False,
     )
-    for line in _surprises(done):
+    for line in _surprises(done, noun):
         say(line, quiet=False)
 
 
-def _surprises(done: WriteReport) -> list[str]:
+def _surprises(done: WriteReport, noun: str) -> list[str]:
     lines = []
     if done.dropped:
-        lines.append(f"{count_text(done.dropped, 'point')} outside the bounds left out")
+        lines.append(f"{count_text(done.dropped, noun)} outside the bounds left out")
     if done.grown_from is not None:
         low, high = done.bounds
         lines.append(f"bounds grown to {', '.join(f'{a:g}..{b:g}' for a, b in zip(low, high, strict=True))}")

@@ -11,6 +11,7 @@ from zarr_vectors.cli.console import byte_text
 
 __all__ = ["Section", "Table", "describe"]
 
+_COUNTS = (("lines", "line_count"), ("edges", "edge_count"), ("faces", "face_count"))
 _WKT_NAME = re.compile(r'[A-Z_]+\["(?P<name>[^"]+)"')
 
 
@@ -65,6 +66,7 @@ def _describe_level(level: Mapping[str, Any], axes: Sequence[Mapping[str, Any]])
     each = f", {size / vertices:,.1f} per vertex" if vertices and size is not None else ""
     facts = [
         ("vertices", f"{vertices:,}"),
+        *((word, f"{level[key]:,}") for word, key in _COUNTS if level.get(key) is not None),
         ("chunks", _pieces(level["chunk_count"], level["chunk_shape"], "of", axes)),
         ("shards", _shards(level["shard_count"], level["shard_shape"])),
         ("bytes", "-" if size is None else f"{byte_text(size)}{each}"),
@@ -72,12 +74,16 @@ def _describe_level(level: Mapping[str, Any], axes: Sequence[Mapping[str, Any]])
         ("codecs", ", ".join(level["codec"])),
     ]
     if level.get("bin_shape") and level["bin_shape"] != level["chunk_shape"]:
-        facts.insert(2, ("bins", _lengths(level["bin_shape"], axes)))
+        at = [word for word, _ in facts].index("shards")
+        facts.insert(at, ("bins", _lengths(level["bin_shape"], axes)))
     if level.get("object_count"):
         facts.append(("objects", f"{level['object_count']:,}"))
     if level.get("group_count"):
         facts.append(("groups", f"{level['group_count']:,}"))
     tables = [_attribute_table("attribute", level["attributes"])] if level["attributes"] else []
+    if level.get("link_attributes"):
+        title = "face attribute" if level.get("face_count") is not None else "edge attribute"
+        tables.append(_attribute_table(title, level["link_attributes"]))
     for title, key in (("object attribute", "object_attributes"), ("group attribute", "group_attributes")):
         if level.get(key):
             rows = tuple((name, str(dtype)) for name, dtype in level[key].items())

@@ -21,7 +21,7 @@ def info(
     store: StoreArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
-    """Describe a store: axes, bounds, counts, chunks, attributes."""
+    """Describe a store: axes, bounds, counts of vertices, lines, edges and faces, chunks, attributes."""
     with zv.open(store) as opened:
         facts = opened.info()
     if as_json:

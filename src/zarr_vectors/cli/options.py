@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -16,11 +17,22 @@ __all__ = [
     "BoxOption",
     "GroupIdsOption",
     "LevelOption",
+    "Mode",
+    "ModeOption",
     "ObjectIdsOption",
     "Picked",
     "QuietOption",
     "StoreArgument",
 ]
+
+
+class Mode(StrEnum):
+    """What a box selects."""
+
+    VERTICES = "vertices"
+    OBJECTS = "objects"
+    CLIP = "clip"
+
 
 StoreArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="STORE", help="Path or URL of a store.", show_default=False)
@@ -42,6 +54,15 @@ GroupIdsOption: TypeAlias = Annotated[
 AttributesOption: TypeAlias = Annotated[
     str | None, typer.Option("--attributes", metavar="NAMES", help="Only these attributes: a,b. Empty for none.")
 ]
+ModeOption: TypeAlias = Annotated[
+    Mode | None,
+    typer.Option(
+        "--mode",
+        help="What --bbox takes: the vertices in the box, whole objects that it meets, or what is left when all is "
+        "cut at it. By default vertices of points, objects of other kinds.",
+        case_sensitive=False,
+    ),
+]
 LevelOption: TypeAlias = Annotated[int, typer.Option("--level", min=0, help="Resolution level; 0 is the finest.")]
 QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
@@ -54,6 +75,7 @@ class Picked:
     object_ids: IntArray | None = None
     group_ids: IntArray | None = None
     attributes: list[str] | None = None
+    mode: str | None = None
 
     @classmethod
     def parse(
@@ -62,6 +84,7 @@ class Picked:
         object_ids: str | None = None,
         group_ids: str | None = None,
         attributes: str | None = None,
+        mode: Mode | None = None,
     ) -> Picked:
         """Take the text of the options.
 
@@ -73,6 +96,7 @@ class Picked:
             object_ids=checked("--object-ids", parse_ids, object_ids),
             group_ids=checked("--group-ids", parse_ids, group_ids),
             attributes=checked("--attributes", parse_names, attributes),
+            mode=None if mode is None else mode.value,
         )
 
     @property
@@ -82,10 +106,15 @@ class Picked:
 
     @property
     def rows(self) -> dict[str, Any]:
-        """The keywords that choose rows, as ``ZVLevel.read`` takes them."""
+        """The keywords that choose objects and rows, as ``export`` takes them."""
         return {"bbox": self.bbox, "object_ids": self.object_ids, "group_ids": self.group_ids}
 
     @property
     def all(self) -> dict[str, Any]:
         """The keywords that choose rows and attributes."""
         return self.rows | {"attributes": self.attributes}
+
+    @property
+    def read(self) -> dict[str, Any]:
+        """The keywords that choose rows and how a box takes them, as ``ZVLevel.read`` has them."""
+        return self.rows | {"mode": self.mode}

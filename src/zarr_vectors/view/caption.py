@@ -44,7 +44,8 @@ def caption(shown: Shown, colour: Colour | None) -> str:
     if isinstance(colour, Numbers) and (missing := int(np.count_nonzero(~np.isfinite(colour.values)))):
         parts.append(f"{missing:,} without a value in grey")
     if isinstance(colour, TrueColour) and not isinstance(colour, Directions):
-        parts.append(f"coloured by {colour.label}")
+        label = colour.label if isinstance(shown.given, Points) else colour.label.partition(" (")[0]
+        parts.append(f"coloured by {label}")
     return " · ".join(parts)
 
 

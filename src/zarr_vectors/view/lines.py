@@ -42,7 +42,7 @@ def draw_graph(frame: Frame, scene: Scene) -> None:
         say_nothing(frame, "nodes")
         return
     by_node = scene.colour is not None and not scene.per_link and not scene.label.startswith("object_id")
-    width = scene.size or min(_width(frame, scene), 1.1)
+    width = scene.size or min(_width(frame, scene, least=0.08), 1.1)
     edges = Paint().rows(None, len(scene.links)) if by_node else paint.rows(_per_link(scene), len(scene.links))
     if by_node or scene.colour is None:
         edges[:] = _rgba(_EDGE)
@@ -120,10 +120,12 @@ def _add_loose(frame: Frame, scene: Scene, paint: Paint, width: float) -> None:
         return
     x, y = scene.coordinates
     colours = paint.rows(None if scene.per_link else scene.colour, scene.vertex_count)[rows]
-    frame.panel.scatter(x[rows], y[rows], s=max(2.5, 2.5 * width) ** 2, c=colours, linewidths=0, rasterized=True)
+    frame.panel.scatter(
+        x[rows], y[rows], s=max(2.5, 2.5 * width) ** 2, c=colours, linewidths=0, rasterized=True, zorder=3
+    )
 
 
-def _width(frame: Frame, scene: Scene) -> float:
+def _width(frame: Frame, scene: Scene, least: float = 0.35) -> float:
     """The width, in typographic points, at which all segments together cover about half of the panel."""
     if not len(scene.links):
         return 1.0
@@ -135,7 +137,7 @@ def _width(frame: Frame, scene: Scene) -> float:
     dy = (y[b].astype(float) - y[a]) * (window.height / (top - bottom))
     length = max(float(np.hypot(dx, dy).sum()), 1.0)
     width = _COVER * window.width * window.height / length * 72 / frame.figure.dpi
-    return float(np.clip(width, 0.35, 1.5))
+    return float(np.clip(width, least, 1.5))
 
 
 def _node_size(scene: Scene) -> float:

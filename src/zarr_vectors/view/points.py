@@ -102,6 +102,7 @@ def draw_scatter(frame: Frame, scene: Scene, paint: Paint, *, plain: str | None 
         linewidths=0.35 if outlined else 0,
         edgecolors="white" if outlined else "none",
         rasterized=True,
+        zorder=3,
     )
 
 

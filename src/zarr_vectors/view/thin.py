@@ -12,7 +12,7 @@ from zarr_vectors.view.links import links_of
 
 __all__ = ["SEGMENT_LIMIT", "Thinned", "object_count", "thin"]
 
-SEGMENT_LIMIT = 300_000
+SEGMENT_LIMIT = 200_000
 """Of more segments than this, only some are drawn."""
 
 _REPRESENTATIVE = 20
