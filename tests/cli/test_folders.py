@@ -82,7 +82,7 @@ def test_a_folder_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     result = run(tmp_path / "store", out, "--format", "swc")
     assert result.exit_code == 0, result.output
     assert sorted(file.name for file in out.iterdir()) == ["1.swc", "2.swc"]
-    assert "2 points" in result.output
+    assert "2 vertices" in result.output
     assert run(tmp_path / "store", out, "--format", "swc").exit_code != 0
     assert run(tmp_path / "store", out, "--format", "swc", "--replace").exit_code == 0
 

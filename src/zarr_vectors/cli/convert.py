@@ -303,7 +303,7 @@ def _export(job: _Job) -> None:
         rows = export(level, target, **job.picked.all, format=job.format, overwrite=replacing, progress=told)
     seconds = perf_counter() - started
     say(f"{job.source} -> {job.target}", quiet=job.quiet)
-    facts = f"{tally.text}, {byte_text(_size_of(target))}"
+    facts = f"{tally.text or count_text(rows, 'vertex')}, {byte_text(_size_of(target))}"
     say(f"{facts}, {time_text(rows, seconds)}", quiet=job.quiet)
 
 
