@@ -7,7 +7,7 @@ from typing import Any
 
 from zarr_vectors.geometry import Mesh
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, plain_columns, read_facade, write_facade
+from zarr_vectors.types.facade import Query, plain_columns, read_facade, refuse, write_facade
 
 __all__ = ["read_mesh", "write_mesh"]
 
@@ -50,8 +50,8 @@ def write_mesh(
         faces: ``(F, W)`` integer rows of ``vertices``, W from 3.
         chunk_shape, bin_shape, shard_shape, compressor, keep_order: As in ``Layout``.
         bounds, out_of_bounds, dtype, mode, extend, fill, axes, crs, storage_options: As in ``zarr_vectors.write``.
-        encoding: ``"raw"`` or ``"draco"``.
-        draco_quantization_bits: Bits of each coordinate within a chunk, with ``encoding="draco"``.
+        encoding: Only ``"raw"``; Draco is not offered.
+        draco_quantization_bits: Of Draco; without effect on ``"raw"``.
         vertex_attributes: A row for each vertex.
         face_attributes: A row for each face.
         object_ids: ``(N,)`` owner of each vertex; one object where not given.
@@ -72,6 +72,7 @@ def write_mesh(
         1
     """
     keywords = locals()
+    refuse("encoding", None if encoding == "raw" else encoding, 'write with encoding="raw"')
     value = Mesh(
         vertices,
         faces,
