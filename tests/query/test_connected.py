@@ -30,6 +30,7 @@ from zarr_vectors.geometry import Graph, Mesh, Polylines, Skeleton
 kinds = pytest.mark.parametrize("kind", KINDS)
 KEEP = zv.Layout(chunk_shape=2, keep_order=True)
 SOME = settings(max_examples=settings().max_examples // 4)
+FEW = settings(max_examples=settings().max_examples // 10)
 
 
 @kinds
@@ -73,7 +74,7 @@ def test_objects_by_id_come_whole_and_in_the_order_asked_for(kind: str, data: st
 
 
 @kinds
-@SOME
+@FEW
 @given(st.data(), LAYOUTS)
 def test_attributes_may_be_chosen_on_every_path(kind: str, data: st.DataObject, layout: zv.Layout) -> None:
     value = data.draw(values(kind, 2))

@@ -282,11 +282,11 @@ def random_value(kind: str, dtype: str) -> Any:
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 def test_boxes_that_tile_space_share_out_all_length_and_area(kind: str, dtype: str) -> None:
     value = random_value(kind, dtype)
-    level = stored(value, zv.Layout(chunk_shape=5, shard_shape=2, keep_order=True))
-    cuts = [None, -7.3, 0.1, 11.7, None]
+    level = stored(value, zv.Layout(chunk_shape=9, shard_shape=2, keep_order=True))
+    cuts = [None, -7.3, 5.1, None]
     total, rows = 0.0, Counter[int]()
-    for x in range(4):
-        for y in range(4):
+    for x in range(3):
+        for y in range(3):
             box = ([cuts[x], cuts[y], None], [cuts[x + 1], cuts[y + 1], None])
             got = level.read(box, mode="clip")
             mask = inside(got.positions, [side_of(v, -1) for v in box[0]], [side_of(v, 1) for v in box[1]])

@@ -16,7 +16,7 @@ from zarr_vectors.geometry import Categorical, same_values
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 PYRAMID = "pyramid"
-STORES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir() and path.name != PYRAMID)
+STORES = sorted(path.name for path in GOLDEN.iterdir() if (path / "zarr.json").is_file() and path.name != PYRAMID)
 WITH_OBJECTS = [name for name in STORES if (GOLDEN / name / "0" / "object_index" / "manifests").is_dir()]
 
 

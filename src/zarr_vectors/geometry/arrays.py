@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +63,6 @@ def as_ids(name: str, value: Any, rows: int | None = None) -> IntArray:
 
 def describe_ragged(value: Any, error: ValueError) -> str:
     """Which row of a nested sequence has another length than the first."""
-    sizes = [np.size(row) if isinstance(row, (Sequence, np.ndarray)) else 1 for row in value]
+    sizes = [len(row) if isinstance(row, (list, tuple)) else np.size(row) for row in value]
     row = next((number for number, size in enumerate(sizes) if size != sizes[0]), 0)
     return f"{sizes[row]} values in row {row}, {sizes[0]} in row 0" if row else str(error)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from zarr_vectors.constants import GEOM_LINE, GEOM_POLYLINE, GEOM_STREAMLINE
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry.arrays import as_ids, as_positions
+from zarr_vectors.geometry.arrays import as_array, as_ids, as_positions
 from zarr_vectors.geometry.base import DERIVED, Geometry, Put, as_mapping
 from zarr_vectors.geometry.columns import Categorical, take_column
 from zarr_vectors.rowwise import take_rows
@@ -208,7 +208,7 @@ class Lines(Polylines):
     def __post_init__(self) -> None:
         put: Put = object.__setattr__
         if self.offsets is DERIVED:
-            ends = np.asarray(self.positions)
+            ends = as_array("positions", self.positions)
             if ends.ndim != 3 or ends.shape[1] != 2:
                 raise InputError("lines must be an (M, 2, D) array of end points", got=f"shape {ends.shape}")
             put(self, "positions", ends.reshape(-1, ends.shape[2]))
@@ -233,10 +233,14 @@ class Lines(Polylines):
 
 def _ends_as_rows(values: Any, lines: int) -> Any:
     """``(M, 2)`` or ``(M, 2, C)`` values as one row for each end."""
-    if isinstance(values, Categorical) or np.ndim(values) < 2 or len(values) != lines or np.shape(values)[1] != 2:
+    if isinstance(values, Categorical):
         return values
-    array = np.asarray(values)
-    return array.reshape(-1, *array.shape[2:])
+    try:
+        array = np.asanyarray(values)
+    except ValueError:
+        return values  # Rows of several lengths: what is wrong is told with the column.
+    is_pair = array.ndim > 1 and array.shape[:2] == (lines, 2)
+    return array.reshape(-1, *array.shape[2:]) if is_pair else values
 
 
 def _joined_lines(value: Any) -> tuple[AnyArray, list[int]]:
@@ -249,7 +253,7 @@ def _joined_lines(value: Any) -> tuple[AnyArray, list[int]]:
             got=f"shape {np.shape(value)}" if isinstance(value, np.ndarray) else type(value).__name__,
             hint="pass offsets, which say where each line begins",
         )
-    parts = [np.asarray(part) for part in value]
+    parts = [as_array(f"line {number}", part) for number, part in enumerate(value)]
     widths = {part.shape[1] for part in parts if part.ndim == 2}
     if not widths:
         raise InputError(
@@ -272,14 +276,16 @@ def _joined_lines(value: Any) -> tuple[AnyArray, list[int]]:
 
 def _joined_values(name: str, value: Any, sizes: Sequence[int]) -> Any:
     """One column from a list of arrays, one per line; other values as they are."""
-    per_line = isinstance(value, (list, tuple)) and any(np.ndim(part) > 0 for part in value)
+    per_line = isinstance(value, (list, tuple)) and any(
+        isinstance(part, (list, tuple)) or np.ndim(part) > 0 for part in value
+    )
     if not per_line or (len(value) == sum(sizes) and len(value) != len(sizes)):
         return value
     if len(value) != len(sizes):
         raise InputError(
             f"attribute {name!r} must have one array per line", expected=f"{len(sizes)} arrays", got=len(value)
         )
-    parts = [np.asarray(part) for part in value]
+    parts = [as_array(f"attribute {name!r} of line {number}", part) for number, part in enumerate(value)]
     for number, (part, size) in enumerate(zip(parts, sizes, strict=True)):
         if part.ndim == 0 or len(part) != size:
             raise InputError(

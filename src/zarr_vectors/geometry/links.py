@@ -81,7 +81,7 @@ def as_links(name: str, value: Any, rows: int, *, width: int | None = None) -> I
     """
     links = as_array(name, value)
     wanted = f"(E, {width})" if width else "(F, W) with W from 3"
-    if links.size == 0:
+    if links.size == 0 and not len(links):
         least = width or 3
         columns = links.shape[1] if links.ndim == 2 and links.shape[1] >= least and not width else least
         return np.zeros((0, columns), dtype=np.int64)

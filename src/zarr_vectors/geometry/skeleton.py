@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from zarr_vectors.constants import GEOM_SKELETON
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry.arrays import as_ids
+from zarr_vectors.geometry.arrays import as_ids, as_positions
 from zarr_vectors.geometry.base import DERIVED, Put, as_columns, as_mapping
 from zarr_vectors.geometry.columns import Column, take_column
 from zarr_vectors.geometry.links import Linked, as_links, kept_links
@@ -78,7 +78,7 @@ class Skeleton(Linked):
             >>> Skeleton.from_edges([[0.0, 0], [1, 0]], [[1, 0]]).parents.tolist()
             [-1, 0]
         """
-        rows = len(np.asarray(positions))
+        rows = len(as_positions(positions))
         links = as_links("edges", edges, rows, width=2)
         times = np.bincount(links[:, 0], minlength=rows)
         if (times > 1).any():

@@ -75,6 +75,8 @@ def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | Non
     counts, owners, offsets = table.counts[order], owners[order], offsets[order]
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (owners[1:] != owners[:-1]) | (offsets[1:] != offsets[:-1] + counts[:-1])
+    # What a damaged cell does not tell connects nothing.
+    begins[1:] |= (offsets[:-1] < 0) | (bool(block.errors) & (owners[1:] == constants.OWNER_NONE))
     shape = _assembled(block, _Chain(order, owners, begins))
     if ids is None:
         return shape

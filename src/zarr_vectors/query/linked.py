@@ -70,14 +70,16 @@ def _children_first(block: Block, links: Links) -> Links:
     crossing = cell[:, 0] != cell[:, 1]
     ends = links.ends.copy()
     ends[crossing] = ends[crossing][:, ::-1]
-    return Links(ends, links.columns)
+    return Links(ends, links.columns, links.lost)
 
 
 def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
     """One link from each vertex that has a parent, stored ones before implied ones.
 
-    A stored link whose parent has not been read still says that the vertex before is not the parent.
+    A stored link whose parent has not been read still says that the vertex before is not the parent; where links could
+    not be read, nothing is implied.
     """
+    lost = links.lost
     links = links.take(links.ends[:, 0] >= 0)
     parent = np.full(len(block.positions), -1, dtype=np.int64)
     if implied and block.table is not None:
@@ -85,6 +87,7 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
         follows = np.ones(len(rows), dtype=bool)
         starts = offsets_of(block.table.counts)[:-1]
         follows[starts[starts < len(rows)]] = False
+        follows[np.isin(np.searchsorted(block.bases, rows, side="right") - 1, lost)] = False
         after = np.flatnonzero(follows)
         parent[rows[after]] = rows[after - 1]
     record = np.full(len(parent), -1, dtype=np.int64)

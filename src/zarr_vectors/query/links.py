@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -50,10 +50,12 @@ class Links:
     Args:
         ends: ``(E, L)`` vertex rows, ends in the order in which they were given to the store.
         columns: Attributes by name, ``E`` rows each.
+        lost: Cells of the block of which some links could not be read.
     """
 
     ends: IntArray
     columns: dict[str, Column]
+    lost: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def take(self, which: AnyArray) -> Links:
         """These links, by mask or index."""
@@ -116,20 +118,23 @@ def decode_links(
         partly: Whether links of which one end is there are kept; the ends that are not are -1.
     """
     finder = RowFinder(block.coords)
-    decoded = [_Decoder(family, block, part, finder).decode(names, partly=partly) for part in parts]
+    decoders = [_Decoder(family, block, part, finder) for part in parts]
+    decoded = [decoder.decode(names, partly=partly) for decoder in decoders]
     none = np.zeros((0, family.width), dtype=np.int64)
     ends = np.concatenate([none, *(links.ends for links in decoded)])
     columns: dict[str, Column] = {}
     for name in names:
         spec = family.columns[name]
         columns[name] = _joined([links.columns[name] for links in decoded], spec)
-    return Links(ends, columns)
+    lost = [cell for decoder in decoders for cell in decoder.lost]
+    return Links(ends, columns, np.unique(np.array(lost, dtype=np.int64)))
 
 
 class _Decoder:
     """One part of a segment."""
 
     def __init__(self, family: LinkFamily, block: Block, part: LinkPart, finder: RowFinder) -> None:
+        self.lost: list[int] = []
         self.finder = finder
         self.family = family
         self.block = block
@@ -144,6 +149,7 @@ class _Decoder:
         records, per_cell, errors = decode(self.read.cells, segment.dtype, columns)
         for cell, what in {**errors, **self.read.errors}.items():
             self._fail(self.read, cell, what)
+            self.lost += self.finder.find(self.read.coords[cell] + _ends(segment)).tolist()
         ends = self._ends(records.astype(np.int64), per_cell)
         keep: BoolArray = np.asarray((ends >= 0).any(axis=1) if partly else (ends >= 0).all(axis=1))
         if self.family.duplicate and not segment.is_plain:
@@ -191,10 +197,11 @@ class _Decoder:
         has = place >= 0
         wanted = per_cell[has]
         sizes = read.cells.sizes[place[has]]
-        filled = wanted > 0
+        # A cell that cannot be read counts as empty and has no say.
+        filled = (wanted > 0) & (sizes > 0)
         common = spec.channels
         if filled.any():
-            common = int(np.bincount(sizes[filled] // (wanted[filled] * spec.dtype.itemsize)).argmax())
+            common = int(np.bincount(sizes[filled] // (wanted[filled] * spec.dtype.itemsize)).argmax()) or spec.channels
         good = sizes == wanted * max(common, 1) * spec.dtype.itemsize
         for cell, what in read.errors.items():
             self._fail(read, cell, what)
@@ -206,7 +213,15 @@ class _Decoder:
         shape = spec.row_shape if spec.channels == common else (max(common, 1),)
         joined = read.cells.take(place[has]).joined()
         values = np.frombuffer(joined, dtype=spec.dtype).reshape(-1, *shape)
-        return _as_column(values if has.all() else with_gaps(values, spec, per_cell, has), spec)
+        try:
+            return _as_column(values if has.all() else with_gaps(values, spec, per_cell, has), spec)
+        except ValueError as error:
+            raise CorruptionError(
+                "category codes do not fit the categories",
+                store=read.array.store,
+                array=read.array.path,
+                got=str(error),
+            ) from error
 
     def _fail(self, read: CellRead, cell: int, what: str) -> None:
         self.block.errors.append(

@@ -56,7 +56,7 @@ def check_value(value: Geometry, kind: Kind, options: WriteOptions) -> None:
 
 def _check_links(value: Linked) -> None:
     for name, column in value.link_attributes.items():
-        check_attribute_name(name, f"{value.link_noun} attribute")
+        check_attribute_name(name, f"{value.link_noun.removesuffix('s')} attribute")
         check_column(name, column)
     if value.links.shape[1] > MOST_CORNERS:
         raise InputError("faces have too many corners", got=value.links.shape[1], expected=f"at most {MOST_CORNERS}")

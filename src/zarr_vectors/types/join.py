@@ -73,7 +73,7 @@ def _connections(values: Sequence[Geometry]) -> dict[str, Any]:
     if isinstance(first, Points) or not isinstance(first, Linked):
         return {"object_ids": ids}
     linked = [value for value in values if isinstance(value, Linked)]
-    columns = _joined(f"{first.link_noun} attribute", [value.link_attributes for value in linked])
+    columns = _joined(f"{first.link_noun.removesuffix('s')} attribute", [value.link_attributes for value in linked])
     if isinstance(first, Skeleton):
         parents = [
             np.where(value.parents < 0, -1, value.parents + start)
@@ -138,7 +138,7 @@ def _shape_of(value: Geometry) -> dict[str, Any]:
     facts |= {f"attribute {name!r}": type_of(column) for name, column in value.attributes.items()}
     if isinstance(value, Linked):
         facts["number of corners"] = value.links.shape[1]
-        noun = f"{value.link_noun} attribute"
+        noun = f"{value.link_noun.removesuffix('s')} attribute"
         facts |= {f"{noun} {name!r}": type_of(column) for name, column in value.link_attributes.items()}
     if isinstance(value, Graph):
         facts["directed"] = value.directed

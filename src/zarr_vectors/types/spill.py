@@ -13,7 +13,7 @@ import numpy as np
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Geometry, Graph, Linked, Skeleton
+from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.types.check import tables_of
 from zarr_vectors.types.column_file import ColumnFile
@@ -82,6 +82,14 @@ def stream_intake(
     return memory_intake(concatenate(head), kind, options, limits, first)
 
 
+def _emptied(value: Geometry) -> Geometry:
+    """A value without its rows, to compare others with; taken lines get ids, which those without do not keep."""
+    nothing = np.zeros(value.vertex_count, dtype=bool)
+    if isinstance(value, Polylines) and value.ids is None:
+        return replace(value.within(nothing), ids=None)
+    return value.within(nothing)
+
+
 @dataclass
 class _Spill:
     """The first pass: check every batch and write it down."""
@@ -119,7 +127,7 @@ class _Spill:
             error.message = f"{error.message} in item {self.number} of the stream"
             raise
         if self.model is None:
-            self.model = batch.within(np.zeros(batch.vertex_count, dtype=bool))
+            self.model = _emptied(batch)
             self._declare(value)
         self._write_down(value)
         self.number += 1
