@@ -2,8 +2,8 @@
 
 For each case of ``tests/interop/cases.py`` there is a folder, the store, and ``<name>.expected.json``: the keywords
 that it was written with, what 0.9.2 itself reads back, and its validator's verdict. ``blobs.json`` holds cells of the
-pure layers. ``kinds`` is the same for ``tests/interop/kind_cases.py``: lines, graphs, skeletons and meshes.
-Two runs give the same bytes, but for the time stamps that gzip puts into its cells.
+pure layers. ``kinds`` is the same for ``tests/interop/kind_cases.py``: lines, graphs, skeletons and meshes. Two runs
+give the same bytes, but for the time stamps that gzip puts into its cells.
 
 Usage: python scripts/make_golden.py [NAME ...]
 

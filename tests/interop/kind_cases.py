@@ -89,6 +89,11 @@ class KindCase:
         pairs = [(low, low + EDGE), (middle - reach * 0.6, middle + reach * 0.5), (middle - 0.7, middle + 1.2)]
         return [(first.tolist(), last.tolist()) for first, last in pairs]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a golden store is as its writer left it, and chunked by place alone."""
+        return not self.steps and "chunk_by_attribute" not in self.golden()
+
     def live(self) -> Keywords:
         """The keywords at the size of the live tests."""
         space = Space(self.large, 4, self.space.ndim, self.space.low)
@@ -128,6 +133,9 @@ def polylines(*, tables: bool = False, **more: Any) -> Callable[[Space, np.rando
         firsts = np.cumsum([0, *(len(part) for part in parts)])
         rows = [np.arange(first, first + len(part), dtype="i4") for first, part in zip(firsts, parts, strict=False)]
         keywords = stored(space, polylines=parts, vertex_attributes={"row": rows}, **more)
+        if "chunk_by_attribute" in more:
+            turns = [np.array([number % 3, *[2 - number % 3] * (len(part) - 1)]) for number, part in enumerate(parts)]
+            keywords["vertex_attributes"][more["chunk_by_attribute"]] = turns
         if tables:
             keywords["object_attributes"] = {"weight": np.arange(len(parts)) / 4}
             keywords["groups"] = {0: [0, 2], 2: [1]}
@@ -167,6 +175,8 @@ def graph(*, attributes: bool = True, **more: Any) -> Callable[[Space, np.random
         keywords = nodes(space, rng) | more
         edges = pairs(rng, keywords["object_ids"], 2, 8)
         keywords["edges"] = edges
+        if "chunk_by_attribute" in more:
+            keywords["vertex_attributes"][more["chunk_by_attribute"]] = keywords["object_ids"] % 3 - 1
         if attributes:
             weight = np.arange(len(edges)) / 8
             keywords["link_attributes"] = {"weight": weight, "label": np.arange(len(edges), dtype="u2")}
@@ -189,20 +199,23 @@ def family(width: int, **policy: Any) -> Callable[[Space, np.random.Generator], 
 
 
 def tree(space: Space, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
-    """Positions and parents of a tree whose vertices come in any order."""
+    """Positions and parents of a tree whose vertices come in any order, but for the root.
+
+    0.9.2 stores a root that is not the first vertex of its object as a child of another vertex, and reads it so itself.
+    """
     parents, positions = np.full(count, -1), np.zeros((count, space.ndim))
     positions[0] = space.walk(rng, None, 1)[0]
     for row in range(1, count):
         parents[row] = max(0, row - int(rng.integers(1, 4)))
         positions[row] = space.walk(rng, positions[parents[row]], 1)[0]
-    order = rng.permutation(count)
+    order = np.concatenate([[0], 1 + rng.permutation(count - 1)])
     place = np.argsort(order)
     moved = parents[order]
     return positions[order], np.where(moved < 0, -1, place[moved])
 
 
 def skeleton(**more: Any) -> Callable[[Space, np.random.Generator], Keywords]:
-    """Trees, one for each object, which is all that 0.9.2 takes; vertices come in any order."""
+    """Trees, one for each object, which is all that 0.9.2 takes."""
 
     def build(space: Space, rng: np.random.Generator) -> Keywords:
         trees = [tree(space, rng, int(rng.integers(3, 12))) for _ in range(space.objects)]
@@ -336,6 +349,8 @@ KIND_CASES: dict[str, KindCase] = {
         KindCase("polylines_flat", LINE, "polylines", polylines(tables=True, **ZSTD), FLAT, large=60),
         KindCase("streamlines", LINE, "polylines", polylines(tables=True, **ZSTD, **STREAMS), NEGATIVE, large=60),
         KindCase("streamlines_sharded", LINE, "polylines", polylines(tables=True, **ZSTD, **SHARDS), large=60),
+        KindCase("polylines_by_turn", LINE, "polylines", polylines(chunk_by_attribute="turn"), FLAT),
+        KindCase("graph_by_part", GRAPH, "graph", graph(chunk_by_attribute="part"), FLAT),
         KindCase("pyramid", LINE, "polylines", polylines(**STREAMS), steps=(("build_pyramid", PYRAMID),)),
         KindCase("graph", GRAPH, "graph", graph(), large=40),
         KindCase("graph_flat", GRAPH, "graph", graph(**ZSTD), FLAT, large=40),

@@ -155,6 +155,7 @@ def content(path: str, level: int) -> Any:
         "chunks": keys,
         "positions": np.concatenate([*buffers.values(), np.zeros((0, ndim), dtype=dtype)]),
         "attributes": {name: _attribute(group, name, keys) for name in _names(group, "vertex_attributes")},
+        "object_ids": _owners(group, keys) if "object_index" in group else None,
         "links": None,
         "link_attributes": {},
         "manifests": arrays.read_all_object_manifests(group) if "object_index" in group else None,
@@ -166,6 +167,16 @@ def content(path: str, level: int) -> Any:
         names = _names(group, "link_attributes")
         found["link_attributes"] = {name: arrays.read_link_attributes(group, name) for name in names}
     return found
+
+
+def _owners(group: Any, keys: list[Any]) -> Array:
+    """Object of each buffer row, by the manifests; fragments lie one after another in all that is written here."""
+    arrays = importlib.import_module("zarr_vectors.core.arrays")
+    column, found = arrays.build_fragment_owner_column(group), [np.zeros(0, dtype=np.int64)]
+    for key in keys:
+        index = arrays.read_vertex_fragment_index(group, key)
+        found.append(np.repeat(column[key], [len(index.indices(number)) for number in range(len(column[key]))]))
+    return np.concatenate(found)
 
 
 def _names(group: Any, family: str) -> list[str]:

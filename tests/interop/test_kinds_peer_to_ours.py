@@ -15,7 +15,7 @@ from tests.interop.kind_cases import KIND_CASES, KindCase
 from tests.interop.kind_compare import keys_of, links_of, same, value_of, vertices_of
 from tests.interop.peer import Peer
 from tests.interop.peer_server import unpack
-from zarr_vectors.exceptions import ConventionError
+from zarr_vectors.exceptions import StoreError
 from zarr_vectors.geometry import Geometry, Polylines, Skeleton
 from zarr_vectors.spatial.box import ClosedBox
 
@@ -117,5 +117,5 @@ def test_coarser_levels_hold_the_lines_that_0_9_2_reads() -> None:
 
 
 def test_composite_stores_are_refused_by_name() -> None:
-    with pytest.raises(ConventionError, match="mixes kinds"):
+    with pytest.raises(StoreError, match="composite"):
         zv.open(GOLDEN / "composite")[0].read()

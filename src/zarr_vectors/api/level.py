@@ -104,8 +104,7 @@ class ZVLevel:
     @property
     def bounds(self) -> tuple[list[float], list[float]]:
         """Closed box of the store."""
-        low, high = self._root.metadata.bounds
-        return list(low), list(high)
+        return self._root.bounds
 
     @property
     def crs(self) -> Json:
@@ -242,8 +241,10 @@ class ZVLevel:
         """The kind of geometry that the store holds.
 
         Raises:
+            StoreError: It is a composite store.
             ConventionError: It mixes kinds that nothing tells apart.
         """
+        self._state.refuse_composite()
         return kind_of_types(self._root.metadata.geometry_types, self._storage.url)
 
     def iter(

@@ -55,8 +55,7 @@ class ZVStore:
     @property
     def bounds(self) -> tuple[list[float], list[float]]:
         """Closed box that all vertices lie in."""
-        low, high = self._root.metadata.bounds
-        return list(low), list(high)
+        return self._root.bounds
 
     @property
     def crs(self) -> Json:

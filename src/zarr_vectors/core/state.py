@@ -63,6 +63,15 @@ class RootState:
         attributes: JsonObject = self.document["attributes"]
         return attributes
 
+    @property
+    def bounds(self) -> tuple[list[float | int], list[float | int]]:
+        """Closed box of the store in world coordinates, those in which positions are read."""
+        low, high = (list(corner) for corner in self.metadata.bounds)
+        offset = self.metadata.coordinate_offset
+        if offset is None or not any(offset):
+            return low, high
+        return [a + b for a, b in zip(low, offset, strict=True)], [a + b for a, b in zip(high, offset, strict=True)]
+
     def level_bin_shape(self, level: int) -> tuple[float, ...]:
         """Bin of a level: the root's at level 0, twice the NGFF translation above."""
         _, translation = level_transform(self.attributes.get("multiscales"), level)
@@ -114,6 +123,19 @@ class LevelState:
                 "the level lacks an array that it must have", store=self.store, array=f"{self.number}/{name}"
             )
         return self.cells[name]
+
+    def refuse_composite(self) -> None:
+        """Refuse a level that holds several geometries.
+
+        Raises:
+            StoreError: It does.
+        """
+        if self.is_composite:
+            raise StoreError(
+                "this is a composite store: several geometries share its level, without the order that links need",
+                store=self.store,
+                hint="write each geometry to a store of its own with the software that wrote this one",
+            )
 
     @property
     def vertices(self) -> CellArray:

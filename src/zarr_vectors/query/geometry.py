@@ -13,7 +13,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
-from zarr_vectors.exceptions import CorruptionError, InputError, StoreError
+from zarr_vectors.exceptions import CorruptionError, InputError
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.cut import cut
 from zarr_vectors.query.hits import vertices_hit
@@ -37,7 +37,7 @@ from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import BoolArray, FloatArray, IntArray
+from zarr_vectors.typing import BoolArray, IntArray
 
 __all__ = ["ReadPlan", "objects_selected", "read_shape"]
 
@@ -78,16 +78,9 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
         AttributeNotFoundError: An attribute does not exist.
         StoreError: The level holds several geometries in one, which nothing tells apart.
     """
-    if level.is_composite:
-        raise StoreError(
-            "this is a composite store: several geometries share its level, without the order that links need",
-            store=level.store,
-            hint="write each geometry to a store of its own with the software that wrote this one",
-        )
+    level.refuse_composite()
     if plan.connects == "nothing":
         return _read_points(storage, level, selection, plan)
-    if plan.offset is not None:
-        return _read_with_offset(storage, level, selection, plan, np.asarray(plan.offset, dtype=np.float64))
     if selection.chunks is not None and (selection.box is not None or selection.by_object):
         raise InputError("chunks cannot be combined with a box or objects", hint="choose by one of them")
     reader = _Reader(storage, level, selection, plan)
@@ -98,18 +91,6 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
     if plan.mode != "objects":
         return reader.in_box(local)
     return reader.objects_hit(local)
-
-
-def _read_with_offset(
-    storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan, offset: FloatArray
-) -> Shape:
-    """Ask in stored coordinates and answer in those of the world, as float64: others may not hold the sum."""
-    box = selection.box
-    if box is not None:
-        selection = replace(selection, box=ClosedBox(box.lo - offset, box.hi - offset))
-    shape = read_shape(storage, level, selection, replace(plan, offset=None))
-    shape.rows.positions = shape.rows.positions + offset
-    return shape
 
 
 def _read_points(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:
@@ -191,7 +172,7 @@ class _Reader:
         """All that may lie in the box, with everything that connects it."""
         level, box = self.level, self.selection.box
         assert box is not None
-        coords, part = cells_touched(level, box)
+        coords, part = cells_touched(level, box if self.plan.offset is None else _in_stored(box, self.plan.offset))
         if self.plan.mode != "vertices" and level.links is not None:
             far = cells_passed_through(level.links, part)
             gone = far[~level.vertices.has(far)] if len(far) else far
@@ -285,6 +266,9 @@ class _Reader:
     def _finished(self, block: Block, shape: Shape) -> Shape:
         raise_errors(block, strict=self.plan.strict)
         shape.rows.errors = [str(error) for error in block.errors]
+        if self.plan.offset is not None:
+            # As float64: what is stored may not be able to hold the sum.
+            shape.rows.positions = shape.rows.positions + np.asarray(self.plan.offset, dtype=np.float64)
         return shape
 
     def _check_links(self, parts: list[LinkPart]) -> None:
@@ -297,6 +281,13 @@ class _Reader:
             if read.get(name, 0) != len(present):
                 ends = np.concatenate([present, *(present + offset for offset in segment.offsets)])
                 raise self._no_vertices(ends[~self.level.vertices.has(ends)])
+
+
+def _in_stored(box: ClosedBox, offset: Sequence[float]) -> ClosedBox:
+    """A box of the world in stored coordinates, widened by what rounding may move; what lies in it is told later."""
+    moved = np.asarray(offset, dtype=np.float64)
+    slack = [(np.abs(corner) + np.abs(moved)) * (2 * np.finfo(np.float64).eps) for corner in (box.lo, box.hi)]
+    return ClosedBox(box.lo - moved - slack[0], box.hi - moved + slack[1])
 
 
 def _lines_of(shape: Shape, ids: IntArray) -> Shape:
