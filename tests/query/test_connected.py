@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.query.connected import (
     LAYOUTS,
     LINKED,
     assert_same,
+    link_values,
     numbers,
     object_list,
     of_objects,
@@ -50,6 +52,36 @@ def test_what_is_written_is_what_is_read(kind: str, data: st.DataObject, layout:
         assert got.line_ids.tolist() == sorted(value.line_ids.tolist())
     batches = list(level.iter(batch_rows=data.draw(st.integers(1, 20))))
     assert sorted(n for batch in batches for n in numbers(batch)) == list(range(value.vertex_count))
+    if kind in LINKED:
+        assert Counter(link for batch in batches for link in link_values(batch)) == Counter(link_values(value))
+
+
+@pytest.mark.parametrize("kind", ["graph", "mesh"])
+@pytest.mark.parametrize("chunk", [1.5, 100])
+def test_batches_lose_no_link_between_objects(kind: str, chunk: float) -> None:
+    """Objects 0 to 4 stand alone; a link leads from 5 to 9."""
+    rows = np.arange(40)
+    width = 2 if kind == "graph" else 3
+    within = (rows[::4, None] + np.arange(width)).tolist()
+    links = [*within, [23, *([22] if width == 3 else []), 39]]
+    value = _linked(kind, np.stack([rows, rows % 4], axis=1), links, object_ids=rows // 4)
+    level = stored(value, zv.Layout(chunk_shape=chunk))
+    batches = list(level.iter(batch_rows=4))
+    assert [sorted(set(owners_of(batch))) for batch in batches] == [[0], [1], [2], [3], [4], [5, 6, 7, 8, 9]]
+    assert sorted(link for batch in batches for link in link_values(batch)) == sorted(link_values(value))
+    apart = list(level.iter(object_ids=[9, 0, 5], batch_rows=4))
+    assert [list(dict.fromkeys(owners_of(batch))) for batch in apart] == [[9, 0, 5]]
+    assert len(link_values(apart[0])) == 4
+    alone = stored(_linked(kind, value.positions, within, object_ids=rows // 4), zv.Layout(chunk_shape=chunk))
+    assert [batch.vertex_count for batch in alone.iter(batch_rows=4)] == [4] * 10
+
+
+def _linked(kind: str, positions: Any, links: Any, **options: Any) -> Any:
+    columns: dict[str, Any] = {"attributes": {"row": np.arange(len(positions))}, **options}
+    number = {"link": np.arange(len(links))}
+    if kind == "graph":
+        return Graph(positions, links, edge_attributes=number, **columns)
+    return Mesh(positions, links, face_attributes=number, **columns)
 
 
 @kinds

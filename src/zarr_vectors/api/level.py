@@ -261,7 +261,8 @@ class ZVLevel:
         """Read as ``read`` does, in batches; there is always at least one batch.
 
         Points come at most ``batch_rows`` at a time. Other kinds come in whole objects, of about so many vertices;
-        what a box cuts out of them (``mode="vertices"`` or ``"clip"``) comes at once.
+        what a box cuts out of them (``mode="vertices"`` or ``"clip"``) comes at once. So that no edge or face is lost
+        between batches, all that is left comes at once as soon as one leads to another object.
         """
         rows = _as_count("batch_rows", batch_rows)
         selection, plan = self._selection(bbox, object_ids, group_ids, attributes), self._plan(mode, None, strict)
@@ -288,9 +289,17 @@ class ZVLevel:
         ids = objects_selected(self._storage, self._state, selection, plan)
         # Without a table of sizes, objects are taken to be about as large as each other.
         step = max(1, batch_rows * self.object_count // max(1, self.vertex_count))
+        part = replace(selection, box=None, group_ids=None, lenient=True)
         for start in range(0, max(1, len(ids)), step):
-            part = replace(selection, box=None, group_ids=None, object_ids=ids[start : start + step], lenient=True)
-            yield self._as_value(read_shape(self._storage, self._state, part, plan))
+            counting = replace(plan, counts_left=start + step < len(ids))
+            batch = replace(part, object_ids=ids[start : start + step])
+            shape = read_shape(self._storage, self._state, batch, counting)
+            if shape.links_left:
+                # No earlier batch had such a link, so none leads back to one.
+                rest = replace(part, object_ids=ids[start:])
+                yield self._as_value(read_shape(self._storage, self._state, rest, plan))
+                return
+            yield self._as_value(shape)
 
     def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None, mode: str | None = None) -> int:
         """Number of vertices that ``read`` would bring."""

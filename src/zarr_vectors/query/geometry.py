@@ -55,6 +55,7 @@ class ReadPlan:
         link_attributes: Attributes of links to bring along; None for all.
         strict: Whether what cannot be read raises.
         offset: What world coordinates have in addition to stored ones; None for nothing.
+        counts_left: Whether a read by objects counts the links that lead out of them.
     """
 
     connects: str
@@ -63,6 +64,7 @@ class ReadPlan:
     link_attributes: Sequence[str] | None = None
     strict: bool = True
     offset: tuple[float, ...] | None = None
+    counts_left: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -159,7 +161,7 @@ class _Reader:
         return shape
 
     def _of_objects(self, refs: ObjectRefs) -> Shape:
-        block, parts = self._read(cells_of(self.level, refs, None), owned=False)
+        block, parts = self._read(cells_of(self.level, refs, None), owned=False, partly=self.plan.counts_left)
         if self.plan.connects == "sequence":
             block.prepare(self.names)
             # At coarser levels an object without fragments has been dropped.
@@ -261,6 +263,7 @@ class _Reader:
             self.link_names,
             tree=self.plan.connects == "tree",
             implied=self.plan.implied,
+            partly=self.plan.counts_left,
         )
 
     def _finished(self, block: Block, shape: Shape) -> Shape:

@@ -27,6 +27,7 @@ def linked_shape(
     *,
     tree: bool,
     implied: bool,
+    partly: bool = False,
 ) -> Shape:
     """The rows of a block with the links between them.
 
@@ -37,20 +38,32 @@ def linked_shape(
         names: Attributes of links to bring along.
         tree: Whether links lead from children to parents.
         implied: Whether each vertex of a fragment has the one before as its parent, unless a link says otherwise.
+        partly: Whether ``parts`` hold links of which only some ends are there, to be counted as left out.
     """
     width = 2 if family is None else family.width
     links = Links(np.zeros((0, width), dtype=np.int64), {})
     if family is not None:
-        links = decode_links(family, block, parts, names, partly=tree)
+        links = decode_links(family, block, parts, names, partly=tree or partly)
         if tree and family.directed:
             links = _children_first(block, links)
+    new = _new_rows(block)
+    left = _count_cut(_moved(new, links.ends)) if partly else 0
     if tree:
         links = _as_tree(block, links, implied=implied)
-    new = _new_rows(block)
-    ends = new[links.ends]
+    ends = _moved(new, links.ends)
     whole: BoolArray = np.asarray((ends >= 0).all(axis=1))
     kept = links.take(whole)
-    return Shape(rows, links=Links(ends[whole], kept.columns))
+    return Shape(rows, links=Links(ends[whole], kept.columns), links_left=left)
+
+
+def _moved(new: IntArray, ends: IntArray) -> IntArray:
+    """Ends by their new rows; those that are not there stay -1."""
+    return np.append(new, -1)[ends]
+
+
+def _count_cut(ends: IntArray) -> int:
+    there = ends >= 0
+    return int((there.any(axis=1) & ~there.all(axis=1)).sum())
 
 
 def _new_rows(block: Block) -> IntArray:

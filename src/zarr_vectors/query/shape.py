@@ -23,12 +23,15 @@ class Shape:
         offsets: ``(P + 1,)`` where each line, or part of one, begins.
         ids: ``(P,)`` object id of each line.
         links: Links by vertex row; a tree's lead from child to parent.
+        links_left: Number of links that were left out because only some of their ends are among the vertices; counted
+            where the plan asks for it.
     """
 
     rows: Rows
     offsets: IntArray | None = None
     ids: IntArray | None = None
     links: Links | None = None
+    links_left: int = 0
 
 
 def lines_within(shape: Shape, mask: BoolArray) -> Shape:
