@@ -19,7 +19,7 @@ from tests.interop.kind_cases import KIND_CASES
 from tests.interop.kind_compare import keys_of, links_of, same, told_links, value_of, vertices_of
 from tests.interop.peer_server import unpack
 from zarr_vectors.exceptions import ConventionError, StoreError
-from zarr_vectors.geometry import Linked, Skeleton
+from zarr_vectors.geometry import Linked, Polylines, Skeleton
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "kinds"
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "golden"
@@ -161,6 +161,10 @@ def test_a_composite_store_says_what_it_is(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / "composite", tmp_path / "store")
     with pytest.raises(StoreError, match="composite"):
         retyped(tmp_path / "store", ["streamline"])[0].read()
+    before = {path: path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()}
+    with pytest.raises(StoreError, match="composite"):
+        zv.write(tmp_path / "store", Polylines([[[1.0, 2, 4], [2, 3, 5]]], kind="streamline"), mode="append")
+    assert {path: path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("name", ["graph", "mesh", "polylines", "pyramid_sharded", "skeleton"])

@@ -126,6 +126,7 @@ def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options
 
 
 def _check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
+    level.refuse_composite()
     types = root.metadata.geometry_types
     if types and kind_of_types(types, storage.url).family != kind.family:
         raise ConventionError(
