@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import select
@@ -11,16 +10,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import zarr_vectors as zv
-from zarr_vectors.cli import main as program
+from tests.cli.running import RUN, Result, fails, misused, zvrun
 from zarr_vectors.cli import plot as plot_command
 from zarr_vectors.cli.console import error_text
 from zarr_vectors.exceptions import CorruptionError
@@ -28,43 +25,6 @@ from zarr_vectors.exceptions import CorruptionError
 pytest.importorskip("pyarrow")
 
 COUNT = 400
-RUN = [sys.executable, "-c", "from zarr_vectors.cli.main import main; main()"]
-
-
-class Result:
-    """What one run of the program left behind."""
-
-    def __init__(self, args: Sequence[Any]) -> None:
-        done = CliRunner().invoke(program.app, [str(arg) for arg in args])
-        self.code = done.exit_code
-        self.out = done.stdout
-        self.err = done.stderr
-
-    @property
-    def rows(self) -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(self.out)))
-
-
-def zvrun(*args: Any) -> Result:
-    result = Result(args)
-    assert (result.code, result.err) == (0, ""), result.err
-    return result
-
-
-def fails(*args: Any) -> str:
-    """Run what must fail with exit code 1; the message without its prefix."""
-    result = Result(args)
-    assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("zarr-vectors: error: ")
-    assert "Traceback" not in result.err
-    return result.err.removeprefix("zarr-vectors: error: ").strip()
-
-
-def misused(*args: Any) -> str:
-    """Run what must end with exit code 2; the message."""
-    result = Result(args)
-    assert (result.code, result.out) == (2, "")
-    return " ".join(result.err.split())
 
 
 def spots(count: int = COUNT, seed: int = 3) -> zv.Points:

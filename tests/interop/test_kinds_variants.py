@@ -163,7 +163,7 @@ def test_a_composite_store_says_what_it_is(tmp_path: Path) -> None:
         retyped(tmp_path / "store", ["streamline"])[0].read()
     before = {path: path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()}
     with pytest.raises(StoreError, match="composite"):
-        zv.write(tmp_path / "store", Polylines([[[1.0, 2, 4], [2, 3, 5]]], kind="streamline"), mode="append")
+        zv.write(tmp_path / "store", Polylines([np.array([[1.0, 2, 4], [2, 3, 5]])], kind="streamline"), mode="append")
     assert {path: path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()} == before
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.view.looking import texts
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError, MissingDependencyError
 from zarr_vectors.geometry import Points
@@ -26,25 +27,6 @@ MIDDLE_OF_VIRIDIS = (33, 145, 140)
 FEET = tuple(Axis(name, "foot") for name in "xyz")
 
 
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "picture.png"
-
-
-@pytest.fixture
-def frames(monkeypatch: pytest.MonkeyPatch) -> list[Frame]:
-    """The frames that were drawn, to be looked into."""
-    seen: list[Frame] = []
-    fit = Frame.fit
-
-    def remember(frame: Frame, ratio: float | None) -> None:
-        seen.append(frame)
-        fit(frame, ratio)
-
-    monkeypatch.setattr(Frame, "fit", remember)
-    return seen
-
-
 def pixels(path: Path) -> npt.NDArray[np.int64]:
     """``(rows, columns, 3)`` from 0 to 255."""
     return np.asarray((image.imread(path)[..., :3] * 255).round().astype(np.int64))
@@ -52,10 +34,6 @@ def pixels(path: Path) -> npt.NDArray[np.int64]:
 
 def count_of(path: Path, colour: tuple[int, int, int]) -> int:
     return int((np.abs(pixels(path) - colour).max(axis=-1) <= 3).sum())
-
-
-def texts(frame: Frame) -> list[str]:
-    return [str(getattr(artist, "get_text", str)()) for artist in frame.figure.findobj()]
 
 
 def of(positions: Any, **attributes: Any) -> Points:

@@ -8,7 +8,6 @@ import json
 import os
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -297,10 +296,11 @@ def _export(job: _Job) -> None:
         raise ExportError(f"the {what} exists", got=job.target, hint="choose --replace to overwrite it")
     with zv.open(job.source) as store, progress_bar("converting", quiet=job.quiet) as report:
         tally = Tally()
-        level = _watched(store[job.level], job.picked.mode, tally)
+        level = _watched(store[job.level], tally)
         total = level.vertex_count if job.picked.takes_all_rows else None
         told = None if report is None else lambda rows, _: report(rows, total)
-        rows = export(level, target, **job.picked.all, format=job.format, overwrite=replacing, progress=told)
+        written = {"format": job.format, "overwrite": replacing, "progress": told}
+        rows = export(level, target, **job.picked.all, mode=job.picked.mode, **written)
     seconds = perf_counter() - started
     say(f"{job.source} -> {job.target}", quiet=job.quiet)
     facts = f"{tally.text or count_text(rows, 'vertex')}, {byte_text(_size_of(target))}"
@@ -333,11 +333,10 @@ def _relayout(job: _Job) -> None:
         say(f"only level {job.level} was converted, not {', '.join(left_out)}", quiet=job.quiet)
 
 
-def _watched(level: zv.ZVLevel, mode: str | None, tally: Tally) -> zv.ZVLevel:
-    """The level, read in a mode that ``export`` knows nothing of, with all that is read being counted."""
+def _watched(level: zv.ZVLevel, tally: Tally) -> zv.ZVLevel:
+    """The level, with all that is read from it in batches being counted: ``export`` itself only counts vertices."""
     watched = copy.copy(level)
-    read = partial(level.iter, mode=mode)
-    watched.iter = lambda *args, **selection: tally.watch(read(*args, **selection))  # type: ignore[method-assign]
+    watched.iter = lambda *args, **selection: tally.watch(level.iter(*args, **selection))  # type: ignore[method-assign]
     return watched
 
 

@@ -42,7 +42,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Store points, lines, graphs and meshes of any size in spatial chunks on Zarr, ask for parts, get them out."""
+    """Store points, lines, graphs, skeletons and meshes in chunks on Zarr, ask for parts, and get them out again."""
 
 
 def main() -> None:

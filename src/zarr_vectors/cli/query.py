@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,18 +17,18 @@ from zarr_vectors.cli.options import (
     BoxOption,
     GroupIdsOption,
     LevelOption,
+    ModeOption,
     ObjectIdsOption,
     Picked,
     StoreArgument,
 )
 from zarr_vectors.cli.rows import limited, write_csv, write_jsonl
+from zarr_vectors.cli.selected import count_of, link_rows, vertex_rows
 from zarr_vectors.formats.base import ExportContext
 from zarr_vectors.formats.registry import format_of
 from zarr_vectors.geometry import Points
 
 __all__ = ["query"]
-
-BATCH_ROWS = 200_000
 
 
 class RowFormat(StrEnum):
@@ -45,9 +45,20 @@ def query(
     object_ids: ObjectIdsOption = None,
     group_ids: GroupIdsOption = None,
     attributes: AttributesOption = None,
+    mode: ModeOption = None,
     level: LevelOption = 0,
     limit: Annotated[int | None, typer.Option("--limit", min=0, help="At most so many rows.")] = None,
-    count: Annotated[bool, typer.Option("--count", help="Print how many points there are; the default.")] = False,
+    count: Annotated[
+        bool, typer.Option("--count", help="Print how many points, or lines, edges, faces there are; the default.")
+    ] = False,
+    links: Annotated[
+        bool,
+        typer.Option(
+            "--links",
+            help="Rows are edges or faces with their attributes instead of vertices. vertex_0 and so on are rows, "
+            "from 0, of the same query without this option.",
+        ),
+    ] = False,
     row_format: Annotated[
         RowFormat | None, typer.Option("--format", help="Write the rows themselves.", case_sensitive=False)
     ] = None,
@@ -58,39 +69,42 @@ def query(
         ),
     ] = None,
 ) -> None:
-    """Count the points of a selection, or write them out as rows."""
-    picked = Picked.parse(bbox, object_ids, group_ids, attributes)
+    """Count what a selection holds, or write it out with a row for each point, vertex, edge or face."""
+    picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode)
     wanted = _row_format(row_format, output, count=count)
     if wanted is None:
-        if limit is not None:
-            raise typer.BadParameter("limits rows; name their --format too", param_hint="--limit")
-        with zv.open(store) as opened:
-            typer.echo(opened[level].count(**picked.rows))
-        return
+        for option, given in (("--limit", limit is not None), ("--links", links)):
+            if given:
+                raise typer.BadParameter("is about rows; name their --format too", param_hint=option)
     with zv.open(store) as opened:
-        axes = opened.axes
-        batch_rows = BATCH_ROWS if limit is None else max(1, min(limit, BATCH_ROWS))
-        found = opened[level].iter(**picked.all, batch_rows=batch_rows)
-        batches = limited(_never_empty(found, opened[level], picked), limit)
-        if output is None:
-            write = write_csv if wanted is RowFormat.CSV else write_jsonl
-            write(batches, axes, sys.stdout)
+        if wanted is None:
+            typer.echo(count_of(opened[level], picked))
             return
-        with replaced(output) as path:
-            if wanted is RowFormat.PARQUET:
-                context = ExportContext(axes=axes, crs=opened.crs, bounds=opened.bounds)
-                format_of(path).export(path, batches, context)
-            else:
-                write = write_csv if wanted is RowFormat.CSV else write_jsonl
-                with path.open("w", encoding="utf-8", newline="") as stream:
-                    write(batches, axes, stream)
+        if links:
+            axes, batches = link_rows(opened[level], picked)
+        else:
+            axes, batches = opened.axes, vertex_rows(opened[level], picked, limit)
+        _write(limited(batches, limit), wanted, output, ExportContext(axes=axes, crs=opened.crs))
+
+
+def _write(batches: Iterator[Points], wanted: RowFormat, output: Path | None, context: ExportContext) -> None:
+    write = write_csv if wanted is RowFormat.CSV else write_jsonl
+    if output is None:
+        write(batches, context.axes, sys.stdout)
+        return
+    with replaced(output) as path:
+        if wanted is RowFormat.PARQUET:
+            format_of(path).export(path, batches, context)
+            return
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            write(batches, context.axes, stream)
 
 
 def _row_format(chosen: RowFormat | None, output: Path | None, *, count: bool) -> RowFormat | None:
     """The format of the rows, by option or by the suffix of the output; None to count."""
     if count:
         if chosen is not None or output is not None:
-            raise typer.BadParameter("counts points; leave out --format and --output", param_hint="--count")
+            raise typer.BadParameter("counts; leave out --format and --output", param_hint="--count")
         return None
     if output is None:
         if chosen is RowFormat.PARQUET:
@@ -105,13 +119,3 @@ def _row_format(chosen: RowFormat | None, output: Path | None, *, count: bool) -
             f"{output.name} has none of the suffixes .csv, .jsonl, .parquet; give --format", param_hint="--output"
         )
     return RowFormat(suffix)
-
-
-def _never_empty(batches: Iterable[Points], level: zv.ZVLevel, picked: Picked) -> Iterator[Points]:
-    """The batches, or one without rows where there are none, so that columns are known."""
-    nothing = True
-    for batch in batches:
-        nothing = False
-        yield batch
-    if nothing:
-        yield level.read(**picked.all)

@@ -18,13 +18,9 @@ __all__ = ["in_batches", "with_tables"]
 def in_batches(level: ZVLevel, **selection: Any) -> Iterator[Geometry]:
     """A selection, ready to be written elsewhere: in batches, with the tables of their objects.
 
-    Graphs and meshes come at once, since an edge may lead to an object of another batch. Lines that a box has cut
-    into parts come as one line for each part, with new ids.
+    Lines that a box has cut into parts come as one line for each part, with new ids.
     """
-    if level.kind.connects == "links":
-        values: Iterable[Geometry] = iter([level.read(**selection)])
-    else:
-        values = level.iter(**selection)
+    values = level.iter(**selection)
     whole = all(selection.get(name) is None for name in ("bbox", "object_ids", "group_ids"))
     return with_tables(values, level.objects, whole=whole) if level.has_objects else iter(values)
 

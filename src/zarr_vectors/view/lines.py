@@ -70,7 +70,7 @@ def draw_skeleton(frame: Frame, scene: Scene, radius: AnyArray | None, roots: In
     width: Any = scene.size or float(np.clip(_width(frame, scene), 0.6, 1.6))
     if radius is not None and scene.size is None and scene.equal:
         known = np.nan_to_num(mean_over(radius, scene.links))
-        width = np.clip(2 * known * frame.points_per_unit, 0.6, 60.0)
+        width = np.clip(2 * known * frame.points_per_unit, 0.6, 200.0)
     _add_segments(frame, scene, paint.rows(_per_link(scene), len(scene.links)), width)
     _add_loose(frame, scene, paint, 1.5)
     if len(roots) <= _MOST_MARKS:

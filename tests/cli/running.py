@@ -1,0 +1,51 @@
+"""Running the program inside the tests."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from typer.testing import CliRunner
+
+from zarr_vectors.cli import main as program
+
+RUN = [sys.executable, "-c", "from zarr_vectors.cli.main import main; main()"]
+
+
+class Result:
+    """What one run of the program left behind."""
+
+    def __init__(self, args: Sequence[Any]) -> None:
+        done = CliRunner().invoke(program.app, [str(arg) for arg in args])
+        self.code = done.exit_code
+        self.out = done.stdout
+        self.err = done.stderr
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self.out)))
+
+
+def zvrun(*args: Any) -> Result:
+    result = Result(args)
+    assert (result.code, result.err) == (0, ""), result.err
+    return result
+
+
+def fails(*args: Any) -> str:
+    """Run what must fail with exit code 1; the message without its prefix."""
+    result = Result(args)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("zarr-vectors: error: ")
+    assert "Traceback" not in result.err
+    return result.err.removeprefix("zarr-vectors: error: ").strip()
+
+
+def misused(*args: Any) -> str:
+    """Run what must end with exit code 2; the message."""
+    result = Result(args)
+    assert (result.code, result.out) == (2, "")
+    return " ".join(result.err.split())
