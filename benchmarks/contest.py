@@ -148,21 +148,21 @@ class Contest:
         self.outcomes.append(outcome)
         self._say(f"{name}: {_in_short(outcome)}")
 
-    def import_seconds(self, modules: Sequence[str], repeat: int) -> dict[str, float]:
-        """Median seconds that each import takes in a fresh interpreter, the modules taking turns."""
-        seconds: dict[str, list[float]] = {module: [] for module in modules}
+    def import_seconds(self, statements: Sequence[str], repeat: int) -> dict[str, float]:
+        """Median seconds that each statement takes in a fresh interpreter, the statements taking turns."""
+        seconds: dict[str, list[float]] = {statement: [] for statement in statements}
         # The first turn fills the caches of the disk and of byte code, and does not count. Byte code goes to a folder
         # of its own: where sources cannot or shall not have it beside them, compiling would be measured.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONPYCACHEPREFIX"] = str(self.scratch / "bytecode")
         for turn in range(repeat + 1):
-            for module, found in seconds.items():
-                code = f"from time import perf_counter as t; a = t(); import {module}; print(t() - a)"
+            for statement, found in seconds.items():
+                code = f"from time import perf_counter as t; a = t(); {statement}; print(t() - a)"
                 command = [sys.executable, "-c", code]
                 done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
                 if turn:
                     found.append(float(done.stdout))
-        return {module: median(found) for module, found in seconds.items()}
+        return {statement: median(found) for statement, found in seconds.items()}
 
     def _measure(self, outcome: Outcome, folder: Path, turn: int) -> None:
         """One turn of one contestant. Whoever has failed or was too slow is out."""

@@ -11,6 +11,8 @@ from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 import zarr_vectors
 from zarr_vectors import exceptions
 
@@ -56,15 +58,19 @@ def test_public_names_are_these() -> None:
 
 
 def test_public_names_are_all_that_is_visible() -> None:
-    visible = {
-        name
-        for name, value in vars(zarr_vectors).items()
-        if not isinstance(value, ModuleType) and not name.startswith("_") and name != "annotations"
-    }
-    # __version__ is underscored and shown; modules are found by their path.
-    shown = {name for name in zarr_vectors.__all__ if not isinstance(getattr(zarr_vectors, name), ModuleType)}
+    namespace: dict[str, object] = {}
+    exec("from zarr_vectors import *", namespace)
+    assert set(namespace) - {"__builtins__"} == set(PUBLIC_NAMES)
     assert len(zarr_vectors.__all__) == len(set(zarr_vectors.__all__))
-    assert shown == visible | {"__version__"}
+    modules = {"TYPE_CHECKING", "annotations", "import_module"}
+    visible = {name for name, value in vars(zarr_vectors).items() if not isinstance(value, ModuleType)}
+    assert {name for name in visible if not name.startswith("_")} - modules <= set(PUBLIC_NAMES)
+    assert set(dir(zarr_vectors)) >= set(PUBLIC_NAMES)
+
+
+def test_a_name_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(AttributeError, match="'zarr_vectors' has no attribute 'wirte'"):
+        zarr_vectors.wirte  # noqa: B018
 
 
 def test_version_is_that_of_the_project() -> None:
@@ -100,7 +106,7 @@ def test_import_changes_no_warnings_and_loads_nothing_optional() -> None:
         import json, sys, warnings
         import numpy, zarr
         before = list(warnings.filters)
-        import zarr_vectors
+        from zarr_vectors import *
         print(json.dumps({"modules": sorted(sys.modules), "same filters": before == list(warnings.filters)}))
     """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout

@@ -1,22 +1,30 @@
-"""Cloud-native storage for vector geometry on Zarr v3."""
+"""Cloud-native storage for vector geometry on Zarr v3.
+
+What stands here is imported when it is first used, so that reading does not wait for what only writing needs.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from zarr_vectors import exceptions
-from zarr_vectors.api.level import AttributeInfo, ObjectTable, ZVLevel
-from zarr_vectors.api.store import ZVStore
-from zarr_vectors.api.store import open_zv_store as open  # noqa: A004  (the verb of the API)
-from zarr_vectors.api.write import create, write
-from zarr_vectors.axes import Axis
-from zarr_vectors.constants import FORMAT_VERSION
-from zarr_vectors.core.group import FsGroup, Group
-from zarr_vectors.core.store import create_store, open_store
-from zarr_vectors.exceptions import ZVError
-from zarr_vectors.geometry import Categorical, Graph, Lines, Mesh, Points, Polylines, Skeleton
-from zarr_vectors.spatial.layout import Layout
-from zarr_vectors.storage.backend import StorageBackend
-from zarr_vectors.storage.urls import detect_scheme
-from zarr_vectors.types.report import WriteReport
+
+if TYPE_CHECKING:
+    from zarr_vectors.api.level import AttributeInfo, ObjectTable, ZVLevel
+    from zarr_vectors.api.store import ZVStore
+    from zarr_vectors.api.store import open_zv_store as open  # noqa: A004  (the verb of the API)
+    from zarr_vectors.api.write import create, write
+    from zarr_vectors.axes import Axis
+    from zarr_vectors.constants import FORMAT_VERSION
+    from zarr_vectors.core.group import FsGroup, Group
+    from zarr_vectors.core.store import create_store, open_store
+    from zarr_vectors.exceptions import ZVError
+    from zarr_vectors.geometry import Categorical, Graph, Lines, Mesh, Points, Polylines, Skeleton
+    from zarr_vectors.spatial.layout import Layout
+    from zarr_vectors.storage.backend import StorageBackend
+    from zarr_vectors.storage.urls import detect_scheme
+    from zarr_vectors.types.report import WriteReport
 
 __version__ = "0.1.0"
 
@@ -49,3 +57,34 @@ __all__ = [
     "open_store",
     "write",
 ]
+
+_HOMES = {
+    "api.level": ("AttributeInfo", "ObjectTable", "ZVLevel"),
+    "api.store": ("ZVStore", "open"),
+    "api.write": ("create", "write"),
+    "axes": ("Axis",),
+    "constants": ("FORMAT_VERSION",),
+    "core.group": ("FsGroup", "Group"),
+    "core.store": ("create_store", "open_store"),
+    "exceptions": ("ZVError",),
+    "geometry": ("Categorical", "Graph", "Lines", "Mesh", "Points", "Polylines", "Skeleton"),
+    "spatial.layout": ("Layout",),
+    "storage.backend": ("StorageBackend",),
+    "storage.urls": ("detect_scheme",),
+    "types.report": ("WriteReport",),
+}
+_HOME = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
+_THERE = {"open": "open_zv_store"}
+"""Names that are other ones at home."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), _THERE.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

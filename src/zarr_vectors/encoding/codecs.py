@@ -17,7 +17,7 @@ import numpy as np
 import zstandard
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer, records_at
-from zarr_vectors.typing import IntArray, JsonObject
+from zarr_vectors.typing import BoolArray, IntArray, JsonObject
 
 __all__ = ["CAN_BATCH", "ByteCodec", "CellErrors", "decompress_batch", "known_chain", "unframe", "vlen_frame"]
 
@@ -29,8 +29,10 @@ _BATCH_CELLS = 32
 _DEFAULT_LEVEL = 3
 _PLAIN_LEVEL = -7
 """Puts into the frame as it is what does not repeat itself."""
-_LEAST_GAIN = 16
+_LEAST_GAIN = 4
 """Up to the default level, a cell must get smaller by one part in so many to be worth unpacking."""
+_SAMPLE_STEP = 16
+"""One cell in so many is compressed to find out whether the others are worth trying."""
 _THREADED_BYTES = 1 << 20
 """Less than this is done before a thread has started."""
 CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
@@ -166,18 +168,26 @@ def _unframe_items(items: Sequence[Any], errors: CellErrors) -> Blobs:
 
 
 def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
-    packed = _compress_all(blobs, _contexts.compressor(level or _DEFAULT_LEVEL, checksum))
+    compressor = _contexts.compressor(level or _DEFAULT_LEVEL, checksum)
     if level > _DEFAULT_LEVEL:
-        return packed
+        return _compress_all(blobs, compressor)
     # Noise gets a little smaller, at many times the cost of reading it as it is.
-    saved = blobs.sizes - packed.sizes
-    poor = np.flatnonzero((saved > 0) & (saved < blobs.sizes // _LEAST_GAIN))
+    plain = _contexts.compressor(_PLAIN_LEVEL, checksum)
+    sample = blobs.take(np.arange(0, len(blobs), _SAMPLE_STEP))
+    if len(sample) >= _BATCH_CELLS and not _worth_unpacking(sample, _compress_all(sample, compressor)).any():
+        return _compress_all(blobs, plain)
+    packed = _compress_all(blobs, compressor)
+    poor = np.flatnonzero(~_worth_unpacking(blobs, packed) & (packed.sizes < blobs.sizes))
     if not len(poor):
         return packed
-    plain = _compress_all(blobs.take(poor), _contexts.compressor(_PLAIN_LEVEL, checksum))
     source = np.arange(len(packed))
     source[poor] = len(packed) + np.arange(len(poor))
-    return Blobs.concatenate([packed, plain]).take(source)
+    return Blobs.concatenate([packed, _compress_all(blobs.take(poor), plain)]).take(source)
+
+
+def _worth_unpacking(blobs: Blobs, packed: Blobs) -> BoolArray:
+    worth: BoolArray = blobs.sizes - packed.sizes >= blobs.sizes // _LEAST_GAIN
+    return worth
 
 
 def _compress_all(blobs: Blobs, compressor: zstandard.ZstdCompressor) -> Blobs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -59,17 +58,27 @@ def read_cells(
         return read_cells(storage, wanted, decode=decode)
     readings = [_Reading(plan, found, decode) for plan in plans]
     steps = [step for reading in readings for step in reading.steps()]
-    if len(steps) > 1 and sum(len(data) for data in found.values() if data is not None) >= _THREADED_BYTES:
-        # Decompression lets go of the interpreter.
-        with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
-            deque(pool.map(_run, steps), maxlen=0)
-    else:
-        deque(map(_run, steps), maxlen=0)
+    _run_all(steps, threaded=sum(reading.nbytes for reading in readings) >= _THREADED_BYTES)
     return [reading.result() for reading in readings]
 
 
-def _run(step: Callable[[], None]) -> None:
-    step()
+def _run_all(steps: Sequence[Callable[[], None]], *, threaded: bool) -> None:
+    """Take the steps in any order; decompression lets go of the interpreter, so that helping threads do some."""
+    waiting = iter(steps)
+
+    def work() -> None:
+        for step in waiting:
+            step()
+
+    helpers = min(_MOST_THREADS, os.cpu_count() or 1, len(steps)) - 1
+    if not threaded or helpers < 1:
+        work()
+        return
+    with ThreadPoolExecutor(max_workers=helpers) as pool:
+        helping = [pool.submit(work) for _ in range(helpers)]
+        work()
+    for done in helping:
+        done.result()
 
 
 def _plans(wanted: Sequence[tuple[CellArray, IntArray]]) -> list[_Plan]:
@@ -211,6 +220,13 @@ class _Reading:
         self._pieces: list[_Piece] = []
         self._buffer: PayloadBuffer | None = None
         self._cells: Blobs | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Stored bytes of the wanted cells, without those that lie between them."""
+        if self._plan.array.codec is None:
+            return sum(len(self._found[get] or b"") for get in self._plan.requests)
+        return sum(cells.total for _, cells in self._pieces)
 
     def steps(self) -> list[Callable[[], None]]:
         """What is to be done before the result is there, in any order or at the same time."""
