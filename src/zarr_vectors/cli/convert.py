@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import errno
 import json
 import os
@@ -27,11 +26,11 @@ from zarr_vectors.cli.options import (
     QuietOption,
 )
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
-from zarr_vectors.cli.tables import in_batches
 from zarr_vectors.cli.tally import Tally, level_text
 from zarr_vectors.constants import ROOT_KEY
 from zarr_vectors.exceptions import ExportError, IngestError, InputError, StoreExistsError
 from zarr_vectors.formats.base import ReadOptions
+from zarr_vectors.formats.outgoing import in_batches
 from zarr_vectors.formats.registry import FORMATS, export, format_at, format_named, format_of, has_format, ingest
 from zarr_vectors.types.options import POLICIES
 from zarr_vectors.types.report import WriteReport
@@ -59,10 +58,11 @@ _ONLY_FOR_STORES = (
     "--dtype",
     "--keep-order",
 )
+_ONLY_FOR_FILES = ("--object-attributes", "--no-groups")
 _NOT_FOR = {
-    _Way.FILE_TO_STORE: ("--group-ids", "--level", "--format", "--mode"),
+    _Way.FILE_TO_STORE: ("--group-ids", "--level", "--format", "--mode", *_ONLY_FOR_FILES),
     _Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column", "--triangulate"),
-    _Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate", "--format"),
+    _Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate", "--format", *_ONLY_FOR_FILES),
 }
 
 
@@ -78,6 +78,7 @@ class _Job:
         format: Of a file or folder that is the target; None where its suffix tells.
         options: How to read a file that is the source.
         write: Keywords of ``zv.write``.
+        tables: Keywords of ``export`` that choose what of objects goes to a file.
         quiet: Whether to show nothing but errors.
     """
 
@@ -88,6 +89,7 @@ class _Job:
     format: str | None
     options: ReadOptions
     write: dict[str, Any]
+    tables: dict[str, Any]
     quiet: bool
 
 
@@ -151,6 +153,13 @@ def convert(
             "--format", metavar="NAME", help="Write a folder with a file of this format for each object, such as swc."
         ),
     ] = None,
+    object_attributes: Annotated[
+        str | None,
+        typer.Option(
+            "--object-attributes", metavar="NAMES", help="Only these object attributes go to a file. Empty for none."
+        ),
+    ] = None,
+    no_groups: Annotated[bool, typer.Option("--no-groups", help="Leave groups of objects out of a file.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Convert a file or folder to a store, a store to a file or folder, or a store to a store of another layout."""
@@ -188,6 +197,10 @@ def convert(
             "extend": extend,
             "dtype": dtype,
             "fill": checked("--fill", lambda _: parse_fill(fill or ()), "") or None,
+        },
+        tables={
+            "object_attributes": checked("--object-attributes", parse_names, object_attributes),
+            "groups": not no_groups,
         },
         quiet=quiet,
     )
@@ -296,11 +309,11 @@ def _export(job: _Job) -> None:
         raise ExportError(f"the {what} exists", got=job.target, hint="choose --replace to overwrite it")
     with zv.open(job.source) as store, progress_bar("converting", quiet=job.quiet) as report:
         tally = Tally()
-        level = _watched(store[job.level], tally)
+        level = store[job.level]
         total = level.vertex_count if job.picked.takes_all_rows else None
         told = None if report is None else lambda rows, _: report(rows, total)
-        written = {"format": job.format, "overwrite": replacing, "progress": told}
-        rows = export(level, target, **job.picked.all, mode=job.picked.mode, **written)
+        written = {"format": job.format, "overwrite": replacing, "progress": told, "seen": tally.add}
+        rows = export(level, target, **job.picked.all, mode=job.picked.mode, **job.tables, **written)
     seconds = perf_counter() - started
     say(f"{job.source} -> {job.target}", quiet=job.quiet)
     facts = f"{tally.text or count_text(rows, 'vertex')}, {byte_text(_size_of(target))}"
@@ -331,13 +344,6 @@ def _relayout(job: _Job) -> None:
     _tell_store(job, done, perf_counter() - started)
     if left_out:
         say(f"only level {job.level} was converted, not {', '.join(left_out)}", quiet=job.quiet)
-
-
-def _watched(level: zv.ZVLevel, tally: Tally) -> zv.ZVLevel:
-    """The level, with all that is read from it in batches being counted: ``export`` itself only counts vertices."""
-    watched = copy.copy(level)
-    watched.iter = lambda *args, **selection: tally.watch(level.iter(*args, **selection))  # type: ignore[method-assign]
-    return watched
 
 
 def _tell_store(job: _Job, done: WriteReport, seconds: float) -> None:

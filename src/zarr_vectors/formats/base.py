@@ -18,6 +18,10 @@ __all__ = ["ExportContext", "Format", "ReadOptions", "Source"]
 
 DEFAULT_BATCH_ROWS = 1_000_000
 
+WITHOUT_OBJECT_ATTRIBUTES = "leave them out: object_attributes=[] (--object-attributes '')"
+WITHOUT_GROUPS = "leave them out: groups=False (--no-groups)"
+"""Hints for errors of formats that cannot hold what a store holds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import ExportError
+from zarr_vectors.formats.base import WITHOUT_GROUPS, WITHOUT_OBJECT_ATTRIBUTES
 from zarr_vectors.formats.columns import OBJECT_ID, CategoryTable
 from zarr_vectors.geometry import Categorical, Column, Graph
 from zarr_vectors.typing import AnyArray, IntArray
@@ -45,7 +46,8 @@ def join_graphs(what: str, batches: Iterator[Graph]) -> Graph:
     for part in parts:
         if part.object_attributes or any(len(members) for members in part.groups.values()):
             held = f"attributes {sorted(part.object_attributes)}" if part.object_attributes else "groups"
-            raise ExportError(f"{what} cannot hold what is known of objects", got=held)
+            hint = WITHOUT_OBJECT_ATTRIBUTES if part.object_attributes else WITHOUT_GROUPS
+            raise ExportError(f"{what} cannot hold what is known of objects", got=held, hint=hint)
         if part.directed != first.directed or _layout(part) != _layout(first):
             raise ExportError("all batches must have the same columns", got=_layout(part), expected=_layout(first))
     firsts = np.concatenate([[0], np.cumsum([part.vertex_count for part in parts])]).astype(np.int64)

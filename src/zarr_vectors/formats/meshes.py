@@ -10,7 +10,7 @@ import numpy as np
 
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import ExportError, IngestError
-from zarr_vectors.formats.base import ReadOptions
+from zarr_vectors.formats.base import WITHOUT_GROUPS, WITHOUT_OBJECT_ATTRIBUTES, ReadOptions
 from zarr_vectors.geometry import Categorical, Column, Mesh, take_column
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -182,8 +182,8 @@ def refuse_others(
     tables = (
         ("attributes", mesh.attributes, vertex, "pass attributes without them"),
         ("face attributes", mesh.face_attributes, face, "export a mesh without them"),
-        ("object attributes", mesh.object_attributes, objects, "export a mesh without them"),
-        ("groups", mesh.groups, (), "export a mesh without them"),
+        ("object attributes", mesh.object_attributes, objects, WITHOUT_OBJECT_ATTRIBUTES),
+        ("groups", mesh.groups, (), WITHOUT_GROUPS),
     )
     for noun, given, held, hint in tables:
         if others := [name for name in given if name not in held]:

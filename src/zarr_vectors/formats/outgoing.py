@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from zarr_vectors.api.level import ObjectTable, ZVLevel
 from zarr_vectors.exceptions import ExportError
 from zarr_vectors.formats.base import Format
-from zarr_vectors.geometry import Geometry, Polylines, as_ids, take_column
+from zarr_vectors.geometry import Geometry, Linked, Polylines, as_ids, take_column
+from zarr_vectors.query.selection import choose_names
 from zarr_vectors.typing import BoolArray, IntArray
 
-__all__ = ["check_kind", "with_tables"]
+__all__ = ["check_kind", "in_batches", "with_tables"]
 
 
 def check_kind(level: ZVLevel, fmt: Format, formats: Iterable[Format]) -> None:
@@ -37,23 +38,65 @@ def check_kind(level: ZVLevel, fmt: Format, formats: Iterable[Format]) -> None:
     )
 
 
+def in_batches(level: ZVLevel, **selection: Any) -> Iterator[Geometry]:
+    """A selection, ready to be written to another store: in batches, with the tables of their objects.
+
+    Lines that a box has cut into parts come as one line for each part, with new ids.
+
+    Args:
+        level: What to read from.
+        **selection: As ``level.iter`` has it.
+    """
+    rows = {name: selection.get(name) for name in ("bbox", "object_ids", "group_ids")}
+    for batch in with_tables(level, level.iter(**selection), **rows, of_points=True):
+        yield _parts_as_lines(batch) if isinstance(batch, Polylines) else batch
+
+
 def with_tables(
-    level: ZVLevel, batches: Iterator[Geometry], *, bbox: Any = None, object_ids: Any = None, group_ids: Any = None
+    level: ZVLevel,
+    batches: Iterator[Geometry],
+    *,
+    bbox: Any = None,
+    object_ids: Any = None,
+    group_ids: Any = None,
+    object_attributes: Sequence[str] | None = None,
+    groups: bool = True,
+    of_points: bool = False,
 ) -> Iterator[Geometry]:
     """Give every batch what the store knows of its objects; the last one also the objects without vertices.
 
-    Values of points pass as they are: their objects may come in several batches.
+    A mesh, graph or skeleton that is object 0, of which nothing is known, goes out as a value without objects, as
+    files of one object give it.
 
     Args:
         level: Where the batches are from.
         batches: As ``level.iter`` gives them.
         bbox, object_ids, group_ids: What it was asked for.
+        object_attributes: Names of those to go along; None for all.
+        groups: Whether groups go along.
+        of_points: Whether points get tables too; their objects may come in several batches.
+
+    Raises:
+        AttributeNotFoundError: There is no such object attribute.
     """
-    if level.kind.connects == "nothing" or not level.has_objects:
+    if not level.has_objects or (not level.kind.is_linked and not of_points):
         yield from batches
         return
-    table = level.objects
-    idle = _asked(table, object_ids, group_ids) if bbox is None else np.zeros(len(table), dtype=bool)
+    whole = level.objects
+    chosen = choose_names(object_attributes, list(whole.attributes), what="object attribute")
+    table = ObjectTable(
+        whole.ids,
+        {name: whole.attributes[name] for name in chosen},
+        whole.groups if groups else {},
+        whole.group_attributes if groups else {},
+    )
+    nameless = level.kind.connects not in ("nothing", "sequence") and table.ids.tolist() == [0]
+    if nameless and not table.attributes and not table.groups:
+        for batch in batches:
+            assert isinstance(batch, Linked)
+            yield replace(batch, object_ids=None, objects=None)
+        return
+    idle = _asked(whole, object_ids, group_ids) if bbox is None else np.zeros(len(table), dtype=bool)
     waiting: Geometry | None = None
     for batch in batches:
         if waiting is not None:
@@ -88,4 +131,21 @@ def _with(batch: Geometry, table: ObjectTable, chosen: BoolArray) -> Geometry:
         object_attributes={name: take_column(column, chosen) for name, column in table.attributes.items()},
         groups={group: members[np.isin(members, ids)] for group, members in table.groups.items()},
         group_attributes=table.group_attributes,
+    )
+
+
+def _parts_as_lines(value: Polylines) -> Polylines:
+    """Lines that came in parts as lines of their own: a store has one line for each id."""
+    old = value.line_ids
+    if value.objects is None or len(np.unique(old)) == len(old):
+        return value
+    in_order = np.argsort(value.objects, kind="stable")
+    rows = in_order[np.searchsorted(value.objects, old, sorter=in_order)]
+    new = np.arange(len(old))
+    return replace(
+        value,
+        ids=new,
+        objects=new,
+        object_attributes={name: take_column(column, rows) for name, column in value.object_attributes.items()},
+        groups={group: new[np.isin(old, members)] for group, members in value.groups.items()},
     )

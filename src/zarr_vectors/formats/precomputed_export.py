@@ -13,11 +13,12 @@ import numpy as np
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import ExportError
 from zarr_vectors.formats.base import ExportContext
+from zarr_vectors.formats.forest import components
 from zarr_vectors.formats.precomputed_bytes import DTYPES, Segment, VertexAttribute, encode_fragment, encode_skeleton
 from zarr_vectors.formats.precomputed_properties import FOLDER, Gathered
 from zarr_vectors.formats.splitting import split_objects
 from zarr_vectors.formats.xyz_axes import xyz_columns
-from zarr_vectors.geometry import Categorical, Column, Geometry, Graph, Linked, Mesh, Skeleton
+from zarr_vectors.geometry import Categorical, Column, Geometry, Graph, Linked, Mesh, Skeleton, take_column
 from zarr_vectors.typing import AnyArray, FloatArray
 
 __all__ = ["LEGACY_MESH", "SKELETONS", "as_transform", "export_precomputed"]
@@ -68,7 +69,7 @@ def export_precomputed(path: Path, first: Geometry, batches: Iterator[Geometry],
     kind = LEGACY_MESH if mesh else SKELETONS
     kept = header if header.get("@type") == kind else {}
     transform, inverse = _transforms(context.axes, kept)
-    attributes = _attributes(first)
+    attributes = _attributes(first, kept)
     gathered = Gathered()
     path.mkdir()
     rows, done = 0, set()
@@ -82,6 +83,8 @@ def export_precomputed(path: Path, first: Geometry, batches: Iterator[Geometry],
                 got = f"object {key}" + (" in two batches" if key in done else "")
                 raise ExportError("precomputed segments are numbered from 0, each once", got=got)
             done.add(key)
+            if isinstance(value, Skeleton):
+                value = _roots_first(value)  # noqa: PLW2901
             positions = value.positions[:, columns]
             if mesh:
                 moved = positions if transform is None else positions.astype(np.float64) @ transform[:, :3].T
@@ -122,9 +125,12 @@ def _transforms(axes: Sequence[Axis], kept: Mapping[str, Any]) -> tuple[FloatArr
     return transform, np.column_stack([np.linalg.inv(transform[:, :3]), transform[:, 3]])
 
 
-def _attributes(first: Geometry) -> tuple[VertexAttribute, ...]:
+def _attributes(first: Geometry, header: Mapping[str, Any]) -> tuple[VertexAttribute, ...]:
+    """Those of a value, in the order of the header that it came with."""
+    order = [entry.get("id") for entry in header.get("vertex_attributes") or () if isinstance(entry, Mapping)]
     found = []
-    for name, column in first.attributes.items():
+    for name in sorted(first.attributes, key=lambda name: order.index(name) if name in order else len(order)):
+        column = first.attributes[name]
         what = f"attribute {name!r}"
         if isinstance(first, Mesh):
             raise ExportError(f"legacy meshes have no vertex attributes, such as {name!r}", hint=_LEAVE_OUT)
@@ -139,7 +145,7 @@ def _attributes(first: Geometry) -> tuple[VertexAttribute, ...]:
 
 
 def _check(batch: Geometry, first: Geometry, attributes: Sequence[VertexAttribute]) -> None:
-    if type(batch) is not type(first) or list(batch.attributes) != [entry.name for entry in attributes]:
+    if type(batch) is not type(first) or set(batch.attributes) != {entry.name for entry in attributes}:
         raise ExportError("all batches must be of one kind with the same attributes", got=sorted(batch.attributes))
     if isinstance(batch, (Graph, Skeleton)) and batch.edge_attributes:
         raise ExportError("precomputed skeletons cannot hold edge attributes", got=sorted(batch.edge_attributes))
@@ -150,6 +156,22 @@ def _check(batch: Geometry, first: Geometry, attributes: Sequence[VertexAttribut
             raise ExportError("legacy meshes cannot hold face attributes", got=sorted(batch.face_attributes))
         if len(batch.faces) and batch.faces.shape[1] != 3:
             raise ExportError("legacy meshes have triangles", got=f"faces of {batch.faces.shape[1]} corners")
+
+
+def _roots_first(value: Skeleton) -> Skeleton:
+    """With the roots before all others, unless each is the first of its tree: edges do not say which vertex is one."""
+    firsts = components(value.edges, value.vertex_count) == np.arange(value.vertex_count)
+    if (value.parents[firsts] < 0).all():
+        return value
+    order = np.argsort(value.parents >= 0, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    parents = value.parents[order]
+    return Skeleton(
+        value.positions[order],
+        np.where(parents < 0, -1, rank[parents]),
+        attributes={name: take_column(column, order) for name, column in value.attributes.items()},
+    )
 
 
 def _segment(value: Geometry, positions: AnyArray, attributes: Sequence[VertexAttribute]) -> Segment:

@@ -197,10 +197,13 @@ def export(
     group_ids: Any = None,
     attributes: Sequence[str] | None = None,
     mode: str | None = None,
+    object_attributes: Sequence[str] | None = None,
+    groups: bool = True,
     level: int = 0,
     format: str | None = None,  # noqa: A002 (what the user calls it)
     overwrite: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
+    seen: Callable[[Geometry], None] | None = None,
 ) -> int:
     """Write a selection of a level to a file or folder, batch by batch; it appears when it is complete.
 
@@ -209,9 +212,13 @@ def export(
         path: A file; or, with ``format``, a folder to write a file for each object to. Files are called by the object
             attribute ``name`` where every object has one of its own, otherwise by object id.
         bbox, object_ids, group_ids, attributes, mode: As in ``ZVLevel.iter``.
+        object_attributes: Those of connected kinds to write; None for all, ``[]`` for none.
+        groups: Whether to write groups of connected kinds: not every format can hold them.
         level: Of a store.
         format: Name of a format; by default the path's suffix tells it.
         overwrite: Replace what is there; a folder only if it holds nothing but files of the format.
+        progress: Told the rows written so far, and None for their unknown total.
+        seen: Told every batch.
 
     Returns:
         The number of rows written.
@@ -227,7 +234,7 @@ def export(
         check_kind(chosen, fmt, FORMATS)
         picked_by = {"bbox": bbox, "object_ids": object_ids, "group_ids": group_ids}
         batches = chosen.iter(**picked_by, attributes=attributes, mode=mode, batch_rows=_EXPORT_ROWS)
-        batches = with_tables(chosen, batches, **picked_by)
+        batches = with_tables(chosen, batches, **picked_by, object_attributes=object_attributes, groups=groups)
         context = ExportContext(
             axes=chosen.axes,
             crs=chosen.crs,
@@ -235,7 +242,7 @@ def export(
             bounds=_bounds_of(chosen, bbox),
             names=_names_of(chosen) if fmt.recognises is not None else {},
         )
-        return fmt.export(temporary, _counted(batches, progress), context)
+        return fmt.export(temporary, _watched(batches, progress, seen), context)
 
 
 def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:
@@ -254,9 +261,15 @@ def _names_of(level: ZVLevel) -> Mapping[int, str]:
     return names_of(objects.ids, objects.attributes.get("name"))
 
 
-def _counted(batches: Iterator[Geometry], progress: Callable[[int, int | None], None] | None) -> Iterator[Geometry]:
+def _watched(
+    batches: Iterator[Geometry],
+    progress: Callable[[int, int | None], None] | None,
+    seen: Callable[[Geometry], None] | None,
+) -> Iterator[Geometry]:
     done = 0
     for batch in batches:
+        if seen is not None:
+            seen(batch)
         yield batch
         done += batch.vertex_count
         if progress is not None:

@@ -11,7 +11,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from zarr_vectors.exceptions import ExportError, IngestError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import (
+    WITHOUT_GROUPS,
+    WITHOUT_OBJECT_ATTRIBUTES,
+    ExportContext,
+    Format,
+    ReadOptions,
+    Source,
+)
 from zarr_vectors.formats.streamlines import (
     AXES,
     KINDS,
@@ -158,7 +165,8 @@ def _encoded(batch: Polylines, dtype: np.dtype[Any], separator: AnyArray, contex
     }
     for what, entries in found.items():
         if entries:
-            hint = "pass attributes=[]" if what == "attributes" else "export to .trx, which has them"
+            out = WITHOUT_GROUPS if what == "groups" else WITHOUT_OBJECT_ATTRIBUTES
+            hint = "pass attributes=[]" if what == "attributes" else f"export to .trx, which has them, or {out}"
             raise ExportError(f"TCK cannot hold {what}", expected="positions only", got=list(entries), hint=hint)
     with np.errstate(over="ignore"):
         points = world_positions(batch, context.axes).astype(dtype)

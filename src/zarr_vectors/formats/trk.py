@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import ExportError, IngestError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import WITHOUT_GROUPS, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.streamlines import (
     AXES,
     KINDS,
@@ -293,7 +293,7 @@ def _widths(columns: Mapping[str, Column]) -> Channels:
 def _encoded(layout: _Layout, batch: Polylines, context: ExportContext) -> AnyArray:
     """The words of the records of a batch."""
     if batch.groups:
-        got, hint = f"{len(batch.groups)} groups", "export to .trx, which has groups"
+        got, hint = f"{len(batch.groups)} groups", f"export to .trx, which has groups, or {WITHOUT_GROUPS}"
         raise ExportError("TRK cannot hold groups", got=got, hint=hint)
     lengths = batch.lengths
     counts, properties, points = layout.places(lengths)
