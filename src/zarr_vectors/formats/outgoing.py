@@ -47,8 +47,8 @@ def in_batches(level: ZVLevel, **selection: Any) -> Iterator[Geometry]:
         level: What to read from.
         **selection: As ``level.iter`` has it.
     """
-    rows = {name: selection.get(name) for name in ("bbox", "object_ids", "group_ids")}
-    for batch in with_tables(level, level.iter(**selection), **rows, of_points=True):
+    rows: dict[str, Any] = {name: selection.get(name) for name in ("bbox", "object_ids", "group_ids")}
+    for batch in with_tables(level, level.iter(**selection), of_points=True, **rows):
         yield _parts_as_lines(batch) if isinstance(batch, Polylines) else batch
 
 
