@@ -212,8 +212,9 @@ def decompress_batch(blobs: Blobs, threads: int = 0) -> list[Any] | None:
 
 
 def _decompress(blobs: Blobs, errors: CellErrors) -> list[Any]:
-    if CAN_BATCH and len(blobs) >= _BATCH_CELLS and not errors:
-        items = decompress_batch(blobs, threads=-1 if blobs.total >= _THREADED_BYTES else 0)
+    large = blobs.total >= _THREADED_BYTES
+    if CAN_BATCH and (large or len(blobs) >= _BATCH_CELLS) and not errors:
+        items = decompress_batch(blobs, threads=-1 if large else 0)
         if items is not None:
             return items
     # Also to find out which frame is bad.

@@ -50,19 +50,27 @@ class FragmentTable:
         """``(F,)`` number of the chunk that each fragment lies in."""
         return np.repeat(np.arange(len(self.per_cell), dtype=np.int64), self.per_cell)
 
-    def rows(self, fragments: IntArray | None = None) -> IntArray:
-        """Row numbers inside their chunk, fragment after fragment; all fragments, or these by number."""
+    def rows(self, fragments: IntArray | None = None, *, bases: IntArray | None = None) -> IntArray:
+        """Row numbers, fragment after fragment; all fragments, or these by number.
+
+        Args:
+            fragments: ``(M,)`` numbers of fragments.
+            bases: ``(C,)`` number of the first row of each chunk; None to count inside chunks.
+        """
         starts, counts, explicit = self.starts, self.counts, self.starts < 0
+        base = np.zeros_like(counts) if bases is None else bases[self.cell_of]
         if len(self.explicit):
             # Explicit fragments count from their place in the list of row numbers first.
             starts = np.where(explicit, offsets_of(counts * explicit)[:-1], starts)
         if fragments is not None:
-            starts, counts, explicit = starts[fragments], counts[fragments], explicit[fragments]
+            starts, counts, base = starts[fragments], counts[fragments], base[fragments]
+            explicit = explicit[fragments]
         before = offsets_of(counts)
-        rows = np.arange(int(before[-1]), dtype=np.int64) + np.repeat(starts - before[:-1], counts)
+        rows = np.repeat(np.where(explicit, starts, starts + base) - before[:-1], counts)
+        rows += np.arange(int(before[-1]), dtype=np.int64)
         if len(self.explicit):
             listed = np.repeat(explicit, counts)
-            rows[listed] = self.explicit[rows[listed]]
+            rows[listed] = self.explicit[rows[listed]] + np.repeat(base[explicit], counts[explicit])
         return rows
 
     def rows_per_cell(self) -> IntArray:

@@ -322,9 +322,7 @@ class Block:
     def rows_of_fragments(self, order: IntArray | None = None) -> IntArray:
         """Places in the buffers of the rows of these fragments one after another; of all fragments by default."""
         assert self.table is not None
-        cell_of = self.table.cell_of if order is None else self.table.cell_of[order]
-        counts = self.table.counts if order is None else self.table.counts[order]
-        return self.table.rows(order) + np.repeat(self.bases[:-1][cell_of], counts)
+        return self.table.rows(order, bases=self.bases[:-1])
 
 
 def _part_of(read: CellRead, coords: IntArray) -> CellRead:

@@ -118,7 +118,7 @@ def objects_selected(storage: Storage, level: LevelState, selection: Selection, 
         return np.zeros(0, dtype=np.int64) if refs is None else refs.asked
     local = reader.in_box(reader.whole()) if selection.by_object else reader.near_box()
     hit = vertices_hit(local, selection.box)
-    owners = local.rows.object_ids
+    owners = local.owners
     found = np.zeros(0, dtype=np.int64) if owners is None else np.unique(owners[hit])
     return found[np.isin(found, read_ids(storage, level))]
 
@@ -208,7 +208,7 @@ class _Reader:
         """Of whole objects, those that the box meets; without objects, each link and vertex counts as one."""
         assert self.selection.box is not None
         hit = vertices_hit(shape, self.selection.box)
-        owners = shape.rows.object_ids
+        owners = shape.owners
         if owners is None:
             return within(shape, hit)
         ids = np.unique(owners[hit])
@@ -219,7 +219,7 @@ class _Reader:
     def objects_hit(self, local: Shape) -> Shape:
         """Whole objects of which anything near the box meets it."""
         assert self.selection.box is not None
-        owners = local.rows.object_ids
+        owners = local.owners
         if owners is None or not self.level.has_objects:
             return self.in_box(local)
         hit = vertices_hit(local, self.selection.box)

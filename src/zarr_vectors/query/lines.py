@@ -88,6 +88,9 @@ def _ranks(ids: IntArray, owners: IntArray) -> IntArray:
     """Place of each owner in a list of ids; unknown ones come last."""
     if not len(ids):
         return np.zeros(len(owners), dtype=np.int64)
+    if ids[-1] - ids[0] == len(ids) - 1 and (ids[1:] > ids[:-1]).all():
+        rank = owners - ids[0]
+        return np.where((rank >= 0) & (rank < len(ids)), rank, len(ids))
     order = np.argsort(ids, kind="stable")
     place = np.minimum(np.searchsorted(ids[order], owners), len(ids) - 1)
     return np.where(ids[order][place] == owners, order[place], len(ids))
@@ -97,7 +100,6 @@ def _assembled(block: Block, chain: _Chain) -> Shape:
     assert block.table is not None
     counts = block.table.counts[chain.fragments]
     rows = block.gathered(block.rows_of_fragments(chain.fragments))
-    rows.object_ids = np.repeat(chain.owners, counts)
     starts = offsets_of(counts)[:-1][chain.begins]
     return Shape(rows, np.append(starts, counts.sum()).astype(np.int64), chain.owners[chain.begins])
 

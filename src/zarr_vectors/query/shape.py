@@ -33,6 +33,13 @@ class Shape:
     links: Links | None = None
     links_left: int = 0
 
+    @property
+    def owners(self) -> IntArray | None:
+        """``(N,)`` object id of each vertex; None where the level has no objects."""
+        if self.ids is None or self.offsets is None:
+            return self.rows.object_ids
+        return np.repeat(self.ids, np.diff(self.offsets))
+
 
 def lines_within(shape: Shape, mask: BoolArray) -> Shape:
     """The vertices of a mask; a line that leaves it falls into parts."""
