@@ -71,7 +71,8 @@ def encode_shard(
     index[numbers, 1] = cells.sizes
     raw = index.tobytes()
     tail = struct.pack("<I", google_crc32c.value(raw)) if crc32c else b""
-    return b"".join([cells.joined(), raw, tail] if index_at_end else [raw, tail, cells.joined()])
+    items = [cells.data] if cells.is_packed else cells.views()
+    return b"".join([*items, raw, tail] if index_at_end else [raw, tail, *items])
 
 
 def decode_shard_index(raw: Buffer, cells: int, *, crc32c: bool = True) -> AnyArray:
