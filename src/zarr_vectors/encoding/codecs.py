@@ -86,12 +86,17 @@ class ByteCodec:
 
     def decode(self, blobs: Blobs) -> tuple[Blobs, CellErrors]:
         """Decode every string on its own; a bad one comes back empty and is named in the errors."""
+        items, errors = self.decode_each(blobs)
+        return _gather(items), errors
+
+    def decode_each(self, blobs: Blobs) -> tuple[list[memoryview], CellErrors]:
+        """The same, each string in a buffer of its own: nothing is copied."""
         errors: CellErrors = {}
         if self.crc32c:
             blobs = _check_crc32c(blobs, errors)
-        if self.zstd is not None:
-            blobs = _gather(_decompress(blobs, errors))
-        return blobs, errors
+        if self.zstd is None:
+            return blobs.views(), errors
+        return [memoryview(item) for item in _decompress(blobs, errors)], errors
 
     def decode_framed(self, blobs: Blobs) -> tuple[Blobs, CellErrors]:
         """Decode every string and take the one item out of the vlen-bytes chunk that it is; payloads come packed."""

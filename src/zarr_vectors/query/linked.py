@@ -46,19 +46,25 @@ def linked_shape(
         links = decode_links(family, block, parts, names, partly=tree or partly)
         if tree and family.directed:
             links = _children_first(block, links)
-    new = _new_rows(block)
+    new = None if block.picked is None else _new_rows(block)
     left = _count_cut(_moved(new, links.ends)) if partly else 0
     if tree:
         links = _as_tree(block, links, implied=implied)
-    ends = _moved(new, links.ends)
-    whole: BoolArray = np.asarray((ends >= 0).all(axis=1))
-    kept = links.take(whole)
-    return Shape(rows, links=Links(ends[whole], kept.columns), links_left=left)
+    links = Links(_moved(new, links.ends), links.columns)
+    return Shape(rows, links=links.where(_all_there(links.ends)), links_left=left)
 
 
-def _moved(new: IntArray, ends: IntArray) -> IntArray:
-    """Ends by their new rows; those that are not there stay -1."""
-    return np.append(new, -1)[ends]
+def _moved(new: IntArray | None, ends: IntArray) -> IntArray:
+    """Ends by their new rows, or as they are where all rows stay; those that are not there stay -1."""
+    return ends if new is None else np.append(new, -1).take(ends)
+
+
+def _all_there(ends: IntArray) -> BoolArray:
+    """``(E,)`` whether no end is -1; column by column, as numpy is slow along short rows."""
+    there = ends[:, 0] >= 0
+    for column in ends.T[1:]:
+        there &= column >= 0
+    return there
 
 
 def _count_cut(ends: IntArray) -> int:
@@ -93,21 +99,26 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
     not be read, nothing is implied.
     """
     lost = links.lost
-    links = links.take(links.ends[:, 0] >= 0)
+    links = links.where(links.ends[:, 0] >= 0)
     parent = np.full(len(block.positions), -1, dtype=np.int64)
     if implied and block.table is not None:
         rows = block.rows_of_fragments()
-        follows = np.ones(len(rows), dtype=bool)
+        before = rows - 1
+        before[1:] = rows[:-1]
         starts = offsets_of(block.table.counts)[:-1]
-        follows[starts[starts < len(rows)]] = False
-        follows[np.isin(np.searchsorted(block.bases, rows, side="right") - 1, lost)] = False
-        after = np.flatnonzero(follows)
-        parent[rows[after]] = rows[after - 1]
-    record = np.full(len(parent), -1, dtype=np.int64)
-    record[links.ends[:, 0]] = np.arange(len(links.ends))
+        before[starts[starts < len(rows)]] = -1
+        if len(lost):
+            before[np.isin(np.searchsorted(block.bases, rows, side="right") - 1, lost)] = -1
+        # A row that several fragments name has the vertex before it in the last that has one.
+        named = before >= 0
+        parent[rows[named]] = before[named]
     parent[links.ends[:, 0]] = links.ends[:, 1]
     children = np.flatnonzero(parent >= 0)
-    columns = {name: _with_gaps(column, record[children]) for name, column in links.columns.items()}
+    columns: dict[str, Column] = {}
+    if links.columns:
+        record = np.full(len(parent), -1, dtype=np.int64)
+        record[links.ends[:, 0]] = np.arange(len(links.ends))
+        columns = {name: _with_gaps(column, record[children]) for name, column in links.columns.items()}
     return Links(np.stack([children, parent[children]], axis=1), columns)
 
 

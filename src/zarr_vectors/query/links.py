@@ -11,9 +11,10 @@ from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.links import LinkFamily, Segment
 from zarr_vectors.encoding.links import decode_grouped, decode_plain, permutations_at
 from zarr_vectors.exceptions import CorruptionError
-from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.values import RowFinder, distinct_rows, find_rows, with_gaps
+from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
@@ -59,7 +60,15 @@ class Links:
 
     def take(self, which: AnyArray) -> Links:
         """These links, by mask or index."""
-        return Links(self.ends[which], {name: column[which] for name, column in self.columns.items()})
+        return Links(
+            take_rows(self.ends, which),
+            {name: take_column(column, which) for name, column in self.columns.items()},
+            self.lost,
+        )
+
+    def where(self, mask: BoolArray) -> Links:
+        """The links of a mask; these themselves where it leaves none out."""
+        return self if mask.all() else self.take(mask)
 
 
 def links_among(family: LinkFamily, coords: IntArray, *, partly: bool = False) -> list[LinkPart]:

@@ -211,8 +211,8 @@ def choose_shard_shape(
 ) -> tuple[int, ...] | None:
     """Blocks of chunks, as large as they can be while a typical vertex shares its shard with 16 MiB of positions.
 
-    None where the grid is a single chunk. Weighting by vertices keeps shards of dense regions from growing far beyond
-    that: they are what a writer holds in memory at a time.
+    None where the grid is a single chunk. The fullest shard, which a writer holds in memory, gets at most twice as
+    much, or twice what its fullest chunk holds.
     """
     if grid.cells == 1:
         return None
@@ -220,25 +220,28 @@ def choose_shard_shape(
     points = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
     coords, counts = _cells_of(points, chunk_shape, grid)
     shape = [1] * len(chunk_shape)
+    most = max(2 * MOST_SHARD_BYTES, 2 * total * counts.max(initial=0) / max(1, counts.sum()))
     while np.prod(shape) < 2**15:
         short = [axis for axis, n in enumerate(shape) if n < grid.shape[axis]]
         if not short:
             break
         axis = min(short, key=lambda a: shape[a])
         larger = [n * 2 if number == axis else n for number, n in enumerate(shape)]
-        if _typical_mates(coords // larger, counts) * total > MOST_SHARD_BYTES:
+        inside = _vertices_inside(coords // larger, counts)
+        share = inside / max(1, inside.sum())
+        if (share * share).sum() * total > MOST_SHARD_BYTES or share.max(initial=0) * total > most:
             break
         shape = larger
     return tuple(shape)
 
 
-def _typical_mates(blocks: IntArray, counts: IntArray) -> float:
-    """The share of all vertices that lie in the block of a vertex drawn at random."""
+def _vertices_inside(blocks: IntArray, counts: IntArray) -> FloatArray:
+    """Vertices in each occupied block."""
     if not len(counts):
-        return 0.0
+        return np.zeros(0)
     span = tuple((blocks.max(axis=0) + 1).tolist())
-    inside = np.bincount(np.unique(np.ravel_multi_index(tuple(blocks.T), span), return_inverse=True)[1], weights=counts)
-    return float((inside * inside).sum() / inside.sum() ** 2)
+    number = np.unique(np.ravel_multi_index(tuple(blocks.T), span), return_inverse=True)[1]
+    return np.bincount(number, weights=counts).astype(np.float64)
 
 
 def _edge_for(extent: float, least: float, edge: float) -> float:

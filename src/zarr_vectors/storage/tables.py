@@ -99,18 +99,28 @@ class TableArray:
         chunks = self._chunks(rows)
         parts = self._decode_chunks(chunks, [found[Get(self._chunk_path(chunk))] for chunk in chunks])
         if self.is_vlen:
-            whole: Any = Blobs.concatenate(parts) if parts else Blobs.from_list([])
-        else:
-            shape = (0, *self.document.shape[1:])
-            whole = np.concatenate([*parts, np.zeros(shape, self.dtype)])
+            return self._items(chunks, parts, rows)
+        shape = (0, *self.document.shape[1:])
+        whole = np.concatenate([*parts, np.zeros(shape, self.dtype)])
         if rows is None:
-            return whole.take(np.arange(self.rows)) if self.is_vlen else whole[: self.rows]
+            return whole[: self.rows]
         place = np.searchsorted(np.asarray(chunks), np.asarray(rows) // self.chunk_rows)
-        return (
-            whole.take(place * self.chunk_rows + np.asarray(rows) % self.chunk_rows)
-            if self.is_vlen
-            else whole[place * self.chunk_rows + np.asarray(rows) % self.chunk_rows]
-        )
+        return whole[place * self.chunk_rows + np.asarray(rows) % self.chunk_rows]
+
+    def _items(self, chunks: Sequence[int], parts: Sequence[Blobs], rows: IntArray | None) -> Blobs:
+        """Rows of chunks of byte strings, copied only as far as they are wanted."""
+        if rows is None or not len(rows):
+            return Blobs.concatenate(parts).take(np.arange(0 if rows is not None else self.rows))
+        of = rows // self.chunk_rows
+        order = np.argsort(of, kind="stable")
+        starts = np.searchsorted(of[order], np.asarray(chunks))
+        wanted = [
+            part.take(rows[at] % self.chunk_rows) for part, at in zip(parts, np.split(order, starts[1:]), strict=True)
+        ]
+        packed = [Blobs.packed(part.joined(), part.sizes) for part in wanted] if len(wanted) > 1 else wanted
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return Blobs.concatenate(packed).take(back)
 
     def _decode_chunks(self, chunks: Sequence[int], stored: Sequence[bytes | None]) -> list[Any]:
         codec = self._codec()
@@ -120,11 +130,11 @@ class TableArray:
                 for chunk, data in zip(chunks, stored, strict=True)
             ]
         there = [chunk for chunk, data in zip(chunks, stored, strict=True) if data is not None]
-        decoded, errors = codec.decode(Blobs.from_list([data for data in stored if data is not None]))
+        decoded, errors = codec.decode_each(Blobs.from_list([data for data in stored if data is not None]))
         if errors:
             number = min(errors)
             raise self._corrupt(there[number], errors[number])
-        raw = dict(zip(there, decoded.views(), strict=True))
+        raw = dict(zip(there, decoded, strict=True))
         return [self._unpack(chunk, raw[chunk]) if chunk in raw else self._absent_chunk(chunk) for chunk in chunks]
 
     def _unpack(self, chunk: int, raw: memoryview) -> Any:

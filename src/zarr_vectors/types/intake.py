@@ -280,14 +280,15 @@ def memory_intake(value: Geometry, kind: Kind, options: WriteOptions, limits: Li
     links = value.link_attributes if isinstance(value, Linked) else {}
     link_columns = {name: column_spec(column) for name, column in links.items()}
     axes = as_axes(options.axes if options.axes is not None else value.axes, value.ndim)
+    link_table = link_table_of(value, link_columns)
     return MemoryIntake(
         table=table_of(value, columns, kind),
-        link_table=link_table_of(value, link_columns),
+        link_table=link_table,
         axes=axes,
         dtype=options.dtype or value.positions.dtype,
         columns=columns,
         link_columns=link_columns,
-        link_width=value.links.shape[1] if isinstance(value, Linked) else 2,
+        link_width=2 if link_table is None else link_table.ends.shape[1],
         directed=isinstance(value, Graph) and value.directed,
         tables=tables_of(value),
         has_objects=value.has_objects,

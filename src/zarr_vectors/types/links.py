@@ -319,7 +319,10 @@ class LinkSink:
 def fill_sink(sink: LinkSink, intake: Intake, tally: Tally) -> None:
     """Give a sink all links of an intake whose rows have been encoded."""
     if sink.plan.cells.connects == "sequence":
-        sink.add(*crossings(tally.fragments()), {})
+        cells, rows = crossings(tally.fragments())
+        for start in range(0, len(cells), _BLOCK_LINKS):
+            block = slice(start, start + _BLOCK_LINKS)
+            sink.add(cells[block], rows[block], {})
     elif tally.places is not None:
         for table in intake.links():
             sink.add_table(table, tally.places)

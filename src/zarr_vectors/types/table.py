@@ -201,7 +201,7 @@ def table_of(value: Geometry, columns: Mapping[str, ColumnSpec], kind: Kind, fir
     if isinstance(value, Polylines):
         numbers = _counted(value.offsets)
     elif kind.is_linked:
-        numbers = np.arange(first, first + value.vertex_count)
+        numbers = np.arange(first, first + value.vertex_count, dtype=_dtype_for(first + value.vertex_count))
     return RowTable(
         value.positions,
         {name: column_codes(column, columns[name]) for name, column in value.attributes.items()},
@@ -219,9 +219,14 @@ def link_table_of(value: Geometry, columns: Mapping[str, ColumnSpec], first: int
     return LinkTable(value.links + first if first else value.links, named)
 
 
+def _dtype_for(most: int) -> type[np.signedinteger[Any]]:
+    """32 bits for numbers up to one that fits."""
+    return np.int32 if most < 2**31 else np.int64
+
+
 def _counted(offsets: IntArray) -> AnyArray:
     """``(N,)`` number of each vertex along its line, in 32 bits where all vertices can be counted in them."""
-    dtype = np.int32 if int(offsets[-1]) < 2**31 else np.int64
+    dtype = _dtype_for(int(offsets[-1]))
     numbers: AnyArray = np.repeat(offsets[:-1].astype(dtype), np.diff(offsets))
     return np.subtract(np.arange(len(numbers), dtype=dtype), numbers, out=numbers)
 

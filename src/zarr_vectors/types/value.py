@@ -103,7 +103,9 @@ def value_of(
 def _skeleton(shape: Shape, common: Mapping[str, Any]) -> Skeleton:
     """Links lead to each child once, and in any order; attributes go in the order of the children."""
     assert shape.links is not None
-    links = shape.links.take(np.argsort(shape.links.ends[:, 0], kind="stable"))
+    links, children = shape.links, shape.links.ends[:, 0]
+    if not (children[1:] >= children[:-1]).all():
+        links = links.take(np.argsort(children, kind="stable"))
     parents = np.full(len(shape.rows.positions), -1, dtype=np.int64)
     parents[links.ends[:, 0]] = links.ends[:, 1]
     return Skeleton(shape.rows.positions, parents, edge_attributes=links.columns, **common)
