@@ -2,13 +2,14 @@
 
 For each case of ``tests/interop/cases.py`` there is a folder, the store, and ``<name>.expected.json``: the keywords
 that it was written with, what 0.9.2 itself reads back, and its validator's verdict. ``blobs.json`` holds cells of the
-pure layers. ``kinds`` is the same for ``tests/interop/kind_cases.py``: lines, graphs, skeletons and meshes. Two runs
+pure layers. ``kinds`` is the same for ``tests/interop/kind_cases.py``: lines, graphs, skeletons and meshes; ``draco``
+holds meshes of ``tests/interop/draco_cases.py``, which 0.9.2 itself cannot read back, with what went in. Two runs
 give the same bytes, but for the time stamps that gzip puts into its cells.
 
 Usage: python scripts/make_golden.py [NAME ...]
 
-Without names everything is made anew; those of connected geometry begin with ``kinds/``. Any Python starts it: it runs
-itself again in the environment of 0.9.2, which ``scripts/peer_env.py`` builds when it is missing.
+Without names everything is made anew; those of connected geometry begin with ``kinds/`` or ``draco/``. Any Python
+starts it: it runs itself again in the environment of 0.9.2, which ``scripts/peer_env.py`` builds when it is missing.
 """
 
 from __future__ import annotations
@@ -118,6 +119,16 @@ def make_kind(server: ModuleType, case: Any) -> None:
     save(folder.parent / f"{case.name}.expected.json", server.pack(expected, None))
 
 
+def make_draco(server: ModuleType, name: str, keywords: dict[str, Any]) -> None:
+    """Write one mesh in Draco encoding, and what it was made of."""
+    folder = GOLDEN / "draco" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(exist_ok=True)
+    expected = {"made_with": server.info(), "input": keywords}
+    expected["summary"] = server.VERBS["write"](str(folder), "mesh", keywords)
+    save(folder.parent / f"{name}.expected.json", server.pack(expected, None))
+
+
 def fragment_blobs() -> list[dict[str, Any]]:
     """Fragment indexes: ranges are pairs under "range", row lists are under "rows"."""
     encode = importlib.import_module("zarr_vectors.encoding.fragments").encode_fragments
@@ -178,6 +189,8 @@ def make(names: list[str]) -> None:
     makers: dict[str, Callable[[], None]] = {"blobs": make_blobs}
     makers |= {name: partial(make_store, server, case) for name, case in cases.items()}
     makers |= {f"kinds/{name}": partial(make_kind, server, case) for name, case in kinds.items()}
+    draco = load("draco_cases").DRACO_CASES
+    makers |= {f"draco/{name}": partial(make_draco, server, name, keywords) for name, keywords in draco.items()}
     unknown = [name for name in names if name not in makers]
     if unknown:
         sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(makers)}")

@@ -23,13 +23,14 @@ except ImportError:  # Windows; there the environment must not be built by two p
     fcntl = None  # type: ignore[assignment]
 
 PEER = "zarr-vectors==0.9.2"
+DRACO = "DracoPy==2.2.0"
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDER = REPOSITORY / ".venv-peer"
 
 
 def requirements() -> list[str]:
     """What pip installs; zarr is pinned on Python 3.11, where later versions do not install."""
-    return [PEER, "zarr==3.1.6"] if sys.version_info[:2] == (3, 11) else [PEER]
+    return [PEER, DRACO, *(["zarr==3.1.6"] if sys.version_info[:2] == (3, 11) else [])]
 
 
 def interpreter(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -270,6 +271,17 @@ def test_layout(table: Path, tmp_path: Path) -> None:
     row_ids = read(target).row_ids
     assert row_ids is not None
     assert sorted(row_ids.tolist()) == list(range(50))
+
+
+def test_draco(table: Path, tmp_path: Path) -> None:
+    target = tmp_path / "packed.zarrvectors"
+    assert "dtype='float32'" in fails("convert", table, target, "--draco-bits", "12")
+    zvrun("convert", table, target, "--draco-bits", "12", "--dtype", "float32")
+    assert re.search(r"positions +float32, draco: 12 bits, off by [0-9.e-]+ at most", zvrun("info", target).out)
+    assert "has no effect" in misused("convert", target, tmp_path / "out.csv", "--draco-bits", "12")
+    zvrun("convert", target, tmp_path / "raw.zarrvectors")
+    assert sorted(read(tmp_path / "raw.zarrvectors").positions.tolist()) == sorted(read(target).positions.tolist())
+    assert "draco:" not in zvrun("info", tmp_path / "raw.zarrvectors").out
 
 
 def test_dtype(store: Path, tmp_path: Path) -> None:

@@ -152,6 +152,26 @@ class ZVLevel:
         """Of the stored positions."""
         return self._state.position_dtype
 
+    @property
+    def vertex_encoding(self) -> str:
+        """How positions are stored: ``"raw"`` or ``"draco"``."""
+        return constants.ENCODING_DRACO if self._state.is_draco else constants.ENCODING_RAW
+
+    @property
+    def max_error(self) -> float | None:
+        """What rounding for Draco encoding moved a coordinate at most; None where nothing is rounded or it is unknown.
+
+        Example:
+            >>> import numpy as np, zarr_vectors as zv
+            >>> cloud = zv.Points(np.array([[0, 0, 0], [1.3, 2.7, 4.1], [8, 9, 10]], dtype="f4"))
+            >>> _ = zv.write("memory://error-doc", cloud, layout=zv.Layout(vertex_encoding="draco"))
+            >>> level = zv.open("memory://error-doc")[0]
+            >>> bool(0 < level.max_error <= 10 / 2**11)
+            True
+        """
+        facts = self._state.metadata.draco
+        return None if facts is None or not self._state.is_draco else facts.max_error
+
     @cached_property
     def attributes(self) -> dict[str, AttributeInfo]:
         """Vertex attributes by name."""

@@ -152,6 +152,8 @@ class ZVStore:
             "shard_count": len({tuple(row) for row in index.tolist()}),
             "bytes": self._bytes(level.number),
             "position_dtype": str(level.position_dtype),
+            "vertex_encoding": level.vertex_encoding,
+            "draco": _draco_facts(level),
             "object_count": level.object_count,
             "group_count": level.group_count,
             "attributes": _attribute_facts(level.attributes),
@@ -223,6 +225,12 @@ def _attribute_facts(attributes: Mapping[str, AttributeInfo]) -> dict[str, JsonO
         }
         for name, info in attributes.items()
     }
+
+
+def _draco_facts(level: ZVLevel) -> JsonObject | None:
+    """What is known of the rounding of positions in Draco encoding."""
+    facts = level.state.metadata.draco
+    return None if facts is None or not level.state.is_draco else facts.to_json()
 
 
 def _type_text(spec: ColumnSpec) -> str:

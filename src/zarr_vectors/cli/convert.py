@@ -32,6 +32,7 @@ from zarr_vectors.exceptions import ExportError, IngestError, InputError, StoreE
 from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.formats.outgoing import in_batches
 from zarr_vectors.formats.registry import FORMATS, export, format_at, format_named, format_of, has_format, ingest
+from zarr_vectors.spatial.lattice import DEFAULT_BITS
 from zarr_vectors.types.options import POLICIES
 from zarr_vectors.types.report import WriteReport
 
@@ -57,6 +58,7 @@ _ONLY_FOR_STORES = (
     "--compressor",
     "--dtype",
     "--keep-order",
+    "--draco-bits",
 )
 _ONLY_FOR_FILES = ("--object-attributes", "--no-groups")
 _NOT_FOR = {
@@ -140,6 +142,10 @@ def convert(
         str | None, typer.Option("--dtype", metavar="TYPE", help="Of the stored coordinates, such as float32.")
     ] = None,
     keep_order: Annotated[bool, typer.Option("--keep-order", help="Store the input row of every point.")] = False,
+    draco_bits: Annotated[
+        int | None,
+        typer.Option("--draco-bits", metavar="N", min=1, max=30, help="Round coordinates to N bits and pack them."),
+    ] = None,
     positions: Annotated[
         str | None, typer.Option("--positions", metavar="X,Y,Z", help="Columns of the coordinates in a table.")
     ] = None,
@@ -192,6 +198,8 @@ def convert(
                 shard_shape=shards,
                 compressor=checked("--compressor", parse_compressor, compressor),
                 keep_order=keep_order,
+                vertex_encoding="raw" if draco_bits is None else "draco",
+                draco_quantization_bits=DEFAULT_BITS if draco_bits is None else draco_bits,
             ),
             "out_of_bounds": out_of_bounds,
             "extend": extend,

@@ -70,7 +70,7 @@ def _describe_level(level: Mapping[str, Any], axes: Sequence[Mapping[str, Any]])
         ("chunks", _pieces(level["chunk_count"], level["chunk_shape"], "of", axes)),
         ("shards", _shards(level["shard_count"], level["shard_shape"])),
         ("bytes", "-" if size is None else f"{byte_text(size)}{each}"),
-        ("positions", str(level["position_dtype"])),
+        ("positions", _positions(level)),
         ("codecs", ", ".join(level["codec"])),
     ]
     if level.get("bin_shape") and level["bin_shape"] != level["chunk_shape"]:
@@ -125,6 +125,20 @@ def _shards(count: int | None, shape: Sequence[int] | None) -> str:
     if shape is None:
         return "none, one object per chunk"
     return f"{count or 0:,} of {' x '.join(f'{length:,}' for length in shape)} chunks"
+
+
+def _positions(level: Mapping[str, Any]) -> str:
+    """Dtype of the positions, and what was done to them."""
+    dtype = str(level["position_dtype"])
+    if level.get("vertex_encoding", "raw") == "raw":
+        return dtype
+    facts = level.get("draco")
+    error = (
+        "unknown error"
+        if facts is None
+        else f"{facts['quantization_bits']} bits, off by {facts['max_error']:.3g} at most"
+    )
+    return f"{dtype}, {level['vertex_encoding']}: {error}"
 
 
 def _crs_text(crs: Any) -> str:

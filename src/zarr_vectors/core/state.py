@@ -146,11 +146,30 @@ class LevelState:
     def position_dtype(self) -> np.dtype[Any]:
         """Of the stored positions."""
         encoding = self.vertices.document.attributes.get("encoding", constants.ENCODING_RAW)
-        if encoding != constants.ENCODING_RAW:
+        if encoding not in constants.VALID_ENCODINGS:
             raise StoreError(
                 "positions of this encoding cannot be read", store=self.store, array=self.vertices.path, got=encoding
             )
-        return self.dtype_of(self.vertices, "float32")
+        return np.dtype(np.float32) if self.is_draco else self.dtype_of(self.vertices, "float32")
+
+    @cached_property
+    def is_draco(self) -> bool:
+        """Whether cells of positions are Draco bitstreams; 0.9.2 says so of 2-D ones too, but stores them raw."""
+        encoding = self.vertices.document.attributes.get("encoding")
+        return encoding == constants.ENCODING_DRACO and len(self.chunk_shape) == 3
+
+    @property
+    def is_unordered(self) -> bool:
+        """Whether rows of positions need not be in the order that links and attributes count on."""
+        return self.is_draco and self.metadata.draco is None and bool(len(self.vertices.present))
+
+    @property
+    def rounding(self) -> float:
+        """How far positions may lie outside their chunks."""
+        if not self.is_draco:
+            return 0.0
+        # Rounding to two places per axis, the coarsest there is, moves by half a chunk.
+        return max(self.chunk_shape) if self.metadata.draco is None else self.metadata.draco.max_error
 
     def dtype_of(self, array: CellArray, default: str) -> np.dtype[Any]:
         """The dtype that an array states.

@@ -104,6 +104,7 @@ def create_store(
         crs: Coordinate reference system, any JSON.
         ndim: Number of axes, where nothing else tells it; 3 by default.
         vertex_dtype: Of the positions.
+        vertex_encoding: ``"raw"``, or ``"draco"`` for 3-D float32 positions, as in ``Layout``.
         base_bin_shape: Bin of level 0; must divide the chunk.
         backend: ``"local"``, or None to go by the URL.
         **backend_kwargs: ``compressor`` for the cells, ``storage_options`` for object stores, ``name`` of the store.
@@ -153,6 +154,9 @@ def store_shell(name: str, arguments: Mapping[str, Any]) -> tuple[list[Put], Jso
     chunk = check_edges("chunk_shape", whole, rank)
     enums = {key: given[key] for key in _ENUMS if key != "vertex_encoding"}
     _check_enums({**enums, "vertex_encoding": given["vertex_encoding"]}, given["geometry_types"] or ())
+    dtype = _dtype(given["vertex_dtype"])
+    if given["vertex_encoding"] == constants.ENCODING_DRACO and (rank != 3 or dtype != np.float32):
+        raise MetadataError("Draco encoding is for 3-D float32 positions", got=f"{rank}-D {dtype}")
     bins = given["base_bin_shape"]
     facts: JsonObject = {
         "zv_version": constants.FORMAT_VERSION,
@@ -171,7 +175,7 @@ def store_shell(name: str, arguments: Mapping[str, Any]) -> tuple[list[Put], Jso
     metadata = RootMetadata.parse(kept, where="zarr.json")
     document = new_root_document(metadata, _axes(given["axes"], rank), given["name"] or name)
     grid = Grid.of_bounds(lo, hi, chunk)
-    return _shell(grid, _dtype(given["vertex_dtype"]), given["vertex_encoding"], given["compressor"]), document
+    return _shell(grid, dtype, given["vertex_encoding"], given["compressor"]), document
 
 
 def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None = None, **backend_kwargs: Any) -> Group:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from zarr_vectors import constants
 from zarr_vectors.exceptions import FormatError
 from zarr_vectors.metadata.base import Document
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["LevelMetadata", "RootMetadata", "check_version"]
+__all__ = ["DracoFacts", "LevelMetadata", "RootMetadata", "check_version"]
 
 Numbers = tuple[float | int, ...]
 
@@ -93,6 +93,18 @@ class RootMetadata(Document):
         return tuple(max(1, round(c / b)) for c, b in zip(self.chunk_shape, self.bin_shape, strict=True))
 
 
+class DracoFacts(Document):
+    """How the positions of a level in Draco encoding were rounded; an addition to the format.
+
+    ``max_error`` is what rounding moved a coordinate at most. A level without these facts has been written by others,
+    and its cells need not keep the order of their rows.
+    """
+
+    quantization_bits: int = Field(ge=1, le=30)
+    step: float = Field(gt=0, allow_inf_nan=False)
+    max_error: float = Field(ge=0, allow_inf_nan=False)
+
+
 class LevelMetadata(Document):
     """The ``zarr_vectors_level`` object of a level's attributes."""
 
@@ -112,6 +124,7 @@ class LevelMetadata(Document):
     fragments_tile: bool = False
     bin_shape: Any = None
     bin_ratio: Any = None
+    draco: DracoFacts | None = None
 
     @property
     def leading_axes(self) -> int:

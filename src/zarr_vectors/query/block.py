@@ -14,6 +14,7 @@ from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.query.draco import unpack_vertices
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, find_rows, with_gaps
 from zarr_vectors.spatial.grid import format_keys
@@ -40,6 +41,7 @@ class Block:
         self.columns: dict[str, Column] = {}
         self.picked: IntArray | None = None
         self.others: dict[str, CellRead] = {}
+        self.cell_faces: dict[tuple[int, ...], IntArray] = {}
 
     @classmethod
     def read(
@@ -57,6 +59,13 @@ class Block:
         }
         reads = read_cells(storage, [*((array, listed[name]) for name, array in arrays.items()), *also])
         block = cls(level, coords, dict(zip(arrays, reads, strict=False)))
+        if level.is_draco:
+            vertices, fragments = (block.reads[name] for name in (constants.VERTICES, constants.VERTEX_FRAGMENTS))
+            unpacked = unpack_vertices(level, vertices, fragments)
+            block.reads |= {constants.VERTICES: unpacked.vertices, constants.VERTEX_FRAGMENTS: unpacked.fragments}
+            block.cell_faces = unpacked.faces
+            for cell, what in unpacked.lost.items():
+                block._fail(constants.VERTICES, cell, what)
         block.others = {read.array.path: read for read in reads[len(arrays) :]}
         return block
 
@@ -103,6 +112,16 @@ class Block:
     def picks(self) -> IntArray:
         """``(N,)`` place in the buffers of each row that ``assemble`` brought."""
         return np.arange(len(self.positions), dtype=np.int64) if self.picked is None else self.picked
+
+    def faces_in_cells(self) -> IntArray:
+        """``(f, 3)`` places in the buffers of the corners of faces that lie in cells of positions."""
+        bases = self.bases[:-1].tolist()
+        faces = [
+            self.cell_faces[tuple(coord)] + base
+            for coord, base in zip(self.coords.tolist(), bases, strict=True)
+            if tuple(coord) in self.cell_faces
+        ]
+        return np.concatenate([np.zeros((0, 3), dtype=np.int64), *faces])
 
     def _fail(self, name: str, cell: int, got: str) -> None:
         array = self.reads[name].array

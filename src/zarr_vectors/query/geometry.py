@@ -16,6 +16,7 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, InputError
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.cut import cut
+from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.hits import vertices_hit
 from zarr_vectors.query.lines import lines_of_block, lines_of_refs
 from zarr_vectors.query.linked import linked_shape
@@ -136,6 +137,7 @@ class _Reader:
         known = [] if family is None else list(family.columns)
         self.family = family
         self.link_names = choose_names(plan.link_attributes, known, store=level.store, what="edge or face attribute")
+        check_unordered(storage, level, self.names, family, self.link_names)
 
     @property
     def _ordered_by_attribute(self) -> bool:

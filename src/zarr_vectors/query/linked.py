@@ -40,12 +40,14 @@ def linked_shape(
         implied: Whether each vertex of a fragment has the one before as its parent, unless a link says otherwise.
         partly: Whether ``parts`` hold links of which only some ends are there, to be counted as left out.
     """
-    width = 2 if family is None else family.width
+    width = family.width if family is not None else 3 if block.cell_faces else 2
     links = Links(np.zeros((0, width), dtype=np.int64), {})
     if family is not None:
         links = decode_links(family, block, parts, names, partly=tree or partly)
         if tree and family.directed:
             links = _children_first(block, links)
+    if block.cell_faces:
+        links = Links(np.concatenate([links.ends, block.faces_in_cells()]), links.columns)
     new = None if block.picked is None else _new_rows(block)
     left = _count_cut(_moved(new, links.ends)) if partly else 0
     if tree:

@@ -14,6 +14,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
+from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.objects import ObjectRefs, all_refs, decode_groups, refs_of
 from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows
@@ -70,7 +71,7 @@ def _in_chunk_space(level: LevelState, box: ClosedBox) -> tuple[ClosedBox, Float
     grid = level.vertices.grid
     reach = np.maximum(np.abs(grid.origin), np.abs(np.asarray(grid.origin) + grid.shape)) * shape
     # A mean rounded to float32 may leave its chunk by one unit in the last place.
-    return ClosedBox(low, high), shape, reach * float(np.finfo(np.float32).eps)
+    return ClosedBox(low, high), shape, reach * float(np.finfo(np.float32).eps) + level.rounding
 
 
 def read_rows(storage: Storage, level: LevelState, selection: Selection, *, strict: bool = True) -> Rows:
@@ -82,6 +83,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
         AttributeNotFoundError: An attribute does not exist.
     """
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
+    check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection)
     coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
     if selection.chunks is not None:
@@ -97,6 +99,7 @@ def iter_rows(
 ) -> Iterator[Rows]:
     """The rows of a selection in batches of about ``batch_rows``, never more than a chunk above it; at least one."""
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
+    check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection)
     if refs is not None:
         coords = cells_of(level, refs, selection.box)
@@ -213,7 +216,7 @@ def _read(
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level)[1] if wants_owners and not owners_stored else None
     arrays = {constants.VERTICES: level.vertices}
-    if wants_owners or refs is not None or not level.metadata.fragments_tile:
+    if wants_owners or refs is not None or not level.metadata.fragments_tile or level.is_draco:
         arrays[constants.VERTEX_FRAGMENTS] = level.cell_array(constants.VERTEX_FRAGMENTS)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]

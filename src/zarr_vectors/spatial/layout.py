@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from zarr_vectors.exceptions import ChunkingError
+from zarr_vectors import constants
+from zarr_vectors.exceptions import ChunkingError, InputError
 from zarr_vectors.spatial.grid import Grid, chunk_coords
+from zarr_vectors.spatial.lattice import DEFAULT_BITS, Lattice, check_bits
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
 __all__ = ["Layout", "ResolvedLayout", "check_edges"]
@@ -38,10 +40,19 @@ class Layout:
         compressor: None or ``"zstd"`` (zstd with frame checksum), ``"blosc"``, ``"none"`` (CRC32C only), or a list
             of Zarr v3 codecs.
         keep_order: Store a ``row_id`` for every vertex: its input row.
+        vertex_encoding: ``"raw"``, or ``"draco"`` for 3-D float32 positions that are rounded to fewer bits and packed.
+            What rounding moved at most is told by ``ZVLevel.max_error``; everything else is stored as it is.
+        draco_quantization_bits: With ``"draco"``, how many bits are kept of the longest side of the data, or of a
+            chunk where that is shorter: 1 to 30.
+
+    Raises:
+        InputError: An encoding that is not known, or bits out of range.
 
     Example:
         >>> Layout(chunk_shape=10).chunk_shape
         10
+        >>> Layout(vertex_encoding="draco", draco_quantization_bits=14).draco_quantization_bits
+        14
     """
 
     chunk_shape: float | Sequence[float] | None = None
@@ -49,6 +60,19 @@ class Layout:
     shard_shape: int | Sequence[int] | Literal["auto"] | None = "auto"
     compressor: Any = None
     keep_order: bool = False
+    vertex_encoding: str = constants.ENCODING_RAW
+    draco_quantization_bits: int = DEFAULT_BITS
+
+    def __post_init__(self) -> None:
+        if self.vertex_encoding not in constants.VALID_ENCODINGS:
+            known = ", ".join(sorted(constants.VALID_ENCODINGS))
+            raise InputError("vertex_encoding is not known", got=repr(self.vertex_encoding), expected=f"one of {known}")
+        check_bits(self.draco_quantization_bits)
+
+    @property
+    def is_draco(self) -> bool:
+        """Whether positions are stored in Draco encoding."""
+        return self.vertex_encoding == constants.ENCODING_DRACO
 
     def resolve(self, sample: AnyArray, rows: int, bounds: tuple[Sequence[float], Sequence[float]]) -> ResolvedLayout:
         """Choose what is open.
@@ -73,7 +97,8 @@ class Layout:
             lengths = np.asarray(bounds[1], np.float64) / edges - np.asarray(bounds[0], np.float64) / edges
         _check_product("chunk_shape makes too many chunks for these bounds", lengths + 1, MAX_GRID_CELLS, "chunks")
         grid = Grid.of_bounds(bounds[0], bounds[1], chunk)
-        return ResolvedLayout(chunk, bins, grid, self._shards(grid, chunk, sample, rows), self.compressor)
+        lattice = Lattice.of(int(self.draco_quantization_bits), chunk, bounds) if self.is_draco else None
+        return ResolvedLayout(chunk, bins, grid, self._shards(grid, chunk, sample, rows), self.compressor, lattice)
 
     def _shards(self, grid: Grid, chunk: tuple[float, ...], sample: AnyArray, rows: int) -> tuple[int, ...] | None:
         if self.shard_shape is None:
@@ -99,6 +124,8 @@ class ResolvedLayout:
     grid: Grid
     shard_shape: tuple[int, ...] | None
     compressor: Any
+    lattice: Lattice | None = None
+    """What positions are rounded to in Draco encoding; None where they are stored as they are."""
 
     def __post_init__(self) -> None:
         if self.bin_shape is not None:

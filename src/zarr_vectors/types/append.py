@@ -14,6 +14,7 @@ from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.encoding.codecs import vlen_frame
 from zarr_vectors.exceptions import ChunkingError, CorruptionError
 from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.query.draco import unpack_vertices
 from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
@@ -28,6 +29,7 @@ from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import fill_sink
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.places import Places
+from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
 
@@ -51,6 +53,7 @@ def append_rows(
         recoded: Attributes whose stored type must widen, with their new type.
     """
     bounds = _new_bounds(root, intake)
+    packing = Packing.of_level(root, level)
     plan = _plan(root, level, intake, recoded)
     plan = replace(plan, connects=kind.connects)
     old_links = link_arrays(level)
@@ -70,6 +73,7 @@ def append_rows(
         new_links=new_links,
         tails=tails,
         kind=kind.geometry_type,
+        tally=Tally(packing=packing),
     )
     storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes()))
     return work.report()
@@ -197,7 +201,11 @@ class _Append:
         first = old_rows = np.zeros(len(part.coords), dtype=np.int64)
         if old.any():
             cells = CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
-            fresh, first, old_rows = cells.merge(self._read_old(part.coords[old]))
+            reads = self._read_old(part.coords[old])
+            if self.tally.packing is not None:
+                self.tally.packing.repack(part.coords[old], reads[constants.VERTICES].cells)
+            fresh, first, old_rows = cells.merge(reads)
+        fresh = self.tally.packed(part.coords, fresh)
         note(self.plan, self.tally, part, first_number=first, first_row=old_rows)
         for name, array in self.plan.arrays.items():
             kept = self._kept(name, array, part.coords)
@@ -216,7 +224,11 @@ class _Append:
                     hint="write the missing values first",
                 )
         reads = read_cells(self.storage, [(array, coords) for array in arrays.values()])
-        return {name: read.check() for name, read in zip(arrays, reads, strict=True)}
+        found = dict(zip(arrays, reads, strict=True))
+        if self.level.is_draco:
+            unpacked = unpack_vertices(self.level, found[constants.VERTICES], found[constants.VERTEX_FRAGMENTS].check())
+            found[constants.VERTICES] = unpacked.vertices
+        return {name: read.check() for name, read in found.items()}
 
     def _kept(self, name: str, array: CellArray, coords: IntArray) -> CellRead | None:
         """Cells that stay as they are and lie in a stored object that is written again."""
@@ -288,14 +300,20 @@ class _Append:
         facts["vertex_count"] = self.level.metadata.vertex_count + self.tally.rows
         if constants.ROW_ID in self.intake.columns:
             facts["next_row_id"] = int(facts["next_row_id"]) + self.tally.rows + self.intake.dropped
+        if self.tally.packing is not None:
+            facts["draco"] = self.tally.packing.facts()
         names = {*self.level.cells, *self.merge.names(self.level)}
         if self.links is not None:
             names |= self.links.names()
         metadata = type(self.level.metadata).parse(facts, where=f"{self.level.number}/zarr.json")
         return level_document(metadata, sorted(names), self.level.document)
 
+    def final_bounds(self) -> tuple[FloatArray, FloatArray]:
+        """The store's bounds once all rows are encoded."""
+        return self.bounds if self.tally.packing is None else self.tally.packing.widened(self.bounds)
+
     def root(self) -> JsonObject:
-        lo, hi = self.bounds
+        lo, hi = self.final_bounds()
         document = {**self.old_root.document, "attributes": dict(self.old_root.attributes)}
         types = self.old_root.metadata.geometry_types
         facts = self.old_root.metadata.replace(
@@ -310,7 +328,8 @@ class _Append:
         return document
 
     def report(self) -> WriteReport:
-        lo, hi = (tuple(corner.tolist()) for corner in self.bounds)
+        lo, hi = (tuple(corner.tolist()) for corner in self.final_bounds())
+        packing = self.tally.packing
         before = tuple(tuple(float(v) for v in corner) for corner in self.old_root.metadata.bounds)
         touched = self.tally.present(self.plan.vertices.ndim)
         return WriteReport(
@@ -331,6 +350,8 @@ class _Append:
             chunk_shape=self.level.chunk_shape,
             shard_shape=self.plan.vertices.block if self.plan.vertices.document.is_sharded else None,
             bins_per_chunk=self.plan.bins,
+            vertex_encoding=constants.ENCODING_RAW if packing is None else constants.ENCODING_DRACO,
+            max_error=None if packing is None else packing.max_error,
         )
 
 

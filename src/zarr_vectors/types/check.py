@@ -15,6 +15,7 @@ from zarr_vectors.rowwise import extremes
 from zarr_vectors.types.kinds import Kind, kind_of_value
 from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.options import WriteOptions
+from zarr_vectors.types.quantise import check_quantisable
 from zarr_vectors.types.table import check_attribute_name, check_column, check_finite
 from zarr_vectors.types.unite import distinct
 from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
@@ -30,12 +31,15 @@ def check_value(value: Geometry, kind: Kind, options: WriteOptions) -> None:
 
     Raises:
         InputError: A value of another kind, a bad attribute name or column, objects without ids of their vertices,
-            axes that are not those of the store, or connections that contradict each other.
+            axes that are not those of the store, connections that contradict each other, or positions that the wanted
+            encoding cannot hold.
     """
     if kind_of_value(value) != kind:
         raise InputError(
             "all values must be of one kind", expected=kind.geometry_type, got=kind_of_value(value).geometry_type
         )
+    if options.mode != "append" and options.layout.is_draco:
+        check_quantisable(value.ndim, options.dtype or value.positions.dtype)
     for name, column in value.attributes.items():
         check_attribute_name(name)
         check_column(name, column)

@@ -30,6 +30,7 @@ from zarr_vectors.types.links import LinkPlan, LinkSink, MakeArray, fill_sink
 from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.places import Places
+from zarr_vectors.types.quantise import DRACO_DTYPE, Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import FloatArray, IntArray, JsonObject
 
@@ -44,7 +45,8 @@ def write_new(storage: Storage, kind: Kind, intake: Intake, options: WriteOption
     bounds = resolve_bounds(intake, options)
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
     plan = cell_plan(0, layout, intake, kind.connects)
-    work = _NewStore(storage, kind, intake, options, bounds, layout, plan)
+    tally = Tally(packing=None if layout.lattice is None else Packing(layout.lattice))
+    work = _NewStore(storage, kind, intake, options, bounds, layout, plan, tally)
     replacing = options.mode == "replace"
     storage.commit(Batch(puts=work.puts(), root=work.root, replace_all=replacing, must_be_new=not replacing))
     return work.report()
@@ -87,11 +89,13 @@ def array_maker(level: int, layout: ResolvedLayout) -> MakeArray:
 
 def cell_plan(level: int, layout: ResolvedLayout, intake: Intake, connects: Connects) -> CellPlan:
     """The arrays of a level on one grid."""
-    array, dtype, columns = array_maker(level, layout), intake.dtype, intake.columns
+    array, columns = array_maker(level, layout), intake.columns
+    dtype = intake.dtype if layout.lattice is None else DRACO_DTYPE
+    encoding = constants.ENCODING_RAW if layout.lattice is None else constants.ENCODING_DRACO
     arrays = {
         constants.VERTICES: array(
             constants.VERTICES,
-            {"zv_array": "vertices", "dtype": dtype_name(dtype), "encoding": constants.ENCODING_RAW},
+            {"zv_array": "vertices", "dtype": dtype_name(dtype), "encoding": encoding},
         ),
         constants.VERTEX_FRAGMENTS: array(
             constants.VERTEX_FRAGMENTS,
@@ -210,14 +214,21 @@ class _NewStore:
         }
         if constants.ROW_ID in self.intake.columns:
             facts["next_row_id"] = self.tally.rows + self.intake.dropped
+        if self.tally.packing is not None:
+            facts["draco"] = self.tally.packing.facts()
         return level_document(LevelMetadata.parse(facts, where="0/zarr.json"), names)
 
+    def final_bounds(self) -> tuple[FloatArray, FloatArray]:
+        """The store's bounds once all rows are encoded."""
+        return self.bounds if self.tally.packing is None else self.tally.packing.widened(self.bounds)
+
     def root(self) -> JsonObject:
+        lo, hi = self.final_bounds()
         facts: JsonObject = {
             "zv_version": constants.FORMAT_VERSION,
             "format_capabilities": [],
             "chunk_shape": list(self.layout.chunk_shape),
-            "bounds": [self.bounds[0].tolist(), self.bounds[1].tolist()],
+            "bounds": [lo.tolist(), hi.tolist()],
             "geometry_types": [self.kind.geometry_type],
         }
         if self.options.crs is not None:
@@ -236,7 +247,8 @@ class _NewStore:
         return document
 
     def report(self) -> WriteReport:
-        lo, hi = self.bounds
+        lo, hi = self.final_bounds()
+        packing = self.tally.packing
         return WriteReport(
             url=self.storage.url,
             mode=self.options.mode,
@@ -252,4 +264,6 @@ class _NewStore:
             chunk_shape=self.layout.chunk_shape,
             shard_shape=self.layout.shard_shape,
             bins_per_chunk=(1,) * len(self.layout.bins) if self.intake.has_objects else self.layout.bins,
+            vertex_encoding=constants.ENCODING_RAW if packing is None else constants.ENCODING_DRACO,
+            max_error=None if packing is None else packing.max_error,
         )

@@ -20,6 +20,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.kinds import Connects
 from zarr_vectors.types.places import Places
+from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.table import RowTable
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -171,6 +172,13 @@ class Tally:
     coords: list[IntArray] = field(default_factory=list)
     parts: list[Fragments] = field(default_factory=list)
     places: Places | None = None
+    packing: Packing | None = None
+
+    def packed(self, coords: IntArray, cells: dict[str, Blobs]) -> dict[str, Blobs]:
+        """Payloads with positions as the level encodes them."""
+        if self.packing is None:
+            return cells
+        return {**cells, constants.VERTICES: self.packing.pack(coords, cells[constants.VERTICES])}
 
     def present(self, ndim: int) -> IntArray:
         """Coordinates of all cells that were written."""
@@ -305,7 +313,7 @@ def encode_sorted(plan: CellPlan, part: SortedRows, tally: Tally) -> Iterator[Pu
     """Encode every array's cells of these rows."""
     none = np.zeros(len(part.coords), dtype=np.int64)
     note(plan, tally, part, first_number=none, first_row=none)
-    for name, cells in cells_of(plan, part).items():
+    for name, cells in tally.packed(part.coords, cells_of(plan, part)).items():
         yield from plan.arrays[name].encode(part.coords, cells)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from zarr_vectors.geometry import Mesh
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, plain_columns, read_facade, refuse, write_facade
+from zarr_vectors.types.facade import Query, plain_columns, read_facade, write_facade
 
 __all__ = ["read_mesh", "write_mesh"]
 
@@ -50,8 +50,9 @@ def write_mesh(
         faces: ``(F, W)`` integer rows of ``vertices``, W from 3.
         chunk_shape, bin_shape, shard_shape, compressor, keep_order: As in ``Layout``.
         bounds, out_of_bounds, dtype, mode, extend, fill, axes, crs, storage_options: As in ``zarr_vectors.write``.
-        encoding: Only ``"raw"``; Draco is not offered.
-        draco_quantization_bits: Of Draco; without effect on ``"raw"``.
+        encoding: ``"raw"`` or ``"draco"``, the ``vertex_encoding`` of ``Layout``; a store that is appended to keeps
+            its own.
+        draco_quantization_bits: As in ``Layout``; without effect on ``"raw"``.
         vertex_attributes: A row for each vertex.
         face_attributes: A row for each face.
         object_ids: ``(N,)`` owner of each vertex; one object where not given.
@@ -71,8 +72,7 @@ def write_mesh(
         >>> write_mesh("memory://mesh-doc", corners, [[0, 1, 2]], chunk_shape=(4, 4, 4))["cross_face_count"]
         1
     """
-    keywords = locals()
-    refuse("encoding", None if encoding == "raw" else encoding, 'write with encoding="raw"')
+    keywords = {**locals(), "vertex_encoding": encoding}
     value = Mesh(
         vertices,
         faces,
@@ -90,7 +90,7 @@ def write_mesh(
         "chunk_count": report.chunk_count,
         "intra_face_count": value.face_count - report.crossing_links,
         "cross_face_count": report.crossing_links,
-        "encoding": encoding,
+        "encoding": report.vertex_encoding,
     }
 
 

@@ -31,6 +31,8 @@ class WriteReport:
         chunk_shape: Edge lengths of a chunk.
         shard_shape: Chunks per stored object, or None for one.
         bins_per_chunk: Bins along each axis of a chunk.
+        vertex_encoding: How the level stores positions: ``"raw"`` or ``"draco"``.
+        max_error: What rounding moved a coordinate of the level at most; None where nothing is rounded.
     """
 
     url: str
@@ -50,6 +52,8 @@ class WriteReport:
     chunk_shape: tuple[float, ...]
     shard_shape: tuple[int, ...] | None
     bins_per_chunk: tuple[int, ...]
+    vertex_encoding: str = "raw"
+    max_error: float | None = None
 
     def to_json(self) -> JsonObject:
         """The same as plain values."""

@@ -16,9 +16,11 @@ from zarr_vectors import constants
 from zarr_vectors.axes import as_axes
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.encoding.draco import load_draco
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.objects import read_ids
+from zarr_vectors.spatial.lattice import DEFAULT_BITS
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
@@ -29,6 +31,7 @@ from zarr_vectors.types.create import write_new
 from zarr_vectors.types.intake import First, Intake, Limits, memory_intake
 from zarr_vectors.types.kinds import POINT_CLOUD, Kind, kind_of_types, kind_of_value
 from zarr_vectors.types.options import WriteOptions, as_bounds
+from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.spill import stream_intake
 from zarr_vectors.typing import FloatArray, JsonObject
@@ -47,6 +50,8 @@ def write_value(storage: Storage, value: Any, options: WriteOptions) -> WriteRep
     kind, value = _kind_and_values(value)
     if options.mode == "append":
         return _append(storage, value, options, kind)
+    if options.layout.is_draco:
+        load_draco()
     exists = storage.backend.exists(ROOT)
     if exists and options.mode == "create":
         raise StoreExistsError(
@@ -114,6 +119,8 @@ def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options
         bin_shape=root.metadata.base_bin_shape,
         shard_shape=level.vertices.block if sharded else None,
         compressor=_table_codecs(level),
+        vertex_encoding=constants.ENCODING_DRACO if level.is_draco else constants.ENCODING_RAW,
+        draco_quantization_bits=level.metadata.draco.quantization_bits if level.metadata.draco else DEFAULT_BITS,
     )
     return replace(
         options,
@@ -127,6 +134,7 @@ def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options
 
 def _check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
     level.refuse_composite()
+    Packing.of_level(root, level)
     types = root.metadata.geometry_types
     if types and kind_of_types(types, storage.url).family != kind.family:
         raise ConventionError(
