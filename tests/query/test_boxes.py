@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from zarr.storage import MemoryStore
 import zarr_vectors as zv
 from tests.types.clouds import cloud, column_values, inside, memory, read, rows_of, same_rows, short, uniform
 from zarr_vectors.exceptions import InputError
+from zarr_vectors.types.points import read_points
 
 DTYPES = ["f2", "f4", "f8", ">f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i2"]
 
@@ -210,3 +213,29 @@ def test_a_position_a_rounding_error_beside_a_chunk_face_is_found() -> None:
     level = zv.open(place)[0]
     for value in positions.ravel():
         assert level.count(([value], [value])) == (positions == value).sum()
+
+
+@pytest.mark.parametrize("offset", [[100.0, -200.0, 300.5], [0.1, 1e9 + 0.3, -7e6 - 1 / 3]])
+def test_an_offset_moves_points(offset: list[float], tmp_path: Path) -> None:
+    """Positions and boxes are those of the world, on every path; the faces of a box may go exactly through points."""
+    positions = np.random.default_rng(4).uniform(-20, 20, (60, 3)).astype(np.float32)
+    owners = np.arange(60) % 7
+    zv.write(tmp_path / "a", zv.Points(positions, object_ids=owners), layout=zv.Layout(chunk_shape=10.0))
+    file = tmp_path / "a" / "zarr.json"
+    root = json.loads(file.read_text(encoding="utf-8"))
+    root["attributes"]["zarr_vectors"]["coordinate_offset"] = offset
+    file.write_text(json.dumps(root), encoding="utf-8")
+    level = zv.open(tmp_path / "a")[0]
+    whole = level.read()
+    world = {tuple(row) for row in (positions + np.asarray(offset)).tolist()}
+    assert {tuple(row) for row in whole.positions.tolist()} == world
+    assert {tuple(row) for batch in level.iter(batch_rows=9) for row in batch.positions.tolist()} == world
+    for first, last in zip(whole.positions[::3], whole.positions[::-3], strict=True):
+        box = (np.minimum(first, last).tolist(), np.maximum(first, last).tolist())
+        inside = ((whole.positions >= box[0]) & (whole.positions <= box[1])).all(axis=1)
+        wanted = sorted(whole.positions[inside].tolist())
+        assert sorted(level.read(box).positions.tolist()) == wanted
+        assert sorted(read_points(tmp_path / "a", bbox=box)["positions"].tolist()) == wanted
+        assert level.count(box) == len(wanted)
+        assert sorted(row for batch in level.iter(box, batch_rows=9) for row in batch.positions.tolist()) == wanted
+        assert set(level.read(box, mode="objects").object_ids.tolist()) == set(whole.object_ids[inside].tolist())

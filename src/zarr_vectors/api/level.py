@@ -286,7 +286,7 @@ class ZVLevel:
         """
         rows = _as_count("batch_rows", batch_rows)
         selection, plan = self._selection(bbox, object_ids, group_ids, attributes), self._plan(mode, None, strict)
-        if self.kind.connects == "nothing" and (plan.mode == "vertices" or selection.box is None):
+        if not self.kind.is_linked and plan.offset is None and (plan.mode == "vertices" or selection.box is None):
             return self._batches(selection, rows, strict)
         return self._object_batches(selection, plan, rows)
 
@@ -325,7 +325,7 @@ class ZVLevel:
         """Number of vertices that ``read`` would bring."""
         selection = self._selection(bbox, object_ids, group_ids, (), owners=self.kind.is_linked)
         plan = self._plan(mode, (), True)
-        if self.kind.is_linked or plan.mode == "objects":
+        if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
             return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
         batches = iter_rows(self._storage, self._state, selection, batch_rows=_COUNT_ROWS)
         return sum(len(batch.positions) for batch in batches)

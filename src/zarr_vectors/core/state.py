@@ -67,10 +67,16 @@ class RootState:
     def bounds(self) -> tuple[list[float | int], list[float | int]]:
         """Closed box of the store in world coordinates, those in which positions are read."""
         low, high = (list(corner) for corner in self.metadata.bounds)
-        offset = self.metadata.coordinate_offset
-        if offset is None or not any(offset):
+        offset = self.offset
+        if offset is None:
             return low, high
         return [a + b for a, b in zip(low, offset, strict=True)], [a + b for a, b in zip(high, offset, strict=True)]
+
+    @property
+    def offset(self) -> tuple[float, ...] | None:
+        """What world coordinates have in addition to stored ones; None for nothing."""
+        offset = self.metadata.coordinate_offset
+        return tuple(offset) if offset is not None and any(offset) else None
 
     def level_bin_shape(self, level: int) -> tuple[float, ...]:
         """Bin of a level: the root's at level 0, twice the NGFF translation above."""

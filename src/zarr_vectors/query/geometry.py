@@ -99,13 +99,24 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
 def _read_points(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:
     """A point is cut by nothing; whole objects of which any point lies in the box are read by their ids."""
     if plan.mode != "objects" or selection.box is None or not level.has_objects:
-        return Shape(read_rows(storage, level, selection, strict=plan.strict))
-    inside = read_rows(storage, level, replace(selection, attributes=()), strict=plan.strict)
+        return Shape(_point_rows(storage, level, selection, plan))
+    inside = _point_rows(storage, level, replace(selection, attributes=()), plan)
     ids = np.unique(inside.object_ids) if inside.object_ids is not None else np.zeros(0, dtype=np.int64)
     wanted = replace(selection, box=None, object_ids=ids, group_ids=None, lenient=True)
-    rows = read_rows(storage, level, wanted, strict=plan.strict)
+    rows = _point_rows(storage, level, wanted, plan)
     rows.errors = [*inside.errors, *rows.errors]
     return Shape(rows)
+
+
+def _point_rows(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Rows:
+    """Points in world coordinates."""
+    if plan.offset is None:
+        return read_rows(storage, level, selection, strict=plan.strict)
+    box = selection.box
+    stored = selection if box is None else replace(selection, box=_in_stored(box, plan.offset))
+    rows = read_rows(storage, level, stored, strict=plan.strict)
+    rows.positions = rows.positions + np.asarray(plan.offset, dtype=np.float64)
+    return rows if box is None else rows.take(box.mask(rows.positions))
 
 
 def objects_selected(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> IntArray:

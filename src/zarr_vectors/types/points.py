@@ -14,7 +14,7 @@ import numpy as np
 from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Points
-from zarr_vectors.query.rows import read_rows
+from zarr_vectors.query.geometry import ReadPlan, read_shape
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
@@ -150,7 +150,8 @@ def read_points(
     rank = state.vertices.ndim
     if selection.chunks is not None and selection.chunks.size and selection.chunks.shape[1] != rank:
         raise InputError("chunks must be coordinates of as many axes as the store has", expected=rank, got=repr(chunks))
-    rows = read_rows(storage, state, selection, strict=strict)
+    plan = ReadPlan(connects="nothing", implied=False, mode="vertices", strict=strict, offset=root.offset)
+    rows = read_shape(storage, state, selection, plan).rows
     for name, value in filters.items():
         rows = rows.take(_equals(rows.columns[name], value))
     columns = {name: np.asarray(rows.columns[name]) for name in shown}

@@ -50,14 +50,13 @@ def plan_for(
     Raises:
         InputError: The mode is not known.
     """
-    offset = root.metadata.coordinate_offset
     return ReadPlan(
         connects=kind.connects,
         implied=root.metadata.links_convention != constants.LINKS_EXPLICIT,
         mode=kind.mode if mode is None else mode,
         link_attributes=(link_attributes,) if isinstance(link_attributes, str) else link_attributes,
         strict=strict,
-        offset=tuple(offset) if offset is not None and any(offset) else None,
+        offset=root.offset,
     )
 
 
