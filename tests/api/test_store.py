@@ -77,7 +77,8 @@ def test_info_is_plain_json_with_everything_in_it(place: Path) -> None:
     (level,) = info["levels"]
     assert level["vertex_count"] == 1200
     assert (level["chunk_count"], level["shard_count"]) == (27, 8)
-    assert level["attributes"]["v"] == {"dtype": "float32", "channels": 1, "categories": None, "unit": None}
+    facts = {"dtype": "float32", "channels": 1, "categories": None, "unit": None, "per_fragment": False}
+    assert level["attributes"]["v"] == facts
     assert level["attributes"]["<b>"]["categories"] == 2
     assert set(level["object_attributes"]) == {"n"}
     assert set(level["group_attributes"]) == {"g"}

@@ -155,6 +155,10 @@ class Peer:
         """``{"stored", "derived"}``: the object id of every fragment, by chunk."""
         return dict(self.call("owners", path=str(path), level=level))
 
+    def fragments(self, path: Path, ndim: int) -> dict[tuple[int, ...], dict[str, Any]]:
+        """``{chunk: {"positions", "values"}}``: positions and attributes of every fragment."""
+        return dict(self.call("fragments", path=str(path), ndim=ndim))
+
     def build_pyramid(self, path: Path, kwargs: Mapping[str, Any]) -> None:
         """Add coarser levels; ``kwargs`` are those of 0.9.2's ``build_pyramid``."""
         self.call("build_pyramid", path=str(path), kwargs=kwargs)

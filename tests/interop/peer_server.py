@@ -166,6 +166,19 @@ def owners(path: str, level: int) -> Any:
     return {"stored": stored, "derived": derived}
 
 
+def fragments(path: str, ndim: int) -> Any:
+    """``{chunk: {"positions": [of each fragment], "values": {name: of each fragment, or None}}}`` of level 0."""
+    arrays, group = _peer("core.arrays"), _level_group(path, 0)
+    names = sorted(group["fragment_attributes"].children()) if "fragment_attributes" in group else []
+    return {
+        chunk: {
+            "positions": [np.asarray(rows) for rows in arrays.read_chunk_vertices(group, chunk, ndim=ndim)],
+            "values": {name: arrays.read_chunk_fragment_attributes(group, name, chunk, default=None) for name in names},
+        }
+        for chunk in arrays.list_chunk_keys(group)
+    }
+
+
 def describe(path: str, level: int) -> Any:
     """What 0.9.2 says about a level apart from its rows: metadata, names, and the tables of objects and groups."""
     store, arrays = _peer("core.store"), _peer("core.arrays")
@@ -213,6 +226,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "build_pyramid": build_pyramid,
     "write_owners": write_owners,
     "owners": owners,
+    "fragments": fragments,
     "describe": describe,
     **_verbs_of("peer_kinds"),
 }

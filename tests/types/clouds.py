@@ -99,7 +99,8 @@ def joined(parts: Iterable[zv.Points]) -> zv.Points:
     for name, column in first.attributes.items():
         columns = [part.attributes[name] for part in parts]
         text = isinstance(column, Categorical)
-        attributes[name] = np.concatenate([np.asarray(column, dtype=object if text else None) for column in columns])
+        rows = np.concatenate([np.asarray(column, dtype=object if text else None) for column in columns])
+        attributes[name] = rows if text else rows.astype(columns[0].dtype, copy=False)
     ids = None if first.object_ids is None else np.concatenate([np.asarray(part.object_ids) for part in parts])
     return cloud(np.concatenate([part.positions for part in parts]), attributes, ids)
 

@@ -69,7 +69,7 @@ def test_writing_returns_its_counts() -> None:
 
 def test_reading_returns_positions_and_the_attributes_that_are_named(place: str) -> None:
     result = read_points(place)
-    assert set(result) == {"positions", "vertex_attributes", "vertex_count"}
+    assert set(result) == {"positions", "vertex_attributes", "fragment_attributes", "vertex_count"}
     assert result["vertex_attributes"] == {}
     assert result["vertex_count"] == len(result["positions"]) == 120
     result = read_points(place, attribute_names=["v", "rgb", "t"])
@@ -146,7 +146,7 @@ def test_the_keywords_of_write_are_there_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"fragment_attributes": {"a": [1]}}, OptionError),
+        ({"fragment_attributes": {"a": [1]}}, InputError),
         ({"chunk_by_attribute": "a"}, OptionError),
         ({"backend": "obstore"}, OptionError),
         ({"chunk_shape": (0, 1, 1)}, ChunkingError),

@@ -42,12 +42,15 @@ class AttributeInfo:
         channels: Values per row.
         categories: The values that occur, for text and categories.
         unit: Physical unit, where known.
+        per_fragment: Whether it is a fragment attribute: stored once for each part of an object in a chunk, or for each
+            bin, and read as a value for each vertex.
     """
 
     dtype: np.dtype[Any]
     channels: int = 1
     categories: tuple[Json, ...] | None = None
     unit: str | None = None
+    per_fragment: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,8 +177,13 @@ class ZVLevel:
 
     @cached_property
     def attributes(self) -> dict[str, AttributeInfo]:
-        """Vertex attributes by name."""
-        return {name: _info(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
+        """Vertex attributes by name, then those that are stored per fragment.
+
+        A fragment attribute that has the name of a vertex attribute is called ``fragment_attributes/<name>``.
+        """
+        whole = {name: replace(_info(spec), per_fragment=True) for name, spec in self._state.fragment_columns.items()}
+        rows = {name: _info(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
+        return {**rows, **whole}
 
     @cached_property
     def link_attributes(self) -> dict[str, AttributeInfo]:
@@ -227,7 +235,7 @@ class ZVLevel:
             bbox: Closed box ``(lo, hi)``, None in it for an open side, or ``{axis name: (lo, hi)}``.
             object_ids: These objects, in this order.
             group_ids: The objects of these groups.
-            attributes: Vertex attributes to read; None for all, ``[]`` for none.
+            attributes: Vertex and fragment attributes to read; None for all, ``[]`` for none.
             mode: What the box selects. ``"vertices"``: those in the box, and what connects them with each other.
                 ``"objects"``: whole objects of which any vertex, segment, edge or face meets the box. ``"clip"``: what
                 is left when everything is cut at the box, with new vertices (of row id -1) where something leaves

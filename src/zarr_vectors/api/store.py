@@ -222,6 +222,7 @@ def _attribute_facts(attributes: Mapping[str, AttributeInfo]) -> dict[str, JsonO
             "channels": info.channels,
             "categories": None if info.categories is None else len(info.categories),
             "unit": info.unit,
+            "per_fragment": info.per_fragment,
         }
         for name, info in attributes.items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def write(
     extend: bool = False,
     fill: Mapping[str, Any] | None = None,
     dtype: Any = None,
+    per_fragment: Sequence[str] | str = (),
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> WriteReport:
@@ -53,6 +54,9 @@ def write(
         extend: When appending, let rows join objects that exist.
         fill: When appending, ``{attribute: value}`` for attributes that the new rows lack.
         dtype: Of the stored positions; by default that of the input.
+        per_fragment: Vertex attributes that are constant within each fragment, the part of an object in a chunk (or the
+            bin, or the whole chunk, of points without objects), and are stored once for it; reads repeat them for each
+            vertex. A store keeps to it when it is appended to.
         storage_options: For object stores.
         progress: Called with rows done and rows in all (None where not known).
 
@@ -68,6 +72,10 @@ def write(
         2
         >>> zv.write("memory://write-doc", cloud, mode="append").total_vertices
         4
+        >>> owned = zv.Points(cloud.positions, attributes={"bundle": [5, 5]}, object_ids=[1, 1])
+        >>> _ = zv.write("memory://write-doc-2", owned, per_fragment=["bundle"])
+        >>> zv.open("memory://write-doc-2")[0].read().attributes["bundle"].tolist()
+        [5, 5]
     """
     options = WriteOptions(
         mode=mode,
@@ -80,6 +88,7 @@ def write(
         extend=extend,
         fill=fill or {},
         dtype=dtype,
+        per_fragment=per_fragment,
         progress=progress,
     )
     return write_value(Storage(open_backend(target, storage_options=storage_options)), value, options)
@@ -96,6 +105,7 @@ def create(
     link_attributes: Mapping[str, Any] | None = None,
     corners: int = 3,
     directed: bool = False,
+    per_fragment: Sequence[str] | str = (),
     layout: Layout | None = None,
     axes: Any = None,
     crs: Any = None,
@@ -115,6 +125,7 @@ def create(
         link_attributes: Attributes of edges or faces, given as ``attributes`` are.
         corners: Corners of a face, for a mesh.
         directed: Whether edges have a direction, for a graph.
+        per_fragment: Which of ``attributes`` are stored once for each fragment, as in ``write``.
         layout: How the store is cut; one chunk where not given.
 
     Raises:
@@ -150,6 +161,7 @@ def create(
         bounds=(low.tolist(), high.tolist()),
         axes=axes,
         crs=crs,
+        per_fragment=per_fragment,
         storage_options=storage_options,
     )
 

@@ -99,6 +99,7 @@ def _attribute_table(title: str, attributes: Mapping[str, Mapping[str, Any]]) ->
             "channels": facts.get("channels") if (facts.get("channels") or 1) > 1 else None,
             "categories": facts.get("categories"),
             "unit": facts.get("unit"),
+            "stored": "per fragment" if facts.get("per_fragment") else None,
         }
         for name, facts in attributes.items()
     }

@@ -40,6 +40,7 @@ _SINGLE = (
 )
 _LINK_FAMILIES = (constants.LINKS, constants.LINK_FRAGMENTS, constants.LINK_ATTRIBUTES)
 _COMPOSITE = "geometry_index"
+_OWN_FRAGMENT_ATTRIBUTES = frozenset({constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET})
 KNOWN_CAPABILITIES: frozenset[str] = frozenset()
 
 
@@ -196,6 +197,33 @@ class LevelState:
         return self._columns(constants.VERTEX_ATTRIBUTES, self.cells)
 
     @cached_property
+    def fragment_columns(self) -> dict[str, ColumnSpec]:
+        """Types of the fragment attributes, by the names under which they are read.
+
+        One whose name the rows have already is read as ``fragment_attributes/<name>``. What the library keeps for
+        itself is left out.
+        """
+        taken = {*self.vertex_columns, self.metadata.chunk_attribute_name, constants.ROW_ID}
+        found = self._columns(constants.FRAGMENT_ATTRIBUTES, self.cells, leave=_OWN_FRAGMENT_ATTRIBUTES)
+        return {f"{constants.FRAGMENT_ATTRIBUTES}/{name}" if name in taken else name: s for name, s in found.items()}
+
+    @cached_property
+    def row_columns(self) -> dict[str, ColumnSpec]:
+        """Types of all that a read brings for each row: vertex attributes, then fragment attributes."""
+        return {**self.vertex_columns, **self.fragment_columns}
+
+    @cached_property
+    def array_columns(self) -> dict[str, ColumnSpec]:
+        """The same types by the names of the arrays below the level."""
+        return {self.column_path(name): spec for name, spec in self.row_columns.items()}
+
+    def column_path(self, name: str) -> str:
+        """Where a vertex or fragment attribute lies below the level, by the name under which it is read."""
+        if name in self.vertex_columns:
+            return f"{constants.VERTEX_ATTRIBUTES}/{name}"
+        return f"{constants.FRAGMENT_ATTRIBUTES}/{name.removeprefix(f'{constants.FRAGMENT_ATTRIBUTES}/')}"
+
+    @cached_property
     def object_columns(self) -> dict[str, ColumnSpec]:
         """Types of the object attributes, by name."""
         return self._columns(constants.OBJECT_ATTRIBUTES, self.tables)
@@ -205,11 +233,11 @@ class LevelState:
         """Types of the group attributes, by name."""
         return self._columns(constants.GROUP_ATTRIBUTES, self.tables)
 
-    def _columns(self, family: str, arrays: Any) -> dict[str, ColumnSpec]:
+    def _columns(self, family: str, arrays: Any, leave: frozenset[str] = frozenset()) -> dict[str, ColumnSpec]:
         found: dict[str, ColumnSpec] = {}
         for name, array in arrays.items():
             head, _, last = name.partition("/")
-            if head == family:
+            if head == family and name not in leave:
                 try:
                     found[last] = ColumnSpec.from_attributes(array.document.attributes)
                 except (KeyError, TypeError) as error:

@@ -13,7 +13,7 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
 from zarr_vectors.exceptions import CorruptionError, MetadataError
-from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.query.draco import unpack_vertices
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, find_rows, with_gaps
@@ -73,7 +73,7 @@ class Block:
         """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``."""
         rows_per_cell, usable = self._vertex_rows()
         table = self._fragments(rows_per_cell, usable)
-        columns = {name: self._column(name, rows_per_cell, usable) for name in names}
+        columns = self._columns(names, table, rows_per_cell, usable)
         if not usable.all():
             self.coords = self.coords[usable]
             self.reads = {name: _part_of(read, self.coords) for name, read in self.reads.items()}
@@ -92,17 +92,26 @@ class Block:
             refs = refs.take(find_rows(self.coords, refs.chunks) >= 0)
         owners = self.owners(foreign, refs)
         self.picked, order = self._picked_rows(refs)
-        rows = self.gathered(self.picked)
+        rows = self.gathered(self.picked, order)
         if owners is not None and self.table is not None:
             counts = self.table.counts if order is None else self.table.counts[order]
             rows.object_ids = np.repeat(owners, counts)
         return rows
 
-    def gathered(self, picked: IntArray | None) -> Rows:
-        """Rows of these places in the buffers; all for None."""
+    def gathered(self, picked: IntArray | None, fragments: IntArray | None) -> Rows:
+        """Rows of these places in the buffers, which are those of these fragments one after another; None for all."""
         self.picked = picked
-        rows = Rows(self.positions, self.columns, None)
-        return rows if picked is None else rows.take(picked)
+        per_fragment = frozenset(self.columns) & frozenset(self.level.fragment_columns)
+        named = {name: column for name, column in self.columns.items() if name not in per_fragment}
+        rows = Rows(self.positions, named, None, per_fragment=per_fragment)
+        rows = rows if picked is None else rows.take(picked)
+        if per_fragment:
+            assert self.table is not None
+            numbers = np.arange(len(self.table.counts)) if fragments is None else fragments
+            numbers = np.repeat(numbers, self.table.counts[numbers])
+            whole = {name: take_column(self.columns[name], numbers) for name in per_fragment}
+            rows.columns = {name: (whole if name in whole else rows.columns)[name] for name in self.columns}
+        return rows
 
     @property
     def bases(self) -> IntArray:
@@ -193,11 +202,22 @@ class Block:
         joined = self.reads[name].cells.joined()
         return np.frombuffer(joined, dtype=dtype).reshape(-1, *row_shape)
 
+    def _columns(
+        self, names: Sequence[str], table: FragmentTable | None, rows_per_cell: IntArray, usable: BoolArray
+    ) -> dict[str, Column]:
+        """Attributes with a row for each vertex, or for each fragment."""
+        columns: dict[str, Column] = {}
+        for name in names:
+            if name not in self.level.row_columns:
+                columns[name] = self._chunk_attribute(rows_per_cell)
+            elif name in self.level.vertex_columns:
+                columns[name] = self._column(name, rows_per_cell, usable)
+            elif table is not None:
+                columns[name] = self._column(name, table.per_cell, usable)
+        return columns
+
     def _column(self, name: str, rows_per_cell: IntArray, usable: BoolArray) -> Column:
-        if name not in self.level.vertex_columns:
-            return self._chunk_attribute(rows_per_cell)
-        path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
-        spec = self.level.vertex_columns[name]
+        path, spec = self.level.column_path(name), self.level.row_columns[name]
         self._take_errors(path, usable)
         read = self.reads[path]
         listed = find_rows(read.coords, self.coords)
@@ -238,7 +258,12 @@ class Block:
         usable: BoolArray,
     ) -> int:
         """Elements per row. The cell sizes tell: other writers state a width that is not true."""
-        has = np.flatnonzero((listed >= 0) & usable & (rows_per_cell > 0))
+        filled = (listed >= 0) & usable
+        for cell in np.flatnonzero(filled & (rows_per_cell == 0)).tolist():
+            if read.cells.sizes[listed[cell]]:
+                self._fail(path, cell, f"{read.cells.sizes[listed[cell]]} bytes for no rows")
+                usable[cell] = False
+        has = np.flatnonzero(filled & (rows_per_cell > 0))
         if not len(has):
             return spec.channels
         sizes, rows = read.cells.sizes[listed[has]], rows_per_cell[has]

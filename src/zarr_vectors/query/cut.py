@@ -19,7 +19,9 @@ __all__ = ["cut"]
 
 
 def cut(shape: Shape, box: ClosedBox, *, tree: bool) -> Shape:
-    """What a box leaves of a shape. Float attributes of new vertices are interpolated, others those of the nearer end.
+    """What a box leaves of a shape.
+
+    Float attributes of new vertices are interpolated; others, and those of fragments, are those of the nearer end.
 
     Args:
         tree: Whether links lead from children to parents.
@@ -138,7 +140,9 @@ def _mixed_rows(rows: Rows, corners: IntArray, weights: FloatArray, made: IntArr
         mixed.positions = mixed.positions.copy()
         mixed.positions[made] = cut_positions(rows.positions, corners[made], weights[made], box)
         mixed.columns = {
-            name: _mixed_column(name, mixed.columns[name], column, made, corners, weights)
+            name: mixed.columns[name]
+            if name in rows.per_fragment
+            else _mixed_column(name, mixed.columns[name], column, made, corners, weights)
             for name, column in rows.columns.items()
         }
     return mixed
@@ -162,11 +166,14 @@ def _stacked(first: Rows, second: Rows) -> Rows:
             codes = np.concatenate([column.codes, other.codes])
             columns[name] = Categorical(codes, column.categories, column.ordered)
         else:
-            columns[name] = (np.ma.concatenate if np.ma.isMaskedArray(column) else np.concatenate)([column, other])
+            joined = (np.ma.concatenate if np.ma.isMaskedArray(column) else np.concatenate)([column, other])
+            # numpy joins what is not in the machine's byte order to what is.
+            columns[name] = joined.astype(column.dtype, copy=False)
     ids = [rows.object_ids for rows in (first, second) if rows.object_ids is not None]
     return Rows(
-        np.concatenate([first.positions, second.positions]),
+        np.concatenate([first.positions, second.positions]).astype(first.positions.dtype, copy=False),
         columns,
         np.concatenate(ids) if ids else None,
         first.errors,
+        first.per_fragment,
     )

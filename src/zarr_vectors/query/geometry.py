@@ -23,6 +23,7 @@ from zarr_vectors.query.linked import linked_shape
 from zarr_vectors.query.links import LinkPart, cells_passed_through, links_among
 from zarr_vectors.query.objects import ObjectRefs, all_refs, read_ids
 from zarr_vectors.query.rows import (
+    attribute_arrays,
     attribute_names,
     cells_of,
     cells_touched,
@@ -250,8 +251,7 @@ class _Reader:
         }
         extra = [constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET] if owned else []
         arrays |= {name: level.cells[name] for name in extra if name in level.cells}
-        paths = [f"{constants.VERTEX_ATTRIBUTES}/{name}" for name in self.names if name in level.vertex_columns]
-        arrays |= {path: level.cells[path] for path in paths}
+        arrays |= attribute_arrays(level, self.names)
         parts = [] if self.family is None else links_among(self.family, coords, partly=partly)
         also = [wanted for part in parts for wanted in part.arrays(self.link_names)]
         return Block.read(self.storage, level, coords, arrays, also), parts

@@ -99,7 +99,7 @@ def _ranks(ids: IntArray, owners: IntArray) -> IntArray:
 def _assembled(block: Block, chain: _Chain) -> Shape:
     assert block.table is not None
     counts = block.table.counts[chain.fragments]
-    rows = block.gathered(block.rows_of_fragments(chain.fragments))
+    rows = block.gathered(block.rows_of_fragments(chain.fragments), chain.fragments)
     starts = offsets_of(counts)[:-1][chain.begins]
     return Shape(rows, np.append(starts, counts.sum()).astype(np.int64), chain.owners[chain.begins])
 

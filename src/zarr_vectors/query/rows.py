@@ -20,11 +20,14 @@ from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import Grid, format_keys
+from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.typing import FloatArray, IntArray
 
 __all__ = [
+    "attribute_arrays",
+    "attribute_names",
     "candidate_cells",
     "cells_of",
     "cells_touched",
@@ -39,9 +42,15 @@ _OWNED = constants.FRAGMENT_OWNER
 
 
 def attribute_names(level: LevelState) -> list[str]:
-    """Vertex attributes of a level, the one that it is chunked by included."""
+    """Vertex and fragment attributes of a level, the one that it is chunked by included."""
     chunked_by = level.metadata.chunk_attribute_name
-    return [*level.vertex_columns, *([chunked_by] if chunked_by else [])]
+    return [*level.row_columns, *([chunked_by] if chunked_by else [])]
+
+
+def attribute_arrays(level: LevelState, names: Sequence[str]) -> dict[str, CellArray]:
+    """The arrays that hold these attributes, by name below the level."""
+    paths = [level.column_path(name) for name in names if name in level.row_columns]
+    return {path: level.cells[path] for path in paths}
 
 
 def candidate_cells(level: LevelState, box: ClosedBox | None) -> IntArray:
@@ -154,6 +163,7 @@ def _split(rows: Rows, batch_rows: int) -> Iterator[Rows]:
             {name: column[part] for name, column in rows.columns.items()},
             None if rows.object_ids is None else rows.object_ids[part],
             rows.errors,
+            rows.per_fragment,
         )
 
 
@@ -216,12 +226,12 @@ def _read(
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level)[1] if wants_owners and not owners_stored else None
     arrays = {constants.VERTICES: level.vertices}
-    if wants_owners or refs is not None or not level.metadata.fragments_tile or level.is_draco:
+    by_fragment = any(name in level.fragment_columns for name in names)
+    if wants_owners or refs is not None or by_fragment or not level.metadata.fragments_tile or level.is_draco:
         arrays[constants.VERTEX_FRAGMENTS] = level.cell_array(constants.VERTEX_FRAGMENTS)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
-    paths = [f"{constants.VERTEX_ATTRIBUTES}/{name}" for name in names if name in level.vertex_columns]
-    arrays |= {path: level.cells[path] for path in paths}
+    arrays |= attribute_arrays(level, names)
     block = Block.read(storage, level, coords, arrays)
     block.prepare(names)
     rows = block.assemble(refs, foreign)

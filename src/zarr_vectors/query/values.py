@@ -23,15 +23,17 @@ class Rows:
 
     Args:
         positions: ``(N, D)``.
-        columns: Vertex attributes by name, ``N`` rows each.
+        columns: Vertex and fragment attributes by name, ``N`` rows each.
         object_ids: ``(N,)`` owner of each row, -1 for none; None where the level has no objects.
         errors: What could not be read.
+        per_fragment: Names of the columns that hold fragment attributes.
     """
 
     positions: AnyArray
     columns: dict[str, Column] = field(default_factory=dict)
     object_ids: IntArray | None = None
     errors: list[str] = field(default_factory=list)
+    per_fragment: frozenset[str] = frozenset()
 
     def take(self, rows: AnyArray) -> Rows:
         """The rows of an index or mask."""
@@ -40,6 +42,7 @@ class Rows:
             {name: take_column(column, rows) for name, column in self.columns.items()},
             None if self.object_ids is None else take_rows(self.object_ids, rows),
             self.errors,
+            self.per_fragment,
         )
 
 

@@ -11,6 +11,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec, presence_list, with_presence
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document
 from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import vlen_frame
 from zarr_vectors.exceptions import ChunkingError, CorruptionError
 from zarr_vectors.metadata.base import dump_json
@@ -24,6 +25,7 @@ from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_merge import CellMerge, recode
 from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, sort_table
 from zarr_vectors.types.extend import LineTails, line_tails
+from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import fill_sink
@@ -50,7 +52,7 @@ def append_rows(
 
     Args:
         merge: Object and group tables, old and new, already merged.
-        recoded: Attributes whose stored type must widen, with their new type.
+        recoded: Arrays of attributes whose stored type must widen, with their new type.
     """
     bounds = _new_bounds(root, intake)
     packing = Packing.of_level(root, level)
@@ -75,6 +77,7 @@ def append_rows(
         kind=kind.geometry_type,
         tally=Tally(packing=packing),
     )
+    work.check_fragments()
     storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes()))
     return work.report()
 
@@ -118,8 +121,7 @@ def _plan(
             hint="write them to a store of their own, or this one anew with larger chunks",
         )
     arrays = {name: grown(array, needed) for name, array in level.cells.items()}
-    for name, spec in recoded.items():
-        path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
+    for path, spec in recoded.items():
         old = arrays[path]
         said = {"_FillValue": None, **spec.attributes()}
         arrays[path] = CellArray(old.path, old.document.with_attributes(**said), old.store)
@@ -130,7 +132,8 @@ def _plan(
         bin_shape=tuple(root.metadata.bin_shape),
         bins=root.metadata.bins_per_chunk,
         dtype=level.position_dtype,
-        columns=intake.columns,
+        columns={name: spec for name, spec in intake.columns.items() if name in level.vertex_columns},
+        per_fragment={name: spec for name, spec in intake.columns.items() if name in level.fragment_columns},
         has_objects=level.has_objects,
         whole=len(blocks) > 1,
     )
@@ -176,7 +179,7 @@ class _Append:
             yield from self._link_puts()
         touched = self.tally.present(self.plan.vertices.ndim)
         for name in self.recoded:
-            yield from self._recode_rest(f"{constants.VERTEX_ATTRIBUTES}/{name}", touched)
+            yield from self._recode_rest(name, touched)
         for name, array in self.plan.arrays.items():
             present = np.unique(np.concatenate([self.level.cells[name].present, touched]), axis=0)
             yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, presence_list(present)).to_json())
@@ -196,20 +199,37 @@ class _Append:
 
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
-        fresh = cells_of(self.plan, part)
-        old = self.level.vertices.has(part.coords)
-        first = old_rows = np.zeros(len(part.coords), dtype=np.int64)
-        if old.any():
-            cells = CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
-            reads = self._read_old(part.coords[old])
-            if self.tally.packing is not None:
-                self.tally.packing.repack(part.coords[old], reads[constants.VERTICES].cells)
-            fresh, first, old_rows = cells.merge(reads)
+        fresh, first, old_rows = self._merged(part)
         fresh = self.tally.packed(part.coords, fresh)
         note(self.plan, self.tally, part, first_number=first, first_row=old_rows)
         for name, array in self.plan.arrays.items():
             kept = self._kept(name, array, part.coords)
             yield from array.encode(part.coords, fresh[name], kept)
+
+    def _merged(self, part: SortedRows) -> tuple[dict[str, Blobs], IntArray, IntArray]:
+        """Cells of new rows and of what is there, and how many fragments and rows of each are old."""
+        fresh = cells_of(self.plan, part)
+        old = self.level.vertices.has(part.coords)
+        none = np.zeros(len(part.coords), dtype=np.int64)
+        if not old.any():
+            return fresh, none, none
+        cells = CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
+        reads = self._read_old(part.coords[old])
+        if self.tally.packing is not None:
+            self.tally.packing.repack(part.coords[old], reads[constants.VERTICES].cells)
+        return cells.merge(reads)
+
+    def check_fragments(self) -> None:
+        """Refuse values that are not constant within a fragment, before anything is written.
+
+        Raises:
+            InputError: New rows of a fragment differ, or, where fragments are bins, new rows and old ones.
+        """
+        check_fragments(self.plan, self.intake)
+        if self.plan.per_fragment and not self.plan.has_objects:
+            for table in self.intake.blocks(self.plan):
+                for part in sort_table(self.plan, table):
+                    self._merged(part)
 
     def _read_old(self, coords: IntArray) -> dict[str, CellRead]:
         arrays = self.level.cells
@@ -233,11 +253,11 @@ class _Append:
     def _kept(self, name: str, array: CellArray, coords: IntArray) -> CellRead | None:
         """Cells that stay as they are and lie in a stored object that is written again."""
         old = self.level.cells[name]
-        recoding = name.partition("/")[2] in self.recoded and name.startswith(constants.VERTEX_ATTRIBUTES)
+        recoding = name in self.recoded
         read = self._kept_beside(old, array, coords, decode=recoding)
         if read is None or not recoding:
             return read
-        cells = recode(read.cells, self.level.vertex_columns[name.partition("/")[2]], array)
+        cells = recode(read.cells, self.level.array_columns[name], array)
         return CellRead(array, read.coords, array.codec.encode(vlen_frame(cells)) if array.codec else cells)
 
     def _kept_beside(
@@ -271,7 +291,7 @@ class _Append:
         ends = np.flatnonzero((index[1:] != index[:-1]).any(axis=1)) + 1 if len(index) else np.zeros(0, dtype=np.int64)
         for part in np.split(coords, ends):
             (read,) = read_cells(self.storage, [(old, part)])
-            cells = recode(read.check().cells, self.level.vertex_columns[name.partition("/")[2]], array)
+            cells = recode(read.check().cells, self.level.array_columns[name], array)
             yield from array.encode(part, cells)
 
     def copies(self) -> Iterator[tuple[str, str]]:

@@ -105,15 +105,16 @@ class TableMerge:
 
 
 def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> dict[str, ColumnSpec]:
-    """Bring the new rows' attributes to the types of the level's.
+    """Bring the new rows' attributes, those that are stored per fragment included, to the types of the level's.
 
     Returns:
-        Attributes whose stored type must widen, with their new type.
+        Arrays whose stored type must widen, by name below the level, with their new type.
 
     Raises:
         InputError: An attribute is missing and has no fill, is unknown to the level, or does not fit its type.
     """
-    stored = level.vertex_columns
+    stored = level.row_columns
+    _check_per_fragment(level, options)
     unknown = [name for name in intake.columns if name not in stored]
     if unknown:
         raise InputError(
@@ -140,9 +141,19 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
         else:
             columns[name], lookups[name] = merge_categories(name, old, new)
             if columns[name].dtype != old.dtype or columns[name].categories != old.categories:
-                recoded[name] = columns[name]
+                recoded[level.column_path(name)] = columns[name]
     intake.recode(columns, lookups)
     return recoded
+
+
+def _check_per_fragment(level: LevelState, options: WriteOptions) -> None:
+    other = [name for name in options.per_fragment if name not in level.fragment_columns]
+    if other:
+        raise InputError(
+            f"per_fragment names {other[0]!r}, which the store does not keep per fragment",
+            expected=f"some of {sorted(level.fragment_columns)}",
+            hint="leave per_fragment out when appending: the store decides",
+        )
 
 
 def filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArray, ColumnSpec]:

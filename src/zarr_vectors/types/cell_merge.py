@@ -18,6 +18,8 @@ from zarr_vectors.spatial.grid import bin_numbers, format_keys
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.cells import CellArray, CellRead
 from zarr_vectors.types.encode import CellPlan, SortedRows, rows_as_cells
+from zarr_vectors.types.fragment_check import not_constant
+from zarr_vectors.types.fragment_values import first_change, first_values
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["CellMerge", "recode"]
@@ -49,7 +51,7 @@ class CellMerge:
                 cell=format_keys(self.part.coords[self.old][[min(errors)]])[0],
                 got=errors[min(errors)],
             )
-        self._check_widths(payloads, old_rows)
+        self._check_widths(payloads, old_rows, table)
         if not self.plan.has_objects:
             return self._resorted(payloads, table, old_rows), np.zeros_like(old_rows), old_rows
         joined = {
@@ -61,25 +63,29 @@ class CellMerge:
         return {**joined, constants.VERTEX_FRAGMENTS: fragments}, first, old_rows
 
     def _recoded(self, name: str, cells: Blobs) -> Blobs:
-        attribute = name.partition("/")[2]
-        if name.startswith(constants.VERTEX_ATTRIBUTES) and attribute in self.recoded:
-            return recode(cells, self.level.vertex_columns[attribute], self.plan.arrays[name])
+        if name in self.recoded:
+            return recode(cells, self.level.array_columns[name], self.plan.arrays[name])
         return cells
 
-    def _check_widths(self, payloads: Mapping[str, Blobs], old_rows: IntArray) -> None:
-        rows = old_rows[self.old]
+    def _check_widths(self, payloads: Mapping[str, Blobs], old_rows: IntArray, table: FragmentTable) -> None:
         for name, spec in self.plan.columns.items():
-            path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
-            wrong = np.flatnonzero(payloads[path].sizes != rows * spec.row_bytes)
-            if len(wrong):
-                raise CorruptionError(
-                    "an attribute's cell does not have one value per vertex",
-                    store=self.level.store,
-                    array=f"{self.level.number}/{path}",
-                    cell=format_keys(self.part.coords[self.old][wrong[:1]])[0],
-                    expected=f"{rows[wrong[0]]} rows of {spec.row_bytes} bytes",
-                    got=f"{payloads[path].sizes[wrong[0]]} bytes",
-                )
+            self._check_width(payloads, f"{constants.VERTEX_ATTRIBUTES}/{name}", old_rows[self.old], spec, "vertex")
+        for name, spec in self.plan.per_fragment.items():
+            self._check_width(payloads, f"{constants.FRAGMENT_ATTRIBUTES}/{name}", table.per_cell, spec, "fragment")
+
+    def _check_width(
+        self, payloads: Mapping[str, Blobs], path: str, rows: IntArray, spec: ColumnSpec, what: str
+    ) -> None:
+        wrong = np.flatnonzero(payloads[path].sizes != rows * spec.row_bytes)
+        if len(wrong):
+            raise CorruptionError(
+                f"an attribute's cell does not have one value per {what}",
+                store=self.level.store,
+                array=f"{self.level.number}/{path}",
+                cell=format_keys(self.part.coords[self.old][wrong[:1]])[0],
+                expected=f"{rows[wrong[0]]} rows of {spec.row_bytes} bytes",
+                got=f"{payloads[path].sizes[wrong[0]]} bytes",
+            )
 
     def _joined(self, old: Blobs, new: Blobs) -> Blobs:
         """Each cell's old payload and then its new one."""
@@ -149,14 +155,52 @@ class CellMerge:
         per_cell = np.full(len(part.coords), bins, dtype=np.int64)
         starts = offsets_of(counts)[:-1] - np.repeat(offsets_of(cell_rows)[:-1], per_cell)
         merged = {constants.VERTEX_FRAGMENTS: encode_ranges(per_cell, starts, counts)}
+        for name in plan.per_fragment:
+            path = f"{constants.FRAGMENT_ATTRIBUTES}/{name}"
+            values = self._of_bins(name, payloads[path], table, order, counts)
+            merged[path] = rows_as_cells(values, per_cell)
         for name in payloads:
-            if name != constants.VERTEX_FRAGMENTS:
+            if name not in merged:
                 fresh = self.fresh[name]
                 width = int(fresh.total // max(1, len(part.table)))
                 both = np.concatenate([payloads[name].to_array(), fresh.to_array()])
                 values = both.reshape(-1, width)[source]
                 merged[name] = rows_as_cells(values, cell_rows)
         return merged
+
+    def _of_bins(self, name: str, payload: Blobs, table: FragmentTable, order: IntArray, counts: IntArray) -> AnyArray:
+        """Values of bins that hold old and new rows.
+
+        Args:
+            order: Which of the old rows, fragment after fragment, and then of the new ones, comes where.
+            counts: ``(F,)`` rows of each bin.
+
+        Raises:
+            InputError: Old and new rows of a bin differ.
+        """
+        plan, spec = self.plan, self.plan.per_fragment[name]
+        new = np.asarray(self.part.table.columns[name], dtype=spec.dtype)
+        old = np.frombuffer(payload.joined(), dtype=spec.dtype).reshape(-1, *new.shape[1:])
+        rows = np.concatenate([np.repeat(old, table.counts, axis=0), new])[order]
+        bins = len(counts) // len(self.part.coords)
+        change = first_change(rows, counts)
+        if change is not None:
+            cell = int(np.searchsorted(offsets_of(counts), change, side="right") - 1) // bins
+            raise not_constant(
+                plan,
+                name,
+                rows[change - 1 : change + 1],
+                f"one bin of chunk {format_keys(self.part.coords[cell : cell + 1])[0]}",
+                hint="give appended points the values of the points of the store that share a bin with them",
+            )
+        values = first_values(rows, counts, spec)
+        # A bin that is still empty keeps the value that was said of it.
+        kept = table.per_cell == bins
+        slots = (np.flatnonzero(self.old)[kept][:, None] * bins + np.arange(bins)).ravel()
+        said = old[np.repeat(kept, table.per_cell)]
+        empty = counts[slots] == 0
+        values[slots[empty]] = said[empty]
+        return values
 
 
 def _stack(old: Blobs, new: Blobs, dtype: np.dtype[Any], part: SortedRows) -> AnyArray:

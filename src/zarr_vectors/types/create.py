@@ -9,6 +9,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import (
+    ColumnSpec,
     cell_array_document,
     dtype_name,
     group_document,
@@ -18,12 +19,14 @@ from zarr_vectors.core.documents import (
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document, new_root_document
 from zarr_vectors.encoding.compression import cell_codecs
 from zarr_vectors.encoding.manifests import encode_manifests
+from zarr_vectors.exceptions import InputError
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.spatial.layout import ResolvedLayout, check_edges
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.encode import CellPlan, Tally, encode_table
+from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Connects, Kind
 from zarr_vectors.types.links import LinkPlan, LinkSink, MakeArray, fill_sink
@@ -36,6 +39,8 @@ from zarr_vectors.typing import FloatArray, IntArray, JsonObject
 
 __all__ = ["cell_plan", "family_groups", "presence_puts", "write_new"]
 
+_OWNER = constants.FRAGMENT_OWNER.partition("/")[2]
+
 
 def write_new(storage: Storage, kind: Kind, intake: Intake, options: WriteOptions) -> WriteReport:
     """Write a store from nothing; with ``mode="replace"`` in place of what is there."""
@@ -44,7 +49,8 @@ def write_new(storage: Storage, kind: Kind, intake: Intake, options: WriteOption
     check_tables(intake.tables)
     bounds = resolve_bounds(intake, options)
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
-    plan = cell_plan(0, layout, intake, kind.connects)
+    plan = cell_plan(0, layout, intake, kind.connects, options)
+    check_fragments(plan, intake, options.fragment_values.get(_OWNER))
     tally = Tally(packing=None if layout.lattice is None else Packing(layout.lattice))
     work = _NewStore(storage, kind, intake, options, bounds, layout, plan, tally)
     replacing = options.mode == "replace"
@@ -87,11 +93,19 @@ def array_maker(level: int, layout: ResolvedLayout) -> MakeArray:
     return array
 
 
-def cell_plan(level: int, layout: ResolvedLayout, intake: Intake, connects: Connects) -> CellPlan:
-    """The arrays of a level on one grid."""
-    array, columns = array_maker(level, layout), intake.columns
+def cell_plan(
+    level: int, layout: ResolvedLayout, intake: Intake, connects: Connects, options: WriteOptions
+) -> CellPlan:
+    """The arrays of a level on one grid.
+
+    Raises:
+        InputError: An attribute is to be kept per fragment that the rows do not have, or that is given twice.
+    """
+    array = array_maker(level, layout)
     dtype = intake.dtype if layout.lattice is None else DRACO_DTYPE
     encoding = constants.ENCODING_RAW if layout.lattice is None else constants.ENCODING_DRACO
+    columns, per_fragment = _split_columns(intake.columns, options)
+    given = {name: values for name, values in options.fragment_values.items() if name != _OWNER}
     arrays = {
         constants.VERTICES: array(
             constants.VERTICES,
@@ -105,6 +119,9 @@ def cell_plan(level: int, layout: ResolvedLayout, intake: Intake, connects: Conn
     for name, spec in columns.items():
         path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
         arrays[path] = array(path, {"zv_array": "attribute", "name": name, **spec.attributes()})
+    for name, spec in {**per_fragment, **{name: values.spec for name, values in given.items()}}.items():
+        path = f"{constants.FRAGMENT_ATTRIBUTES}/{name}"
+        arrays[path] = array(path, {"zv_array": "fragment_attribute", "name": name, **spec.attributes()})
     facts = [constants.FRAGMENT_OWNER] if intake.has_objects else []
     facts += [constants.FRAGMENT_OFFSET] if connects == "sequence" else []
     for path in facts:
@@ -119,7 +136,27 @@ def cell_plan(level: int, layout: ResolvedLayout, intake: Intake, connects: Conn
         columns=columns,
         has_objects=intake.has_objects,
         connects=connects,
+        per_fragment=per_fragment,
+        given=given,
     )
+
+
+def _split_columns(
+    columns: Mapping[str, ColumnSpec], options: WriteOptions
+) -> tuple[dict[str, ColumnSpec], dict[str, ColumnSpec]]:
+    """Attributes that are stored per vertex, and those that are stored per fragment."""
+    unknown = [name for name in options.per_fragment if name not in columns]
+    if unknown:
+        raise InputError(
+            "per_fragment names an attribute that the value does not have",
+            got=repr(unknown[0]),
+            expected=f"some of {sorted(columns)}",
+        )
+    twice = [name for name in options.fragment_values if name in columns]
+    if twice:
+        raise InputError(f"{twice[0]!r} is both a vertex attribute and a fragment attribute", hint="rename one of them")
+    whole = {name: columns[name] for name in options.per_fragment}
+    return {name: spec for name, spec in columns.items() if name not in whole}, whole
 
 
 def family_groups(level: int, names: list[str]) -> Iterator[Put]:
@@ -161,7 +198,7 @@ class _NewStore:
             yield from self.sink.documents()
         present = self.tally.present(ndim)
         self.chunks = len(present)
-        yield from presence_puts(self.plan.arrays, present)
+        yield from self._presence(present)
         yield from family_groups(0, list(self.plan.arrays))
         if self.intake.has_objects:
             yield from self._tables(self.intake.tables, ndim)
@@ -175,6 +212,13 @@ class _NewStore:
         for table in self.intake.blocks(self.plan):
             yield from encode_table(self.plan, table, self.tally)
             self.options.notify(self.tally.rows, self.intake.extent.rows)
+
+    def _presence(self, present: IntArray) -> Iterator[Put]:
+        given = {f"{constants.FRAGMENT_ATTRIBUTES}/{name}": values for name, values in self.plan.given.items()}
+        arrays = self.plan.arrays
+        yield from presence_puts({name: array for name, array in arrays.items() if name not in given}, present)
+        for name, values in given.items():
+            yield from presence_puts({name: arrays[name]}, values.chunks)
 
     def _link_plan(self) -> LinkPlan:
         return LinkPlan(
@@ -195,8 +239,10 @@ class _NewStore:
     def level(self) -> JsonObject:
         names = list(self.plan.arrays)
         present = [constants.VERTICES]
-        if self.intake.columns:
+        if self.plan.columns:
             present.append(constants.VERTEX_ATTRIBUTES)
+        if self.plan.per_fragment or self.plan.given:
+            present.append(constants.FRAGMENT_ATTRIBUTES)
         if self.sink is not None:
             names += self.sink.names()
             present += [constants.LINKS] if self.sink.names() else []

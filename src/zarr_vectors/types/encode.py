@@ -18,6 +18,7 @@ from zarr_vectors.spatial.grid import bin_numbers, chunk_coords
 from zarr_vectors.spatial.partition import runs_of, stable_order
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
+from zarr_vectors.types.fragment_values import GivenFragments, first_values
 from zarr_vectors.types.kinds import Connects
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
@@ -41,6 +42,8 @@ class CellPlan:
         bins: Bins of a chunk along each axis.
         dtype: Of the stored positions.
         columns: Types of the vertex attributes.
+        per_fragment: Types of the attributes that are stored once for each fragment.
+        given: Fragment attributes whose values are said chunk by chunk, rather than by the rows.
         has_objects: Whether fragments follow objects rather than bins.
         connects: What connects the vertices.
         whole: Whether the arrays' shards do not coincide, so that rows cannot be written shard by shard.
@@ -55,6 +58,8 @@ class CellPlan:
     has_objects: bool
     connects: Connects = "nothing"
     whole: bool = False
+    per_fragment: Mapping[str, ColumnSpec] = field(default_factory=dict)
+    given: Mapping[str, GivenFragments] = field(default_factory=dict)
 
     @property
     def vertices(self) -> CellArray:
@@ -315,6 +320,10 @@ def encode_sorted(plan: CellPlan, part: SortedRows, tally: Tally) -> Iterator[Pu
     note(plan, tally, part, first_number=none, first_row=none)
     for name, cells in tally.packed(part.coords, cells_of(plan, part)).items():
         yield from plan.arrays[name].encode(part.coords, cells)
+    for name, given in plan.given.items():
+        coords, cells = given.cells(part.coords)
+        if len(coords):
+            yield from plan.arrays[f"{constants.FRAGMENT_ATTRIBUTES}/{name}"].encode(coords, cells)
 
 
 def note(plan: CellPlan, tally: Tally, part: SortedRows, *, first_number: IntArray, first_row: IntArray) -> None:
@@ -365,6 +374,9 @@ def cells_of(plan: CellPlan, part: SortedRows) -> dict[str, Blobs]:
     for name, spec in plan.columns.items():
         column = np.ascontiguousarray(table.columns[name], dtype=spec.dtype)
         cells[f"{constants.VERTEX_ATTRIBUTES}/{name}"] = rows_as_cells(column, part.cell_rows)
+    for name, spec in plan.per_fragment.items():
+        column = first_values(table.columns[name], part.counts, spec)
+        cells[f"{constants.FRAGMENT_ATTRIBUTES}/{name}"] = rows_as_cells(column, part.per_cell)
     return cells
 
 

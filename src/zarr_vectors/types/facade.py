@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors.core.state import open_level, open_root
+from zarr_vectors.core.state import LevelState, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, OptionError
 from zarr_vectors.geometry import Column, Geometry
 from zarr_vectors.query.geometry import read_shape
@@ -16,13 +16,15 @@ from zarr_vectors.query.selection import Selection
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.types.fragment_values import GivenFragments
+from zarr_vectors.types.given import given_fragments
 from zarr_vectors.types.kinds import kind_of_types
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.value import plan_for, value_of
 from zarr_vectors.types.writer import write_value
 
-__all__ = ["Query", "plain_columns", "read_facade", "refuse", "same_as", "write_facade"]
+__all__ = ["Query", "plain_columns", "read_facade", "refuse", "same_as", "split_columns", "write_facade"]
 
 _LAYOUT = {entry.name for entry in fields(Layout)}
 _OPTIONS = ("mode", "bounds", "out_of_bounds", "axes", "crs", "extend", "dtype")
@@ -59,8 +61,23 @@ def write_facade(store_path: StoreLike, value: Geometry, keywords: Mapping[str, 
     refuse("backend", None if backend == "local" else backend, "the URL's scheme, or storage_options, decides")
     refuse("chunk_by_attribute", keywords["chunk_by_attribute"], "rechunk the written store by the attribute")
     layout = Layout(**{name: keywords[name] for name in _LAYOUT if name in keywords})
-    options = WriteOptions(layout=layout, fill=keywords["fill"] or {}, **{name: keywords[name] for name in _OPTIONS})
+    options = WriteOptions(
+        layout=layout,
+        fill=keywords["fill"] or {},
+        fragment_values=_fragment_values(value, keywords),
+        **{name: keywords[name] for name in _OPTIONS},
+    )
     return write_value(Storage(open_backend(store_path, storage_options=keywords["storage_options"])), value, options)
+
+
+def _fragment_values(value: Geometry, keywords: Mapping[str, Any]) -> dict[str, GivenFragments]:
+    given = given_fragments(keywords.get("fragment_attributes"), value.ndim)
+    if given and keywords["mode"] == "append":
+        raise InputError(
+            "fragment_attributes cannot be given when appending",
+            hint="give vertex_attributes of these names: the store keeps them per fragment",
+        )
+    return given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +114,13 @@ class Query:
         return cls(**{name: value for name, value in keywords.items() if name in known})
 
 
-def read_facade(store_path: StoreLike, families: tuple[str, ...], query: Query) -> Geometry:
+def read_facade(
+    store_path: StoreLike, families: tuple[str, ...], query: Query
+) -> tuple[Geometry, dict[str, dict[str, Any]]]:
     """Read a value of a kind of one of these families.
+
+    Returns:
+        The value; and its attributes as ``vertex_attributes`` and ``fragment_attributes``, a row for each vertex.
 
     Raises:
         ConventionError: The store holds another kind.
@@ -131,7 +153,18 @@ def read_facade(store_path: StoreLike, families: tuple[str, ...], query: Query) 
             raise InputError("attribute_filter names an attribute that the level does not have", got=repr(name))
         same = np.asarray(value.attributes[name] == wanted)
         value = value.within(np.asarray(same.all(axis=tuple(range(1, same.ndim)))))
-    return value
+    return value, split_columns(level, value.attributes)
+
+
+def split_columns(level: LevelState, columns: Mapping[str, Column]) -> dict[str, dict[str, Any]]:
+    """``vertex_attributes`` and ``fragment_attributes`` of a read, by the names that they are stored under."""
+    whole = {name: column for name, column in columns.items() if name in level.fragment_columns}
+    return {
+        "vertex_attributes": plain_columns({name: column for name, column in columns.items() if name not in whole}),
+        "fragment_attributes": plain_columns(
+            {level.column_path(name).partition("/")[2]: column for name, column in whole.items()}
+        ),
+    }
 
 
 def plain_columns(columns: Mapping[str, Column]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Graph, Linked, Skeleton
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, plain_columns, read_facade, refuse, same_as, write_facade
+from zarr_vectors.types.facade import Query, plain_columns, read_facade, same_as, write_facade
 
 __all__ = ["read_graph", "write_graph"]
 
@@ -60,6 +60,8 @@ def write_graph(
         link_attributes: A row for each edge; ``edge_attributes`` is another name for it.
         object_ids: ``(N,)`` owner of each node; one object where not given.
         object_attributes: A row for each distinct id, ascending, or ``{name: {id: value}}``.
+        fragment_attributes: ``{name: {chunk coordinates: (F,) or (F, C)}}``, in the order of the chunk's fragments: its
+            bins, or the parts of objects in it, by object id and then along the line. A chunk may be left out.
         groups: ``{group id: object ids}``.
         group_attributes: A row for each group id from 0.
         directed: Whether edges have a direction.
@@ -78,7 +80,6 @@ def write_graph(
         1
     """
     keywords = locals()
-    refuse("fragment_attributes", fragment_attributes, "keep the values as object_attributes or vertex_attributes")
     kind = "skeleton" if is_tree and kind == "graph" else kind
     common = {
         "attributes": same_as("vertex_attributes", vertex_attributes, "node_attributes", node_attributes) or {},
@@ -129,7 +130,8 @@ def read_graph(
 
     Returns:
         ``positions``, ``edges`` (``[child, parent]`` for a skeleton), ``node_count``, ``edge_count``,
-        ``vertex_attributes``, ``link_attributes`` and ``object_ids``, one per node.
+        ``vertex_attributes`` and ``fragment_attributes``, a row for each node, ``link_attributes`` and ``object_ids``,
+        one per node.
 
     Example:
         >>> _ = write_graph("memory://graph-doc-2", [[0.0, 0.0], [5.0, 1.0]], [[0, 1]])
@@ -137,14 +139,14 @@ def read_graph(
         0
     """
     query = Query.of(locals())
-    value = read_facade(store_path, ("graph", "skeleton"), query)
+    value, columns = read_facade(store_path, ("graph", "skeleton"), query)
     assert isinstance(value, Linked)
     return {
         "positions": value.positions,
         "edges": value.links,
         "node_count": value.vertex_count,
         "edge_count": len(value.links),
-        "vertex_attributes": plain_columns(value.attributes),
+        **columns,
         "link_attributes": plain_columns(value.link_attributes),
         "object_ids": value.object_ids,
     }

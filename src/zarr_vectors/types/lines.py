@@ -9,7 +9,7 @@ import numpy as np
 
 from zarr_vectors.geometry import Lines, Polylines
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, plain_columns, read_facade, same_as, write_facade
+from zarr_vectors.types.facade import Query, read_facade, same_as, write_facade
 
 __all__ = ["read_lines", "write_lines"]
 
@@ -102,7 +102,8 @@ def read_lines(
         level, object_ids, group_ids, bbox, attribute_filter, strict, storage_options: As in ``Query``.
 
     Returns:
-        ``endpoints`` ``(M, 2, D)``, ``vertex_attributes`` with a row for each end, ``line_count``, ``object_ids``.
+        ``endpoints`` ``(M, 2, D)``, ``vertex_attributes`` and ``fragment_attributes`` with a row for each end,
+        ``line_count``, ``object_ids``.
 
     Example:
         >>> _ = write_lines("memory://lines-doc-2", [[[0.0, 0.0], [5.0, 1.0]], [[8.0, 8.0], [9.0, 9.0]]])
@@ -110,12 +111,12 @@ def read_lines(
         [0]
     """
     query = Query.of(locals())
-    value = read_facade(store_path, ("lines",), query)
+    value, columns = read_facade(store_path, ("lines",), query)
     assert isinstance(value, Polylines)
     lines = Lines(value.positions, value.offsets, ids=value.line_ids)
     return {
         "endpoints": lines.endpoints,
-        "vertex_attributes": plain_columns(value.attributes),
+        **columns,
         "line_count": value.line_count,
         "object_ids": value.line_ids.tolist(),
     }

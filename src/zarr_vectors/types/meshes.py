@@ -115,8 +115,8 @@ def read_mesh(
         level, object_ids, group_ids, bbox, mode, chunks, attribute_filter, strict, storage_options: As in ``Query``.
 
     Returns:
-        ``vertices``, ``faces``, ``vertex_count``, ``face_count``, ``vertex_attributes``, ``face_attributes`` and
-        ``object_ids``, one per vertex.
+        ``vertices``, ``faces``, ``vertex_count``, ``face_count``, ``vertex_attributes`` and ``fragment_attributes``, a
+        row for each vertex, ``face_attributes`` and ``object_ids``, one per vertex.
 
     Example:
         >>> _ = write_mesh("memory://mesh-doc-2", [[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]], [[0, 1, 2]])
@@ -124,14 +124,14 @@ def read_mesh(
         1
     """
     query = Query.of(locals())
-    value = read_facade(store_path, ("mesh",), query)
+    value, columns = read_facade(store_path, ("mesh",), query)
     assert isinstance(value, Mesh)
     return {
         "vertices": value.positions,
         "faces": value.faces,
         "vertex_count": value.vertex_count,
         "face_count": value.face_count,
-        "vertex_attributes": plain_columns(value.attributes),
+        **columns,
         "face_attributes": plain_columns(value.face_attributes),
         "object_ids": value.object_ids,
     }

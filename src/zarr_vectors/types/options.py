@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.layout import Layout
+from zarr_vectors.types.fragment_values import GivenFragments, check_fragment_name
 from zarr_vectors.types.table import check_attribute_name
 from zarr_vectors.typing import FloatArray, JsonObject
 
@@ -39,6 +40,8 @@ class WriteOptions:
         extend: Let appended rows join objects that exist.
         fill: ``{attribute: value}`` for attributes of the store that appended rows lack.
         dtype: Of the stored positions; by default that of the input.
+        per_fragment: Attributes of a new store that are kept once for each fragment, rather than for each vertex.
+        fragment_values: Fragment attributes by name whose values are given chunk by chunk.
         progress: Called as rows are done.
     """
 
@@ -52,6 +55,8 @@ class WriteOptions:
     extend: bool = False
     fill: Mapping[str, Any] = field(default_factory=dict)
     dtype: Any = None
+    per_fragment: Sequence[str] | str = ()
+    fragment_values: Mapping[str, GivenFragments] = field(default_factory=dict)
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -68,6 +73,7 @@ class WriteOptions:
             check_attribute_name(name, "header")
             _check_mapping(f"headers[{name!r}]", header)
             _check_json(f"headers[{name!r}]", header)
+        object.__setattr__(self, "per_fragment", _names("per_fragment", self.per_fragment))
         if self.progress is not None and not callable(self.progress):
             raise InputError("progress must be callable", got=type(self.progress).__name__)
 
@@ -99,6 +105,17 @@ def as_bounds(value: Any, ndim: int) -> tuple[FloatArray, FloatArray]:
         axis = int(np.flatnonzero(lo > hi)[0])
         raise InputError("bounds are inverted", got=f"min {lo[axis]} above max {hi[axis]} on axis {axis}")
     return lo, hi
+
+
+def _names(option: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = (value,)
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        raise InputError(f"{option} must be names of attributes", got=repr(value))
+    names = tuple(dict.fromkeys(value))
+    for name in names:
+        check_fragment_name(name)
+    return names
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -18,7 +18,7 @@ from zarr_vectors.query.geometry import ReadPlan, read_shape
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
-from zarr_vectors.types.facade import refuse, same_as, write_facade
+from zarr_vectors.types.facade import refuse, same_as, split_columns, write_facade
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_points", "write_points"]
@@ -62,6 +62,8 @@ def write_points(
         vertex_attributes: ``{name: (N,) or (N, C)}``; ``attributes`` is another name for it.
         object_ids: ``(N,)`` int64.
         object_attributes: A row for each distinct id, ascending, or ``{name: {id: value}}``.
+        fragment_attributes: ``{name: {chunk coordinates: (F,) or (F, C)}}``, in the order of the chunk's fragments: its
+            bins, or the parts of objects in it, by object id and then along the line. A chunk may be left out.
         groups: ``{group id: object ids}``.
         group_attributes: A row for each group id from 0.
 
@@ -77,7 +79,6 @@ def write_points(
         1
     """
     keywords = locals()
-    refuse("fragment_attributes", fragment_attributes, "keep the values as object_attributes or vertex_attributes")
     value = Points(
         positions,
         attributes=same_as("vertex_attributes", vertex_attributes, "attributes", attributes) or {},
@@ -118,12 +119,12 @@ def read_points(
         bbox: Closed box, as in ``ZVLevel.read``.
         object_ids, group_ids: Points of these objects and groups.
         chunks: Points of these chunks.
-        attribute_names: Vertex attributes to return; none unless named.
+        attribute_names: Vertex and fragment attributes to return; none unless named.
         attribute_filter: ``{attribute: value}``; rows that have exactly these values.
 
     Returns:
-        ``positions``, ``vertex_attributes``, ``vertex_count``, and ``object_ids`` where objects or groups were asked
-        for.
+        ``positions``, ``vertex_attributes``, ``fragment_attributes`` (a row for each point as well), ``vertex_count``,
+        and ``object_ids`` where objects or groups were asked for.
 
     Example:
         >>> _ = write_points("memory://points-doc-2", [[0.0, 0.0], [1.0, 2.0]], attributes={"w": [3, 4]})
@@ -154,11 +155,11 @@ def read_points(
     rows = read_shape(storage, state, selection, plan).rows
     for name, value in filters.items():
         rows = rows.take(_equals(rows.columns[name], value))
-    columns = {name: np.asarray(rows.columns[name]) for name in shown}
+    columns = split_columns(state, {name: rows.columns[name] for name in shown})
     result: dict[str, Any] = {"positions": rows.positions}
     if selection.by_object:
         result["object_ids"] = rows.object_ids
-    return {**result, "vertex_attributes": columns, "vertex_count": len(rows.positions)}
+    return {**result, **columns, "vertex_count": len(rows.positions)}
 
 
 def _equals(column: Any, value: Any) -> AnyArray:

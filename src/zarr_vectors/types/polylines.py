@@ -12,7 +12,7 @@ from typing import Any
 
 from zarr_vectors.geometry import Polylines
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, plain_columns, read_facade, refuse, write_facade
+from zarr_vectors.types.facade import Query, read_facade, write_facade
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_polylines", "write_polylines"]
@@ -55,6 +55,8 @@ def write_polylines(
         bounds, out_of_bounds, dtype, mode, extend, fill, axes, crs, storage_options: As in ``zarr_vectors.write``.
         vertex_attributes: ``{name: list of arrays, one per line}``, or a row for each vertex.
         object_attributes: A row for each line.
+        fragment_attributes: ``{name: {chunk coordinates: (F,) or (F, C)}}``, in the order of the chunk's fragments: its
+            bins, or the parts of objects in it, by object id and then along the line. A chunk may be left out.
         groups: ``{group id: object ids}``.
         group_attributes: A row for each group id from 0.
         geometry_type: ``"streamline"`` or ``"polyline"``.
@@ -73,7 +75,6 @@ def write_polylines(
         1
     """
     keywords = locals()
-    refuse("fragment_attributes", fragment_attributes, "keep the values as object_attributes or vertex_attributes")
     value = (
         polylines
         if isinstance(polylines, Polylines)
@@ -119,7 +120,8 @@ def read_polylines(
 
     Returns:
         ``polylines``, for each object a list of pieces that concatenate to it in traversal order; ``object_ids``;
-        ``vertex_attributes``, a row for each vertex; ``ndim``, ``polyline_count`` and ``vertex_count``.
+        ``vertex_attributes`` and ``fragment_attributes``, a row for each vertex; ``ndim``, ``polyline_count`` and
+        ``vertex_count``.
 
     Example:
         >>> _ = write_polylines("memory://polylines-doc-2", [[[0.0, 0.0], [5.0, 1.0]], [[9.0, 9.0]]])
@@ -127,7 +129,7 @@ def read_polylines(
         [1, 1]
     """
     query = Query.of(locals())
-    value = read_facade(store_path, ("lines",), query)
+    value, columns = read_facade(store_path, ("lines",), query)
     assert isinstance(value, Polylines)
     pieces: dict[int, list[AnyArray]] = {}
     for owner, line in zip(value.line_ids.tolist(), value.lines(), strict=True):
@@ -135,7 +137,7 @@ def read_polylines(
     return {
         "polylines": list(pieces.values()),
         "object_ids": list(pieces),
-        "vertex_attributes": plain_columns(value.attributes),
+        **columns,
         "ndim": value.ndim,
         "polyline_count": len(pieces),
         "vertex_count": value.vertex_count,

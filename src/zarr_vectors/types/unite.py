@@ -99,7 +99,8 @@ def concatenate_columns(what: str, name: str, columns: Sequence[Column]) -> Colu
     if not texts:
         arrays = [column for column in columns if not isinstance(column, Categorical)]
         joined: AnyArray = (np.ma.concatenate if any(map(np.ma.is_masked, arrays)) else np.concatenate)(arrays)
-        return joined
+        # numpy joins what is not in the machine's byte order to what is.
+        return joined.astype(arrays[0].dtype, copy=False)
     categories = unite_categories([column.categories for column in texts], ordered=texts[0].ordered)
     place = {category: code for code, category in enumerate(categories)}
     codes = [

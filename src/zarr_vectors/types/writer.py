@@ -125,6 +125,7 @@ def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options
     return replace(
         options,
         mode="replace",
+        per_fragment=tuple(level.fragment_columns),
         layout=layout,
         bounds=root.metadata.bounds,
         crs=root.metadata.crs,
@@ -151,10 +152,12 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
         raise InputError(
             "bounds cannot be given when appending", hint="use out_of_bounds='expand' to grow the store's bounds"
         )
-    others = [name for name in level.cells if name.startswith(constants.FRAGMENT_ATTRIBUTES)]
-    if set(others) - {constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET}:
+    twice = [name for name in level.fragment_columns if "/" in name]
+    if twice:
         raise ConventionError(
-            "the store has fragment attributes that appended rows would lack", store=storage.url, got=others
+            "the store has a fragment attribute with the name of a vertex attribute, to which nothing can be appended",
+            store=storage.url,
+            got=twice,
         )
     if level.metadata.leading_axes:
         raise ConventionError("rows cannot be appended to a store chunked by an attribute", store=storage.url)
