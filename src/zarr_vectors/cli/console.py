@@ -141,17 +141,17 @@ def count_text(count: int, noun: str) -> str:
 
 
 def rate_text(rows: int, seconds: float) -> str:
-    """Rows per second for people.
+    """Vertices per second for people.
 
     Example:
         >>> rate_text(3_000_000, 2.0)
-        '1.5 M points/s'
+        '1.5 M vertices/s'
     """
     rate = rows / max(seconds, 1e-9)
     for scale, unit in ((1e6, "M "), (1e3, "k ")):
         if rate >= scale:
-            return f"{rate / scale:.1f} {unit}points/s"
-    return f"{rate:.0f} points/s"
+            return f"{rate / scale:.1f} {unit}vertices/s"
+    return f"{rate:.0f} vertices/s"
 
 
 def time_text(rows: int, seconds: float) -> str:
@@ -159,7 +159,7 @@ def time_text(rows: int, seconds: float) -> str:
 
     Example:
         >>> time_text(12, 0.5), time_text(3_000_000, 2.0)
-        ('0.50 s', '2.00 s (1.5 M points/s)')
+        ('0.50 s', '2.00 s (1.5 M vertices/s)')
     """
     return f"{seconds:.2f} s" + (f" ({rate_text(rows, seconds)})" if rows >= 10_000 else "")
 
@@ -202,7 +202,7 @@ class _Rate(ProgressColumn):
     """Rows so far and per second."""
 
     def render(self, task: Task) -> Text:
-        rate = f", {rate_text(1, 1 / task.speed)}" if task.speed else " points"
+        rate = f", {rate_text(1, 1 / task.speed)}" if task.speed else " vertices"
         return Text(f"{int(task.completed):,}{rate}", style="progress.data.speed")
 
 

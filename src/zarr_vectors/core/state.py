@@ -13,6 +13,7 @@ from zarr_vectors import constants
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.links import LinkFamily, parse_family
+from zarr_vectors.core.listing import COMPOSITE, array_names
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.ngff import axes_of, level_transform
@@ -24,22 +25,7 @@ from zarr_vectors.typing import JsonObject
 
 __all__ = ["LevelState", "RootState", "level_numbers", "open_level", "open_root"]
 
-_FAMILIES = (
-    constants.VERTEX_ATTRIBUTES,
-    constants.FRAGMENT_ATTRIBUTES,
-    constants.OBJECT_ATTRIBUTES,
-    constants.GROUP_ATTRIBUTES,
-)
-_SINGLE = (
-    constants.VERTICES,
-    constants.VERTEX_FRAGMENTS,
-    constants.OBJECT_INDEX,
-    constants.OBJECT_MANIFESTS,
-    constants.OBJECT_IDS,
-    constants.GROUPS,
-)
 _LINK_FAMILIES = (constants.LINKS, constants.LINK_FRAGMENTS, constants.LINK_ATTRIBUTES)
-_COMPOSITE = "geometry_index"
 _OWN_FRAGMENT_ATTRIBUTES = frozenset({constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET})
 KNOWN_CAPABILITIES: frozenset[str] = frozenset()
 
@@ -311,7 +297,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         raise StoreNotFoundError(f"the store has no level {number}", store=storage.url)
     attributes = document.get("attributes") or {}
     metadata = LevelMetadata.parse(attributes.get(constants.LEVEL_KEY) or {}, where=path)
-    names = _array_names(storage, number, attributes)
+    names = array_names(storage, number, attributes)
     paths = {name: f"{number}/{name}/zarr.json" for name in names}
     documents = storage.read_documents(list(paths.values()))
     cells: dict[str, CellArray] = {}
@@ -350,7 +336,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         tables,
         object_index,
         links,
-        documents.get(paths.get(_COMPOSITE, "")) is not None,
+        documents.get(paths.get(COMPOSITE, "")) is not None,
         storage.url,
     )
 
@@ -374,36 +360,3 @@ def _is_cell_array(name: str) -> bool:
         constants.VERTEX_ATTRIBUTES,
         constants.FRAGMENT_ATTRIBUTES,
     }
-
-
-def _array_names(storage: Storage, number: int, attributes: JsonObject) -> list[str]:
-    """Arrays of a level: those it names and, where listing is cheap or needed, those that are there."""
-    declared = attributes.get(constants.ARRAYS_KEY)
-    names = dict.fromkeys(declared or ())
-    if declared is None or storage.backend.is_local:
-        names |= dict.fromkeys((*_SINGLE, _COMPOSITE, constants.LINK_FRAGMENTS)) if declared is None else {}
-        try:
-            families = (*_FAMILIES, f"{constants.LINKS}/0", constants.LINK_ATTRIBUTES)
-            children = storage.list_children([f"{number}/{family}" for family in families])
-            attributes_of_links = children.pop(f"{number}/{constants.LINK_ATTRIBUTES}")
-            names |= dict.fromkeys(_link_attribute_names(storage, attributes_of_links))
-        except StoreError as error:
-            raise StoreError(
-                f"level {number} does not name its arrays, and the store cannot list them",
-                store=storage.url,
-                hint="open it from a place that can list, and publish it from there",
-            ) from error
-        found = [key for keys in children.values() for key in keys if key.endswith("/")]
-        names |= {key.split("/", 1)[1].rstrip("/"): None for key in found}
-        if any(name.startswith(f"{constants.LINKS}/0/") for name in names):
-            names[f"{constants.LINKS}/0"] = None
-    if constants.OBJECT_MANIFESTS in names:
-        names[constants.OBJECT_INDEX] = None
-    return list(names)
-
-
-def _link_attribute_names(storage: Storage, attributes: Iterable[str]) -> list[str]:
-    """Arrays of these attributes of links, which lie in folders of their own, one for each delta."""
-    names = [key for key in attributes if key.endswith("/")]
-    found = storage.list_children([f"{name}0" for name in names]) if names else {}
-    return [key.split("/", 1)[1].rstrip("/") for keys in found.values() for key in keys if key.endswith("/")]

@@ -1,0 +1,62 @@
+"""Which arrays a level has: those that its document names, and those that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zarr_vectors import constants
+from zarr_vectors.exceptions import StoreError
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import JsonObject
+
+__all__ = ["COMPOSITE", "array_names"]
+
+COMPOSITE = "geometry_index"
+"""Group of a composite store of 0.9.2, which puts several kinds of geometry side by side."""
+_FAMILIES = (
+    constants.VERTEX_ATTRIBUTES,
+    constants.FRAGMENT_ATTRIBUTES,
+    constants.OBJECT_ATTRIBUTES,
+    constants.GROUP_ATTRIBUTES,
+)
+_SINGLE = (
+    constants.VERTICES,
+    constants.VERTEX_FRAGMENTS,
+    constants.OBJECT_INDEX,
+    constants.OBJECT_MANIFESTS,
+    constants.OBJECT_IDS,
+    constants.GROUPS,
+)
+
+
+def array_names(storage: Storage, number: int, attributes: JsonObject) -> list[str]:
+    """Arrays of a level: those it names and, where listing is cheap or needed, those that are there."""
+    declared = attributes.get(constants.ARRAYS_KEY)
+    names = dict.fromkeys(declared or ())
+    if declared is None or storage.backend.is_local:
+        names |= dict.fromkeys((*_SINGLE, COMPOSITE, constants.LINK_FRAGMENTS)) if declared is None else {}
+        try:
+            families = (*_FAMILIES, f"{constants.LINKS}/0", constants.LINK_ATTRIBUTES)
+            children = storage.list_children([f"{number}/{family}" for family in families])
+            attributes_of_links = children.pop(f"{number}/{constants.LINK_ATTRIBUTES}")
+            names |= dict.fromkeys(_link_attribute_names(storage, attributes_of_links))
+        except StoreError as error:
+            raise StoreError(
+                f"level {number} does not name its arrays, and the store cannot list them",
+                store=storage.url,
+                hint="open it from a place that can list, and publish it from there",
+            ) from error
+        found = [key for keys in children.values() for key in keys if key.endswith("/")]
+        names |= {key.split("/", 1)[1].rstrip("/"): None for key in found}
+        if any(name.startswith(f"{constants.LINKS}/0/") for name in names):
+            names[f"{constants.LINKS}/0"] = None
+    if constants.OBJECT_MANIFESTS in names:
+        names[constants.OBJECT_INDEX] = None
+    return list(names)
+
+
+def _link_attribute_names(storage: Storage, attributes: Iterable[str]) -> list[str]:
+    """Arrays of these attributes of links, which lie in folders of their own, one for each delta."""
+    names = [key for key in attributes if key.endswith("/")]
+    found = storage.list_children([f"{name}0" for name in names]) if names else {}
+    return [key.split("/", 1)[1].rstrip("/") for keys in found.values() for key in keys if key.endswith("/")]
