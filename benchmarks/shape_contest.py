@@ -1,6 +1,6 @@
 """Streamlines, skeletons and meshes side by side with 0.9.2 and with memory-mapped arrays; part of ``make bench``.
 
-Usage: python benchmarks/shape_contest.py [--quick] [--repeat N] [--limit SECONDS] [--scratch FOLDER]
+Usage: python benchmarks/shape_contest.py [--quick] [--unsharded] [--repeat N] [--limit SECONDS]
 """
 
 from __future__ import annotations
@@ -53,11 +53,14 @@ QUICK = (
 class ShapeContest:
     """The workers, and what they have found."""
 
-    def __init__(self, scratch: Path, limit: float, repeat: int, console: Console) -> None:
+    def __init__(
+        self, scratch: Path, limit: float, repeat: int, console: Console, contestants: tuple[str, ...] = EVERYONE
+    ) -> None:
         self.scratch = scratch
         self.limit = limit
         self.repeat = repeat
         self.console = console
+        self.contestants = contestants
         self.outcomes: list[Outcome] = []
         self.peer_python = str(peer_python())
 
@@ -68,7 +71,7 @@ class ShapeContest:
         facts = self._work("ours", do="make", kind=shapes.kind, size=shapes.size, data=str(data))
         targets = [Target(name, "write", "memory", at_most=3 * facts["nbytes"] + 150e6)]
         for operation, factor in shapes.wanted.items():
-            outcomes = {who: Outcome(name, operation, who) for who in EVERYONE}
+            outcomes = {who: Outcome(name, operation, who) for who in self.contestants}
             for turn in range(self.repeat):
                 for who, outcome in outcomes.items():
                     if who not in PEERS or turn == 0:
@@ -80,7 +83,7 @@ class ShapeContest:
                 targets.append(Target(name, operation, "peer", at_least=factor))
         if shapes.kind == "streamlines":
             targets.append(Target(name, "box", "memmap", at_most=1))
-        for who in EVERYONE:
+        for who in self.contestants:
             shutil.rmtree(self.scratch / f"{shapes.kind}-{who}", ignore_errors=True)
         return targets
 
@@ -125,11 +128,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of the size")
     parser.add_argument("--repeat", type=int, default=3, help="rounds of all but 0.9.2, which takes part once")
     parser.add_argument("--limit", type=float, default=600, help="seconds after which 0.9.2 is stopped")
+    parser.add_argument("--unsharded", action="store_true", help="leave out 0.9.2's sharded stores, its slowest")
     parser.add_argument("--scratch", type=Path, help="folder on a local disk with 5 GB to spare")
     options = parser.parse_args()
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="zv-bench-", dir=options.scratch) as scratch:
-        contest = ShapeContest(Path(scratch), options.limit, options.repeat, console)
+        contestants = tuple(who for who in EVERYONE if not (options.unsharded and who == "peer_sharded"))
+        contest = ShapeContest(Path(scratch), options.limit, options.repeat, console, contestants)
         targets = [target for shapes in (QUICK if options.quick else FULL) for target in contest.run(shapes)]
         verdicts = [judge(target, contest.outcomes) for target in targets]
     report = Report([f"{os.cpu_count()} cores"], [], contest.outcomes, verdicts)

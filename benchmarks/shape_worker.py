@@ -71,6 +71,9 @@ class Ours:
 
     def __init__(self, kind: str) -> None:
         self.zv = importlib.import_module("zarr_vectors")
+        # What is imported on first use is imported now, as that of the others is.
+        for name in self.zv.__all__:
+            getattr(self.zv, name)
         self.kind = kind
 
     def prepared(self, arrays: dict[str, Any]) -> Any:

@@ -100,6 +100,12 @@ class Blobs:
         ends = (self.starts + self.sizes).tolist()
         return [view[start:end] for start, end in zip(starts, ends, strict=True)]
 
+    def heads(self, size: int) -> list[memoryview]:
+        """A view of the first bytes of each string, at most ``size``."""
+        view = memoryview(self.data)
+        ends = (self.starts + np.minimum(self.sizes, size)).tolist()
+        return [view[start:end] for start, end in zip(self.starts.tolist(), ends, strict=True)]
+
     def to_list(self) -> list[bytes]:
         """A copy of each string."""
         return [bytes(view) for view in self.views()]

@@ -218,7 +218,7 @@ def decompress_batch(blobs: Blobs, threads: int = 0) -> list[Any] | None:
 
 def _decompress(blobs: Blobs, errors: CellErrors) -> list[Any]:
     large = blobs.total >= _THREADED_BYTES
-    if CAN_BATCH and (large or len(blobs) >= _BATCH_CELLS) and not errors:
+    if CAN_BATCH and (len(blobs) >= _BATCH_CELLS or (large and len(blobs) > 1)) and not errors:
         items = decompress_batch(blobs, threads=-1 if large else 0)
         if items is not None:
             return items

@@ -13,7 +13,7 @@ from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
 from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
-__all__ = ["PART_BYTES", "PayloadBuffer", "frame_sizes"]
+__all__ = ["FRAME_HEAD_BYTES", "PART_BYTES", "PayloadBuffer", "frame_sizes"]
 
 PART_BYTES = 1 << 19
 """What is decompressed at once: little enough to stay in the cache until it has been copied."""
@@ -23,6 +23,8 @@ _SMALL_CELL = 1024
 """Below it the copies of single cells cost more than looking at every word."""
 _FRAME_HEAD = np.dtype([("magic", "<u4"), ("flags", "u1"), ("size", "<u8")])
 """Of a zstd frame without window and dictionary; the size is 1, 2, 4 or 8 bytes wide."""
+FRAME_HEAD_BYTES = _FRAME_HEAD.itemsize
+"""So much of a frame tells its size."""
 _MAGIC = 0xFD2FB528
 _SINGLE_SEGMENT = 0b00100000
 _FLAGS_THAT_MATTER = 0b00101011

@@ -12,7 +12,7 @@ import numpy as np
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import CellErrors
 from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, index_size
-from zarr_vectors.encoding.unpack import PART_BYTES, PayloadBuffer, frame_sizes
+from zarr_vectors.encoding.unpack import FRAME_HEAD_BYTES, PART_BYTES, PayloadBuffer, frame_sizes
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cell_array import CellArray, CellRead, groups_of_rows
 from zarr_vectors.storage.fallback import decode_chunk
@@ -26,6 +26,7 @@ _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
 _MOST_THREADS = 8
+_FEW_PIECES = 4
 _LARGEST_OBJECT = 2**62
 _ABSENT = "listed as present, but gone"
 
@@ -236,19 +237,33 @@ class _Reading:
         self._pieces = self._plan.stored(self._found)
         if not self._decode or codec.zstd is None or codec.crc32c or self._plan.errors:
             return [self._finish]
-        if sum(len(cells.data) for _, cells in self._pieces) < PART_BYTES * len(self._pieces):
-            self._pieces = [(np.arange(len(self._plan.coords)), self._joined())]
-        sizes = np.full(len(self._plan.coords), -1, dtype=np.int64)
-        for rows, cells in self._pieces:
-            sizes[rows] = frame_sizes(cells)
-        self._buffer = PayloadBuffer.for_frames(sizes)
+        self._buffer = PayloadBuffer.for_frames(self._frame_sizes())
         if self._buffer is None:
             return [self._finish]
-        return [
-            partial(self._fill, self._buffer, rows[part], cells.take(part))
-            for rows, cells in self._pieces
-            for part in self._buffer.parts(rows)
-        ]
+        return [step for pieces in _bundles(self._pieces) for step in self._filling(self._buffer, pieces)]
+
+    def _frame_sizes(self) -> IntArray:
+        sizes = np.full(len(self._plan.coords), -1, dtype=np.int64)
+        pieces = self._pieces
+        if len(pieces) > _FEW_PIECES:
+            # Asked one by one, many small pieces would take longer than their cells.
+            heads = [head for _, cells in pieces for head in cells.heads(FRAME_HEAD_BYTES)]
+            pieces = [(np.concatenate([rows for rows, _ in pieces]), Blobs.from_list(heads))]
+        for rows, cells in pieces:
+            sizes[rows] = frame_sizes(cells)
+        return sizes
+
+    def _filling(self, buffer: PayloadBuffer, pieces: Sequence[_Piece]) -> list[Callable[[], None]]:
+        """Steps of about the same size, from one large piece or several small ones."""
+        if len(pieces) > 1:
+            return [partial(self._fill_from, buffer, pieces)]
+        rows, cells = pieces[0]
+        return [partial(self._fill, buffer, rows[part], cells.take(part)) for part in buffer.parts(rows)]
+
+    def _fill_from(self, buffer: PayloadBuffer, pieces: Sequence[_Piece]) -> None:
+        rows = np.concatenate([rows for rows, _ in pieces])
+        order = np.argsort(rows)
+        self._fill(buffer, rows[order], Blobs.concatenate(cells for _, cells in pieces).take(order))
 
     def _fill(self, buffer: PayloadBuffer, rows: IntArray, cells: Blobs) -> None:
         if not buffer.fill(rows, cells):
@@ -286,6 +301,16 @@ class _Reading:
             assert self._cells is not None
             cells = self._cells
         return CellRead(self._plan.array, self._plan.coords, cells, self._plan.errors)
+
+
+def _bundles(pieces: Sequence[_Piece]) -> Iterator[Sequence[_Piece]]:
+    """Pieces, small ones several at a time, so that each bundle is worth a step."""
+    start, waiting = 0, 0
+    for number, (_, cells) in enumerate(pieces):
+        waiting += len(cells.data)
+        if waiting >= PART_BYTES or number + 1 == len(pieces):
+            yield pieces[start : number + 1]
+            start, waiting = number + 1, 0
 
 
 def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, str]:

@@ -97,9 +97,12 @@ class TableArray:
             CorruptionError: A chunk is gone or cannot be decoded.
         """
         chunks = self._chunks(rows)
-        parts = self._decode_chunks(chunks, [found[Get(self._chunk_path(chunk))] for chunk in chunks])
+        stored = [found[Get(self._chunk_path(chunk))] for chunk in chunks]
+        if self.is_vlen and rows is not None:
+            return self._items(chunks, stored, np.asarray(rows))
+        parts = [self._decode_chunk(chunk, data) for chunk, data in zip(chunks, stored, strict=True)]
         if self.is_vlen:
-            return self._items(chunks, parts, rows)
+            return Blobs.concatenate(parts).take(np.arange(self.rows))
         shape = (0, *self.document.shape[1:])
         whole = np.concatenate([*parts, np.zeros(shape, self.dtype)])
         if rows is None:
@@ -107,35 +110,29 @@ class TableArray:
         place = np.searchsorted(np.asarray(chunks), np.asarray(rows) // self.chunk_rows)
         return whole[place * self.chunk_rows + np.asarray(rows) % self.chunk_rows]
 
-    def _items(self, chunks: Sequence[int], parts: Sequence[Blobs], rows: IntArray | None) -> Blobs:
-        """Rows of chunks of byte strings, copied only as far as they are wanted."""
-        if rows is None or not len(rows):
-            return Blobs.concatenate(parts).take(np.arange(0 if rows is not None else self.rows))
+    def _items(self, chunks: Sequence[int], stored: Sequence[bytes | None], rows: IntArray) -> Blobs:
+        """Rows of chunks of byte strings; a chunk is let go before the next is decoded, but for the wanted rows."""
         of = rows // self.chunk_rows
         order = np.argsort(of, kind="stable")
         starts = np.searchsorted(of[order], np.asarray(chunks))
-        wanted = [
-            part.take(rows[at] % self.chunk_rows) for part, at in zip(parts, np.split(order, starts[1:]), strict=True)
-        ]
-        packed = [Blobs.packed(part.joined(), part.sizes) for part in wanted] if len(wanted) > 1 else wanted
+        wanted = []
+        for chunk, data, at in zip(chunks, stored, np.split(order, starts[1:]), strict=False):
+            part = self._decode_chunk(chunk, data).take(rows[at] % self.chunk_rows)
+            wanted.append(Blobs.packed(part.joined(), part.sizes) if len(chunks) > 1 else part)
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
-        return Blobs.concatenate(packed).take(back)
+        return Blobs.concatenate(wanted).take(back)
 
-    def _decode_chunks(self, chunks: Sequence[int], stored: Sequence[bytes | None]) -> list[Any]:
+    def _decode_chunk(self, chunk: int, data: bytes | None) -> Any:
+        if data is None:
+            return self._absent_chunk(chunk)
         codec = self._codec()
         if codec is None:
-            return [
-                self._absent_chunk(chunk) if data is None else self._decode_foreign(chunk, data)
-                for chunk, data in zip(chunks, stored, strict=True)
-            ]
-        there = [chunk for chunk, data in zip(chunks, stored, strict=True) if data is not None]
-        decoded, errors = codec.decode_each(Blobs.from_list([data for data in stored if data is not None]))
+            return self._decode_foreign(chunk, data)
+        (raw,), errors = codec.decode_each(Blobs.from_list([data]))
         if errors:
-            number = min(errors)
-            raise self._corrupt(there[number], errors[number])
-        raw = dict(zip(there, decoded, strict=True))
-        return [self._unpack(chunk, raw[chunk]) if chunk in raw else self._absent_chunk(chunk) for chunk in chunks]
+            raise self._corrupt(chunk, errors[0])
+        return self._unpack(chunk, raw)
 
     def _unpack(self, chunk: int, raw: memoryview) -> Any:
         """Rows of a chunk from its decoded bytes."""
@@ -179,7 +176,7 @@ class TableArray:
             items = VLenBytes().decode(raw)
         except ValueError as error:
             raise self._corrupt(chunk, str(error)) from error
-        sizes = np.fromiter(map(len, items), dtype=np.int64, count=count)
+        sizes = np.fromiter(map(len, items.tolist()), dtype=np.int64, count=count)
         ends = 4 + np.cumsum(sizes + 4)
         if count and ends[-1] != len(raw):
             raise self._corrupt(chunk, "its items do not fill it")
