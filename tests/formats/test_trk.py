@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from nibabel.streamlines import Field, Tractogram, trk
@@ -422,6 +422,7 @@ def test_a_header_that_cannot_be_used_is_refused(fields: dict[str, Any], word: s
 
 
 @given(st.binary(max_size=60), st.integers(0, 1060))
+@example(bytes(14) + b"\x01", 469)
 def test_garbage_raises_nothing_else(tmp_path_factory: Any, junk: bytes, at: int) -> None:
     file = tmp_path_factory.mktemp("trk") / "a.trk"
     content = bytearray(simple_file(file).read_bytes())

@@ -54,16 +54,20 @@ def agree(level: zv.ZVLevel, expected: Geometry, boxes: Any) -> None:
     """Whole, by object and by box."""
     # Of a skeleton, 0.9.2 keeps attributes of the edges that it stores only.
     told = not isinstance(expected, Skeleton)
-    same(level.read(), expected, attributes=told)
+    # Its writer of chunked skeletons adds the number of a segment to each fragment.
+    added = {name for name, info in level.attributes.items() if info.per_fragment}
+    assert added <= {"segment_id"}
+    names = [name for name in level.attributes if name not in added] if added else None
+    same(level.read(attributes=names), expected, attributes=told)
     owners = expected.vertex_objects
     assert owners is not None
     for owner in np.unique(owners)[::-1][:4].tolist():
-        part = level.read(object_ids=[owner])
+        part = level.read(object_ids=[owner], attributes=names)
         same(part, expected.within(owners == owner), attributes=told)
-    names = [axis.name for axis in level.axes]
+    axes = [axis.name for axis in level.axes]
     for box in boxes:
-        inside = ClosedBox.from_user(box, names).mask(expected.positions)
-        got = level.read(box, mode="vertices")
+        inside = ClosedBox.from_user(box, axes).mask(expected.positions)
+        got = level.read(box, mode="vertices", attributes=names)
         if isinstance(expected, Polylines):
             mine = {(line, key) for line, keys in links_of(expected).items() for key in keys}
             assert {(line, key) for line, (key) in _rows(got)} <= mine

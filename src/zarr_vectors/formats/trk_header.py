@@ -161,7 +161,7 @@ def _reorientation(order: str, to_ras: AnyArray, dim: FloatArray) -> FloatArray:
 
 def _orientation(affine: AnyArray) -> list[tuple[int, int]]:
     """The RAS+ axis that each voxel axis is closest to, and its direction."""
-    linear = affine[:3, :3]
+    linear = affine[:3, :3].astype(np.float64)
     left, _, right = np.linalg.svd(linear / np.sqrt(np.sum(linear * linear, axis=0)))
     rotation = left @ right
     found = [(0, 1)] * 3
