@@ -299,3 +299,12 @@ def test_plot_for_what_the_store_does_not_have(tmp_path: Path, stores: dict[str,
     message = fails("plot", stores["mesh"], tmp_path / "a.png", "--color", "direction")
     assert "choose one of part, x, y, z, object_id" in message
     assert "choose one of radius, length, direction" in fails("plot", stores["skeleton"], tmp_path / "a.png", "-c", "q")
+
+
+def test_a_store_that_is_appended_to_another_keeps_its_ids(tmp_path: Path) -> None:
+    """Object 0, too, of which nothing else is known: it must not come again under another id."""
+    zv.write(tmp_path / "a.zarrvectors", zv.Graph(np.arange(6.0).reshape(3, 2), [[0, 1]]))
+    zvrun("convert", tmp_path / "a.zarrvectors", tmp_path / "b.zarrvectors")
+    told = fails("convert", tmp_path / "a.zarrvectors", tmp_path / "b.zarrvectors", "--append")
+    assert "object_ids exist in the store already" in " ".join(told.split())
+    assert zv.open(tmp_path / "b.zarrvectors")[0].objects.ids.tolist() == [0]

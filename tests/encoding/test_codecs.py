@@ -155,6 +155,17 @@ def compressed_block(frame: bytes) -> bool:
     return frame[5 + width] >> 1 & 3 == 2
 
 
+@pytest.mark.parametrize("at", [0, 1, 7, 998, 999])
+def test_a_large_cell_among_many_small_ones_is_packed(at: int) -> None:
+    """Wherever it stands: what is tried out on some cells is tried on the largest."""
+    random = np.random.default_rng(4)
+    cells = [random.random(6, dtype="f4").tobytes() for _ in range(1000)]
+    cells[at] = random.integers(0, 8, 100_000, dtype="u1").tobytes()
+    stored = ByteCodec(zstd=(0, True)).encode(Blobs.from_list(cells))
+    assert stored.sizes[at] < len(cells[at]) // 2
+    assert ByteCodec(zstd=(0, True)).decode(stored)[0].to_list() == cells
+
+
 @pytest.mark.parametrize("times", [1, MANY])
 def test_cells_that_hardly_get_smaller_are_not_worth_unpacking(times: int) -> None:
     noise = np.random.default_rng(3).random(250, dtype="f4").tobytes()

@@ -126,10 +126,15 @@ def write_theirs(peer: Peer, path: Path, kind: str, given: dict[str, Any]) -> No
         peer.call("write", path=str(path), writer=writer, kwargs=kwargs)
 
 
+def fragment_counts(peer: Peer, path: Path, kind: str) -> dict[tuple[int, ...], int]:
+    """How many fragments 0.9.2 makes in each chunk."""
+    write_theirs(peer, path, kind, {})
+    return {chunk: len(cell["positions"]) for chunk, cell in peer.fragments(path, 2).items()}
+
+
 @pytest.mark.parametrize("kind", ["points", "bins", "polyline", "graph", "skeleton"])
 def test_what_0_9_2_stores_for_fragments_is_read_for_vertices(peer: Peer, tmp_path: Path, kind: str) -> None:
-    write_theirs(peer, tmp_path / "bare", kind, {})
-    counts = {chunk: len(cell["positions"]) for chunk, cell in peer.fragments(tmp_path / "bare", 2).items()}
+    counts = fragment_counts(peer, tmp_path / "bare", kind)
     values = by_chunk(counts, text=True)
     write_theirs(peer, tmp_path / "s", kind, {"fragment_attributes": values})
     where = {
@@ -168,8 +173,7 @@ def read_with(kind: str, path: Path, names: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["points", "polyline", "graph"])
 def test_rows_are_appended_to_what_0_9_2_wrote(peer: Peer, tmp_path: Path, kind: str) -> None:
-    write_theirs(peer, tmp_path / "bare", kind, {})
-    counts = {chunk: len(cell["positions"]) for chunk, cell in peer.fragments(tmp_path / "bare", 2).items()}
+    counts = fragment_counts(peer, tmp_path / "bare", kind)
     values = {name: values for name, values in by_chunk(counts, text=False).items() if name in "ac"}
     write_theirs(peer, tmp_path / "s", kind, {"fragment_attributes": values})
     before = zv.open(tmp_path / "s")[0].read()
@@ -198,8 +202,7 @@ def told(value: Any) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("kind", ["points", "bins", "polyline", "graph", "skeleton"])
 def test_the_keyword_of_0_9_2_stores_the_same(peer: Peer, tmp_path: Path, kind: str) -> None:
-    write_theirs(peer, tmp_path / "bare", kind, {})
-    counts = {chunk: len(cell["positions"]) for chunk, cell in peer.fragments(tmp_path / "bare", 2).items()}
+    counts = fragment_counts(peer, tmp_path / "bare", kind)
     values = by_chunk(counts, text=False)
     write_theirs(peer, tmp_path / "theirs", kind, {"fragment_attributes": values})
     writer: Any = WRITERS.get(kind, write_graph)

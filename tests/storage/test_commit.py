@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import itertools
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,11 @@ def test_an_interrupt_waits_for_the_change_that_is_under_way() -> None:
             await super().set(key, value, byte_range)
 
     store = Slow()
-    with pytest.raises(KeyboardInterrupt):
-        Storage(ZarrBackend(store)).commit(SCENARIOS["create"].batch())
+    # A shell may have started the tests with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Storage(ZarrBackend(store)).commit(SCENARIOS["create"].batch())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert store._store_dict == {}

@@ -27,6 +27,7 @@ __all__ = [
     "checked",
     "count_text",
     "error_text",
+    "plural",
     "progress_bar",
     "rate_text",
     "replaced",
@@ -137,7 +138,17 @@ def count_text(count: int, noun: str) -> str:
         >>> count_text(1, "shard"), count_text(12345, "vertex")
         ('1 shard', '12,345 vertices')
     """
-    return f"{count:,} {noun if count == 1 else _PLURALS.get(noun, noun + 's')}"
+    return f"{count:,} {plural(noun, count)}"
+
+
+def plural(noun: str, count: int) -> str:
+    """The form of a noun that goes with a number.
+
+    Example:
+        >>> plural("vertex", 1), plural("vertex", 2), plural("edge", 0)
+        ('vertex', 'vertices', 'edges')
+    """
+    return noun if count == 1 else _PLURALS.get(noun, f"{noun}s")
 
 
 def rate_text(rows: int, seconds: float) -> str:

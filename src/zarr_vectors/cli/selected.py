@@ -9,6 +9,7 @@ import typer
 
 import zarr_vectors as zv
 from zarr_vectors.axes import Axis
+from zarr_vectors.cli.console import plural
 from zarr_vectors.cli.options import Picked
 from zarr_vectors.cli.tally import Tally
 from zarr_vectors.geometry import Geometry, Linked, Points
@@ -28,7 +29,7 @@ def count_of(level: zv.ZVLevel, picked: Picked) -> str:
     for value in _values(level, picked, []):
         tally.add(value)
     width = max(len(str(number)) for number in tally.counts.values())
-    texts = [(number, noun if number == 1 else _plural(noun)) for noun, number in tally.counts.items()]
+    texts = [(number, plural(noun, number)) for noun, number in tally.counts.items()]
     return "\n".join(f"{number:>{width}} {noun}" for number, noun in texts)
 
 
@@ -89,7 +90,3 @@ def _as_points(value: Geometry) -> Points:
         object_ids=None if owners is None else np.asarray(owners),
         axes=value.axes,
     )
-
-
-def _plural(noun: str) -> str:
-    return {"vertex": "vertices"}.get(noun, f"{noun}s")

@@ -32,7 +32,7 @@ _PLAIN_LEVEL = -7
 _LEAST_GAIN = 4
 """Up to the default level, a cell must get smaller by one part in so many to be worth unpacking."""
 _SAMPLE_STEP = 16
-"""One cell in so many is compressed to find out whether the others are worth trying."""
+"""One cell in so many, from the largest on, is compressed to find out whether the others are worth trying."""
 _THREADED_BYTES = 1 << 20
 """Less than this is done before a thread has started."""
 CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
@@ -178,7 +178,7 @@ def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
         return _compress_all(blobs, compressor)
     # Noise gets a little smaller, at many times the cost of reading it as it is.
     plain = _contexts.compressor(_PLAIN_LEVEL, checksum)
-    sample = blobs.take(np.arange(0, len(blobs), _SAMPLE_STEP))
+    sample = blobs.take(np.argsort(blobs.sizes)[::-_SAMPLE_STEP])
     if len(sample) >= _BATCH_CELLS and not _worth_unpacking(sample, _compress_all(sample, compressor)).any():
         return _compress_all(blobs, plain)
     packed = _compress_all(blobs, compressor)

@@ -48,7 +48,7 @@ def in_batches(level: ZVLevel, **selection: Any) -> Iterator[Geometry]:
         **selection: As ``level.iter`` has it.
     """
     rows: dict[str, Any] = {name: selection.get(name) for name in ("bbox", "object_ids", "group_ids")}
-    for batch in with_tables(level, level.iter(**selection), of_points=True, **rows):
+    for batch in with_tables(level, level.iter(**selection), to_store=True, **rows):
         yield _parts_as_lines(batch) if isinstance(batch, Polylines) else batch
 
 
@@ -61,12 +61,12 @@ def with_tables(
     group_ids: Any = None,
     object_attributes: Sequence[str] | None = None,
     groups: bool = True,
-    of_points: bool = False,
+    to_store: bool = False,
 ) -> Iterator[Geometry]:
     """Give every batch what the store knows of its objects; the last one also the objects without vertices.
 
-    A mesh, graph or skeleton that is object 0, of which nothing is known, goes out as a value without objects, as
-    files of one object give it.
+    To a file, a mesh, graph or skeleton that is object 0, of which nothing is known, goes as a value without objects,
+    as files of one object give it, and points go as they are.
 
     Args:
         level: Where the batches are from.
@@ -74,12 +74,13 @@ def with_tables(
         bbox, object_ids, group_ids: What it was asked for.
         object_attributes: Names of those to go along; None for all.
         groups: Whether groups go along.
-        of_points: Whether points get tables too; their objects may come in several batches.
+        to_store: Whether they go to another store, which keeps every id, and takes objects of points that come in
+            several batches.
 
     Raises:
         AttributeNotFoundError: There is no such object attribute.
     """
-    if not level.has_objects or (not level.kind.is_linked and not of_points):
+    if not level.has_objects or (not level.kind.is_linked and not to_store):
         yield from batches
         return
     whole = level.objects
@@ -91,7 +92,7 @@ def with_tables(
         whole.group_attributes if groups else {},
     )
     nameless = level.kind.connects not in ("nothing", "sequence") and table.ids.tolist() == [0]
-    if nameless and not table.attributes and not table.groups:
+    if nameless and not to_store and not table.attributes and not table.groups:
         for batch in batches:
             assert isinstance(batch, Linked)
             yield replace(batch, object_ids=None, objects=None)

@@ -199,14 +199,14 @@ class _Append:
 
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
-        fresh, first, old_rows = self._merged(part)
+        fresh, first, old_rows = self._merged(part, self.tally.packing)
         fresh = self.tally.packed(part.coords, fresh)
         note(self.plan, self.tally, part, first_number=first, first_row=old_rows)
         for name, array in self.plan.arrays.items():
             kept = self._kept(name, array, part.coords)
             yield from array.encode(part.coords, fresh[name], kept)
 
-    def _merged(self, part: SortedRows) -> tuple[dict[str, Blobs], IntArray, IntArray]:
+    def _merged(self, part: SortedRows, packing: Packing | None) -> tuple[dict[str, Blobs], IntArray, IntArray]:
         """Cells of new rows and of what is there, and how many fragments and rows of each are old."""
         fresh = cells_of(self.plan, part)
         old = self.level.vertices.has(part.coords)
@@ -215,8 +215,8 @@ class _Append:
             return fresh, none, none
         cells = CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
         reads = self._read_old(part.coords[old])
-        if self.tally.packing is not None:
-            self.tally.packing.repack(part.coords[old], reads[constants.VERTICES].cells)
+        if packing is not None:
+            packing.repack(part.coords[old], reads[constants.VERTICES].cells)
         return cells.merge(reads)
 
     def check_fragments(self) -> None:
@@ -229,7 +229,7 @@ class _Append:
         if self.plan.per_fragment and not self.plan.has_objects:
             for table in self.intake.blocks(self.plan):
                 for part in sort_table(self.plan, table):
-                    self._merged(part)
+                    self._merged(part, None)
 
     def _read_old(self, coords: IntArray) -> dict[str, CellRead]:
         arrays = self.level.cells
