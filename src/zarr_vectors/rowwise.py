@@ -2,17 +2,185 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from zarr_vectors.typing import AnyArray
+from zarr_vectors.parallel import run_all
+from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["extremes", "take_rows"]
+__all__ = ["RowChoice", "RowPlaces", "RowRuns", "extremes", "row_numbers", "take_rows"]
+
+_PART_ROWS = 1 << 16
+"""Rows that are gathered at once: their numbers stay in the cache."""
+_THREADED_BYTES = 4 << 20
+
+RowChoice: TypeAlias = "RowRuns | RowPlaces | IntArray"
+"""Which rows of a table, in which order."""
+
+
+class RowRuns:
+    """Rows of a table, given as runs of neighbours in any order; runs may overlap.
+
+    Args:
+        starts: ``(R,)`` first row of each run.
+        counts: ``(R,)`` its rows.
+
+    Example:
+        >>> runs = RowRuns(np.array([4, 0]), np.array([2, 1]))
+        >>> len(runs), runs.numbers.tolist(), take_rows(np.arange(10) * 10, runs).tolist()
+        (3, [4, 5, 0], [40, 50, 0])
+    """
+
+    def __init__(self, starts: IntArray, counts: IntArray) -> None:
+        self._runs = _Runs(starts, counts)
+
+    def __len__(self) -> int:
+        return self._runs.rows
+
+    @cached_property
+    def numbers(self) -> IntArray:
+        """``(N,)`` number of each row."""
+        return self._runs.numbers()
+
+    def take(self, table: AnyArray) -> AnyArray:
+        """The rows, gathered part by part.
+
+        Raises:
+            IndexError: A run leaves the table.
+        """
+        if len(self) <= _PART_ROWS or not _is_plain(table):
+            taken: AnyArray = table.take(self.numbers, axis=0)
+            return taken
+        low, high = self._runs.extent
+        if low < 0 or high > len(table):
+            raise IndexError(f"rows {low} to {high - 1} of a table of {len(table)}")
+        result = np.empty((len(self), *table.shape[1:]), dtype=table.dtype)
+        source, target = _as_items(table), _as_items(result)
+
+        def gather(rows: slice, numbers: IntArray) -> None:
+            # Without "clip", numpy would gather into a buffer of its own first.
+            source.take(numbers, axis=0, out=target[rows], mode="clip")
+
+        self._runs.each_part(gather, threaded=result.nbytes >= _THREADED_BYTES)
+        return result
+
+
+class RowPlaces:
+    """All rows of a table in another order, given by where each run of neighbours goes.
+
+    Args:
+        starts: ``(R,)`` new place of the first row of each run; the runs follow one another in the table.
+        counts: ``(R,)`` rows of each run.
+
+    Example:
+        >>> places = RowPlaces(np.array([1, 0]), np.array([2, 1]))
+        >>> places.is_complete, take_rows(np.array([10, 20, 30]), places).tolist(), places.numbers.tolist()
+        (True, [30, 10, 20], [2, 0, 1])
+    """
+
+    def __init__(self, starts: IntArray, counts: IntArray) -> None:
+        self._runs = _Runs(starts, counts)
+
+    def __len__(self) -> int:
+        return self._runs.rows
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every place from the first to the last is taken once; only then may rows be taken."""
+        filled = self._runs.counts > 0
+        starts, ends = self._runs.starts[filled], (self._runs.starts + self._runs.counts)[filled]
+        if not len(starts):
+            return True
+        if int(starts.min()) != 0 or int(ends.max()) != len(self):
+            return False
+        begins = np.zeros(len(self) + 1, dtype=bool)
+        begins[starts] = True
+        begins[-1] = True
+        # Each run then reaches at least to the next; with no more rows than places, none reaches further.
+        return int(np.count_nonzero(begins)) == len(starts) + 1 and bool(begins[ends].all())
+
+    @cached_property
+    def numbers(self) -> IntArray:
+        """``(N,)`` row of the table that comes to each place."""
+        return self.take(np.arange(len(self), dtype=np.int64))
+
+    def take(self, table: AnyArray) -> AnyArray:
+        """The rows in their new order."""
+        result: AnyArray = np.empty_like(table)
+        if not _is_plain(table):
+            result[self._runs.numbers()] = table
+            return result
+        source, target = _as_items(table), _as_items(result)
+
+        def spread(rows: slice, numbers: IntArray) -> None:
+            np.put(target, numbers, source[rows], mode="clip")
+
+        self._runs.each_part(spread, threaded=result.nbytes >= _THREADED_BYTES)
+        return result
+
+
+class _Runs:
+    """Runs of row numbers, one after another."""
+
+    def __init__(self, starts: IntArray, counts: IntArray) -> None:
+        self.starts = starts
+        self.counts = counts
+        self._ends = np.cumsum(counts)
+
+    @property
+    def rows(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The least row number, and the one after the greatest."""
+        filled = self.counts > 0
+        return int(self.starts[filled].min()), int((self.starts + self.counts)[filled].max())
+
+    def each_part(self, use: Callable[[slice, IntArray], None], *, threaded: bool) -> None:
+        """Call with which rows in a row, and their numbers, for parts whose numbers stay in the cache."""
+        cuts = np.searchsorted(self._ends, np.arange(_PART_ROWS, self.rows, _PART_ROWS), side="right")
+        cuts = np.unique(np.concatenate([[0], cuts, [len(self._ends)]])).tolist()
+
+        def step(first: int, last: int) -> None:
+            rows = slice(int(self._ends[first] - self.counts[first]), int(self._ends[last - 1]))
+            use(rows, self.numbers(first, last))
+
+        run_all([partial(step, first, last) for first, last in pairwise(cuts)], threaded=threaded)
+
+    def numbers(self, first: int = 0, last: int | None = None) -> IntArray:
+        """Row numbers of some of the runs, of all by default."""
+        starts, counts, ends = (each[first:last] for each in (self.starts, self.counts, self._ends))
+        if not len(ends):
+            return np.zeros(0, dtype=np.int64)
+        begin = int(ends[0] - counts[0])
+        numbers = np.repeat(starts - (ends - counts - begin), counts)
+        numbers += np.arange(int(ends[-1]) - begin, dtype=np.int64)
+        return numbers
+
+
+def _is_plain(table: AnyArray) -> bool:
+    """Whether rows are bytes that may be moved as they are."""
+    special = table.dtype.hasobject or isinstance(table, np.ma.MaskedArray)
+    return not special and table.flags.c_contiguous and table.nbytes > 0
+
+
+def row_numbers(rows: RowChoice) -> IntArray:
+    """``(N,)`` number of each row that is chosen."""
+    return rows.numbers if isinstance(rows, (RowRuns, RowPlaces)) else rows
+
+
+def _as_items(table: AnyArray) -> AnyArray:
+    """A view of a table with one item for each row, which numpy copies at once."""
+    return table.reshape(-1).view(np.uint8).view(np.dtype((np.void, table.nbytes // len(table))))
 
 
 def take_rows(array: AnyArray, rows: Any) -> AnyArray:
-    """``array[rows]`` for an index array, a mask or a slice; ``take`` copies short rows much faster than indexing.
+    """``array[rows]`` for an index array, a mask, a slice or runs; ``take`` is much faster than indexing short rows.
 
     Example:
         >>> take_rows(np.array([[1, 2], [3, 4], [5, 6]]), np.array([True, False, True])).tolist()
@@ -20,6 +188,8 @@ def take_rows(array: AnyArray, rows: Any) -> AnyArray:
     """
     if isinstance(rows, slice):
         return array[rows]
+    if isinstance(rows, (RowRuns, RowPlaces)):
+        return rows.take(array)
     rows = np.asarray(rows)
     if rows.dtype == bool:
         rows = np.flatnonzero(rows)

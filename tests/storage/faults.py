@@ -143,7 +143,7 @@ class Place:
         keys = storage.list_keys("", recursive=True)
         found = storage.fetch(Get(key) for key in keys)
         assert None not in found.values()
-        return {get.path: data for get, data in found.items() if data is not None}
+        return {get.path: bytes(data) for get, data in found.items() if data is not None}
 
 
 def root_of(number: int) -> JsonObject:

@@ -174,11 +174,22 @@ def test_local_folders_are_alike(tmp_path_factory: pytest.TempPathFactory, chain
 
 @pytest.mark.parametrize("shards", [None, (4, 4), (16, 16)])
 @pytest.mark.parametrize("damage", [False, True])
+@pytest.mark.parametrize("large", [None, (1, 2**40), (1, 1)])
+@pytest.mark.parametrize("joined", [0, 2**20])
 def test_threads_that_share_the_work_bring_the_same(
-    monkeypatch: pytest.MonkeyPatch, shards: tuple[int, ...] | None, damage: bool
+    monkeypatch: pytest.MonkeyPatch,
+    shards: tuple[int, ...] | None,
+    damage: bool,
+    large: tuple[int, int] | None,
+    joined: int,
 ) -> None:
+    """Whether cells count as large, so large that each is worth a thread, or pieces as small enough to be joined."""
     monkeypatch.setattr(cells, "_THREADED_BYTES", 0)
-    monkeypatch.setattr(cells, "_MOST_THREADS", 3)
+    monkeypatch.setattr(cells, "_JOINED_BYTES", joined)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    if large is not None:
+        monkeypatch.setattr(unpack, "_LARGE_CELL", large[0])
+        monkeypatch.setattr(unpack, "_HUGE_CELL", large[1])
     monkeypatch.setattr(cells, "PART_BYTES", 100)
     monkeypatch.setattr(unpack, "PART_BYTES", 1000)
     rng = np.random.default_rng(5)

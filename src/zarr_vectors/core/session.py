@@ -158,7 +158,8 @@ class Session:
 
     def get_object(self, path: str) -> bytes | None:
         """A stored object."""
-        return self.storage.fetch([Get(path)])[Get(path)]
+        found = self.storage.fetch([Get(path)])[Get(path)]
+        return None if found is None else bytes(found)
 
     def key(self, coord: ChunkCoord) -> str:
         """The chunk key of a coordinate."""

@@ -19,7 +19,16 @@ import zstandard
 from zarr_vectors.encoding.blobs import Blobs, Buffer, records_at
 from zarr_vectors.typing import BoolArray, IntArray, JsonObject
 
-__all__ = ["CAN_BATCH", "ByteCodec", "CellErrors", "decompress_batch", "known_chain", "unframe", "vlen_frame"]
+__all__ = [
+    "CAN_BATCH",
+    "ByteCodec",
+    "CellErrors",
+    "decompress_batch",
+    "decompress_one",
+    "known_chain",
+    "unframe",
+    "vlen_frame",
+]
 
 CellErrors = dict[int, str]
 """What is wrong with which cell, by its number in the batch."""
@@ -213,6 +222,14 @@ def decompress_batch(blobs: Blobs, threads: int = 0) -> list[Any] | None:
         items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=threads)
         return list(items)
     except (zstandard.ZstdError, ValueError, MemoryError):
+        return None
+
+
+def decompress_one(frame: memoryview) -> memoryview | None:
+    """The content of a frame that states its size; None if it is bad."""
+    try:
+        return memoryview(_contexts.decompressor.decompress(frame))
+    except (zstandard.ZstdError, MemoryError):
         return None
 
 

@@ -17,13 +17,13 @@ import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
 from zarr_vectors.encoding.codecs import CellErrors
+from zarr_vectors.rowwise import RowRuns
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["Fragment", "FragmentTable", "decode_fragments", "encode_fragments", "encode_ranges"]
 
 MAGIC = 0x5A564647
 _HEADER = np.dtype([("magic", "<u4"), ("version", "<u2"), ("flags", "<u2"), ("count", "<u4"), ("ranges", "<u4")])
-_PAIR = np.dtype([("start", "<i8"), ("count", "<i8")])
 
 Fragment = tuple[int, int] | AnyArray
 """``(start, count)``, or the row numbers."""
@@ -50,6 +50,13 @@ class FragmentTable:
         """``(F,)`` number of the chunk that each fragment lies in."""
         return np.repeat(np.arange(len(self.per_cell), dtype=np.int64), self.per_cell)
 
+    def runs(self, fragments: IntArray | None = None, *, bases: IntArray | None = None) -> RowRuns | None:
+        """The rows of ``rows`` as runs; None where a fragment is explicit."""
+        if len(self.explicit) or (self.starts < 0).any():
+            return None
+        starts = self.starts if bases is None else self.starts + np.repeat(bases, self.per_cell)
+        return RowRuns(starts, self.counts) if fragments is None else RowRuns(starts[fragments], self.counts[fragments])
+
     def rows(self, fragments: IntArray | None = None, *, bases: IntArray | None = None) -> IntArray:
         """Row numbers, fragment after fragment; all fragments, or these by number.
 
@@ -57,6 +64,9 @@ class FragmentTable:
             fragments: ``(M,)`` numbers of fragments.
             bases: ``(C,)`` number of the first row of each chunk; None to count inside chunks.
         """
+        runs = self.runs(fragments, bases=bases)
+        if runs is not None:
+            return runs.numbers
         starts, counts, explicit = self.starts, self.counts, self.starts < 0
         base = np.zeros_like(counts) if bases is None else bases[self.cell_of]
         if len(self.explicit):
@@ -182,14 +192,13 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
         errors[cell] = f"fragment index: {what}"
 
     if plain.any():
-        slot = np.flatnonzero(np.repeat(plain, per_cell))
-        at = blobs.starts + 16 + 8 * ((per_cell + 63) // 64)
-        number = np.arange(total, dtype=np.int64) - np.repeat(first[:-1], per_cell)
-        byte = (np.repeat(at, per_cell) + 16 * number)[slot]
-        pairs = records_at(blobs.data, byte, _PAIR).view("<i8").reshape(-1, 2)
+        slot = slice(None) if plain.all() else np.flatnonzero(np.repeat(plain, per_cell))
+        at = (blobs.starts + 16 + 8 * ((per_cell + 63) // 64))[plain]
+        ranges = Blobs(blobs.data, at, 16 * per_cell[plain]).joined()
+        pairs = np.frombuffer(ranges, dtype="<i8").reshape(-1, 2)
         starts[slot], counts[slot] = pairs[:, 0], pairs[:, 1]
         # A start below 0 would count as an explicit fragment, and take rows from the end of the chunk.
-        negative = slot[(pairs < 0).any(axis=1)]
+        negative = np.flatnonzero(np.repeat(plain, per_cell))[pairs.min(axis=1) < 0] if pairs.min() < 0 else first[:0]
         for cell in np.unique(np.searchsorted(first, negative, side="right") - 1).tolist():
             spoil(cell, "a range is negative")
     explicit: list[IntArray] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
-from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch
+from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
 __all__ = ["FRAME_HEAD_BYTES", "PART_BYTES", "PayloadBuffer", "frame_sizes"]
@@ -19,6 +19,10 @@ PART_BYTES = 1 << 19
 """What is decompressed at once: little enough to stay in the cache until it has been copied."""
 _HEADER = 8
 _LARGEST = 2**40
+_LARGE_CELL = 1 << 13
+"""From here on, cells are best decompressed one by one: a copy less is worth more than a call less."""
+_HUGE_CELL = 1 << 16
+"""From here on, threads get in each other's way no longer when they take cells one by one."""
 _SMALL_CELL = 1024
 """Below it the copies of single cells cost more than looking at every word."""
 _FRAME_HEAD = np.dtype([("magic", "<u4"), ("flags", "u1"), ("size", "<u8")])
@@ -64,6 +68,10 @@ class PayloadBuffer:
         self.sizes = sizes
         self.offsets = offsets_of(sizes)
         self.buffer: ByteArray = np.empty(int(self.offsets[-1]), dtype=np.uint8)
+        mean = int(self.offsets[-1]) // max(1, len(sizes))
+        self._one_by_one = mean >= _LARGE_CELL
+        self.splits = not _LARGE_CELL <= mean < _HUGE_CELL
+        """Whether filling it in parts at the same time is any faster."""
 
     @classmethod
     def for_frames(cls, frame_sizes: IntArray) -> PayloadBuffer | None:
@@ -82,6 +90,8 @@ class PayloadBuffer:
 
     def fill(self, rows: IntArray, frames: Blobs) -> bool:
         """Put the payloads of these frames in the places of ascending ``rows``; False if a cell is not sound."""
+        if self._one_by_one:
+            return self._fill_one_by_one(rows, frames)
         decoded = decompress_batch(frames)
         if decoded is None:
             return False
@@ -94,6 +104,17 @@ class PayloadBuffer:
             self.buffer[start:end] = packed[at : at + end - start]
             at += end - start
         return True
+
+    def _fill_one_by_one(self, rows: IntArray, frames: Blobs) -> bool:
+        whole, heads = self.buffer.data, []
+        places = zip(self.offsets[rows].tolist(), self.sizes[rows].tolist(), frames.views(), strict=True)
+        for start, size, frame in places:
+            decoded = decompress_one(frame)
+            if decoded is None or len(decoded) != size + _HEADER:
+                return False
+            heads.append(decoded[:_HEADER])
+            whole[start : start + size] = decoded[_HEADER:]
+        return bool((np.frombuffer(b"".join(heads), "<u8") == self.sizes[rows] << 32 | 1).all())
 
     def blobs(self) -> Blobs:
         """The payloads, packed."""

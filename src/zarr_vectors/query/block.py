@@ -17,6 +17,7 @@ from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.query.draco import unpack_vertices
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, find_rows, with_gaps
+from zarr_vectors.rowwise import RowChoice, RowPlaces, RowRuns, row_numbers
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Storage
@@ -39,7 +40,7 @@ class Block:
         self.dtype = level.position_dtype
         self.table: FragmentTable | None = None
         self.columns: dict[str, Column] = {}
-        self.picked: IntArray | None = None
+        self.picked: RowChoice | None = None
         self.others: dict[str, CellRead] = {}
         self.cell_faces: dict[tuple[int, ...], IntArray] = {}
 
@@ -98,8 +99,11 @@ class Block:
             rows.object_ids = np.repeat(owners, counts)
         return rows
 
-    def gathered(self, picked: IntArray | None, fragments: IntArray | None) -> Rows:
-        """Rows of these places in the buffers, which are those of these fragments one after another; None for all."""
+    def gathered(self, picked: RowChoice | None, fragments: IntArray | None) -> Rows:
+        """Rows of these places in the buffers, which are those of these fragments one after another; None for all.
+
+        Where the fragments are moved as a whole, they are named in the order in which they lie.
+        """
         self.picked = picked
         per_fragment = frozenset(self.columns) & frozenset(self.level.fragment_columns)
         named = {name: column for name, column in self.columns.items() if name not in per_fragment}
@@ -109,6 +113,7 @@ class Block:
             assert self.table is not None
             numbers = np.arange(len(self.table.counts)) if fragments is None else fragments
             numbers = np.repeat(numbers, self.table.counts[numbers])
+            numbers = picked.take(numbers) if isinstance(picked, RowPlaces) else numbers
             whole = {name: take_column(self.columns[name], numbers) for name in per_fragment}
             rows.columns = {name: (whole if name in whole else rows.columns)[name] for name in self.columns}
         return rows
@@ -120,7 +125,7 @@ class Block:
 
     def picks(self) -> IntArray:
         """``(N,)`` place in the buffers of each row that ``assemble`` brought."""
-        return np.arange(len(self.positions), dtype=np.int64) if self.picked is None else self.picked
+        return np.arange(len(self.positions), dtype=np.int64) if self.picked is None else row_numbers(self.picked)
 
     def faces_in_cells(self) -> IntArray:
         """``(f, 3)`` places in the buffers of the corners of faces that lie in cells of positions."""
@@ -350,8 +355,8 @@ class Block:
             )
         return offsets_of(table.per_cell)[cell] + fragment
 
-    def _picked_rows(self, refs: ObjectRefs | None) -> tuple[IntArray | None, IntArray | None]:
-        """Row numbers to gather, None for all as they lie; and the fragments they come from, None for all."""
+    def _picked_rows(self, refs: ObjectRefs | None) -> tuple[RowChoice | None, IntArray | None]:
+        """Rows to gather, None for all as they lie; and the fragments they come from, None for all."""
         table = self.table
         if table is None:
             return None, None
@@ -363,10 +368,11 @@ class Block:
             order = self.fragment_numbers(table, find_rows(self.coords, refs.chunks), refs.fragments)
         return self.rows_of_fragments(order), order
 
-    def rows_of_fragments(self, order: IntArray | None = None) -> IntArray:
+    def rows_of_fragments(self, order: IntArray | None = None) -> RowRuns | IntArray:
         """Places in the buffers of the rows of these fragments one after another; of all fragments by default."""
         assert self.table is not None
-        return self.table.rows(order, bases=self.bases[:-1])
+        runs = self.table.runs(order, bases=self.bases[:-1])
+        return self.table.rows(order, bases=self.bases[:-1]) if runs is None else runs
 
 
 def _part_of(read: CellRead, coords: IntArray) -> CellRead:

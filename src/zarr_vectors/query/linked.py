@@ -13,6 +13,7 @@ from zarr_vectors.query.block import Block
 from zarr_vectors.query.links import LinkPart, Links, decode_links
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows
+from zarr_vectors.rowwise import row_numbers
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["linked_shape"]
@@ -104,7 +105,7 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
     links = links.where(links.ends[:, 0] >= 0)
     parent = np.full(len(block.positions), -1, dtype=np.int64)
     if implied and block.table is not None:
-        rows = block.rows_of_fragments()
+        rows = row_numbers(block.rows_of_fragments())
         before = rows - 1
         before[1:] = rows[:-1]
         starts = offsets_of(block.table.counts)[:-1]

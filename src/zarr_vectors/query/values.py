@@ -8,7 +8,7 @@ import numpy as np
 
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.geometry import Column, take_column
-from zarr_vectors.rowwise import take_rows
+from zarr_vectors.rowwise import RowChoice, take_rows
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["RowFinder", "Rows", "distinct_rows", "find_rows", "with_gaps"]
@@ -35,8 +35,8 @@ class Rows:
     errors: list[str] = field(default_factory=list)
     per_fragment: frozenset[str] = frozenset()
 
-    def take(self, rows: AnyArray) -> Rows:
-        """The rows of an index or mask."""
+    def take(self, rows: AnyArray | RowChoice) -> Rows:
+        """The rows of an index, a mask, runs or places."""
         return Rows(
             take_rows(self.positions, rows),
             {name: take_column(column, rows) for name, column in self.columns.items()},

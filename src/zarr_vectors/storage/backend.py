@@ -94,7 +94,7 @@ class Backend(StorageBackend, Protocol):
         """Whether ``lock`` keeps out every other writer there may be, and not only those of this process."""
         ...
 
-    def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
+    def fetch(self, requests: Sequence[Get]) -> Sequence[Buffer | None]:
         """Serve all requests at once; None where there is no such object."""
         ...
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 
-from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.codecs import CellErrors
 from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, index_size
 from zarr_vectors.encoding.unpack import FRAME_HEAD_BYTES, PART_BYTES, PayloadBuffer, frame_sizes
+from zarr_vectors.parallel import run_all
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cell_array import CellArray, CellRead, groups_of_rows
 from zarr_vectors.storage.fallback import decode_chunk
@@ -25,9 +24,10 @@ _GAP_LOCAL = 64 * 1024
 _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
-_MOST_THREADS = 8
 _FEW_PIECES = 4
+_JOINED_BYTES = 1 << 20
 _LARGEST_OBJECT = 2**62
+_NO_ENTRY = np.zeros((0, 2), dtype="<u8")
 _ABSENT = "listed as present, but gone"
 
 
@@ -59,27 +59,8 @@ def read_cells(
         return read_cells(storage, wanted, decode=decode)
     readings = [_Reading(plan, found, decode) for plan in plans]
     steps = [step for reading in readings for step in reading.steps()]
-    _run_all(steps, threaded=sum(reading.nbytes for reading in readings) >= _THREADED_BYTES)
+    run_all(steps, threaded=sum(reading.nbytes for reading in readings) >= _THREADED_BYTES)
     return [reading.result() for reading in readings]
-
-
-def _run_all(steps: Sequence[Callable[[], None]], *, threaded: bool) -> None:
-    """Take the steps in any order; decompression lets go of the interpreter, so that helping threads do some."""
-    waiting = iter(steps)
-
-    def work() -> None:
-        for step in waiting:
-            step()
-
-    helpers = min(_MOST_THREADS, os.cpu_count() or 1, len(steps)) - 1
-    if not threaded or helpers < 1:
-        work()
-        return
-    with ThreadPoolExecutor(max_workers=helpers) as pool:
-        helping = [pool.submit(work) for _ in range(helpers)]
-        work()
-    for done in helping:
-        done.result()
 
 
 def _plans(wanted: Sequence[tuple[CellArray, IntArray]]) -> list[_Plan]:
@@ -148,21 +129,28 @@ class _Plan:
             self.requests = [Get(path) for path, _ in self.objects]
             self._pieces = [(members, members * 0, members * 0) for _, members in self.objects]
             return
+        shards = self._readable(unreadable)
+        members = np.concatenate([self.coords[:0, 0], *(rows for _, rows in shards)])
+        entry = np.concatenate([_NO_ENTRY, *(indexes[path].entries[self.number[rows]] for path, rows in shards)])
+        missing = entry[:, 1] == MISSING
+        beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
+        self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
+        self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
+        good = ~missing & ~beyond
+        shard = np.repeat(np.arange(len(shards)), [len(rows) for _, rows in shards])[good]
+        members, ranges = members[good], entry[good].astype(np.int64)
+        for part, start, end in _coalesce(shard, ranges, gap):
+            self.requests.append(Get(shards[shard[part[0]]][0], start, end - start))
+            self._pieces.append((members[part], ranges[part, 0] - start, ranges[part, 1]))
+
+    def _readable(self, unreadable: dict[str, str]) -> list[tuple[str, IntArray]]:
+        """Paths and members of the shards whose index could be read."""
         for path, members in self.objects:
             if path in unreadable:
                 self.errors.update(dict.fromkeys(members.tolist(), unreadable[path]))
-                continue
-            entry = indexes[path].entries[self.number[members]]
-            missing = entry[:, 1] == MISSING
-            beyond = ~missing & ((entry[:, 0] > _LARGEST_OBJECT) | (entry[:, 1] > _LARGEST_OBJECT))
-            self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
-            self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
-            stored, ranges = members[~missing & ~beyond], entry[~missing & ~beyond].astype(np.int64)
-            for part, start, end in _coalesce(ranges, gap):
-                self.requests.append(Get(path, start, end - start))
-                self._pieces.append((stored[part], ranges[part, 0] - start, ranges[part, 1]))
+        return [(path, members) for path, members in self.objects if path not in unreadable]
 
-    def stored(self, found: dict[Get, bytes | None]) -> list[_Piece]:
+    def stored(self, found: dict[Get, Buffer | None]) -> list[_Piece]:
         """The cells as they are stored, for each buffer that a round brought: rows in order, and their bytes."""
         pieces: list[_Piece] = []
         for get, (members, offset, stated) in zip(self.requests, self._pieces, strict=True):
@@ -171,14 +159,16 @@ class _Plan:
                 self.errors.update(dict.fromkeys(members.tolist(), _ABSENT))
                 continue
             size = stated if self.by_ranges else np.full(len(members), len(data), dtype=np.int64)
+            cells = Blobs(data, offset, size)
             short = offset + size > len(data)
-            self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
-            cells = Blobs(data, np.where(short, 0, offset), np.where(short, 0, size))
+            if short.any():
+                self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
+                cells = Blobs(data, np.where(short, 0, offset), np.where(short, 0, size))
             order = np.argsort(members)
             pieces.append((members[order], cells.take(order)))
-        return pieces
+        return pieces if sum(len(cells.data) for _, cells in pieces) > _JOINED_BYTES else _joined_pieces(pieces)
 
-    def decode_foreign(self, found: dict[Get, bytes | None]) -> Blobs:
+    def decode_foreign(self, found: dict[Get, Buffer | None]) -> Blobs:
         """The payloads, for a codec chain that only zarr-python knows."""
         cells: list[bytes] = [b""] * len(self.coords)
         for get, (_, members) in zip(self.requests, self.objects, strict=True):
@@ -198,7 +188,7 @@ class _Plan:
                     self.errors[row] = _ABSENT
         return Blobs.from_list(cells)
 
-    def _unstored(self, data: bytes, values: AnyArray) -> BoolArray:
+    def _unstored(self, data: Buffer, values: AnyArray) -> BoolArray:
         """Which cells an object does not hold, for which zarr-python gives the fill value."""
         if len(values) == 1:
             return np.zeros(1, dtype=bool)
@@ -214,7 +204,7 @@ class _Plan:
 class _Reading:
     """The cells of one array, from what a round brought to their payloads."""
 
-    def __init__(self, plan: _Plan, found: dict[Get, bytes | None], decode: bool) -> None:
+    def __init__(self, plan: _Plan, found: dict[Get, Buffer | None], decode: bool) -> None:
         self._plan = plan
         self._found = found
         self._decode = decode
@@ -240,6 +230,8 @@ class _Reading:
         self._buffer = PayloadBuffer.for_frames(self._frame_sizes())
         if self._buffer is None:
             return [self._finish]
+        if not self._buffer.splits:
+            return [partial(self._fill_all, self._buffer)]
         return [step for pieces in _bundles(self._pieces) for step in self._filling(self._buffer, pieces)]
 
     def _frame_sizes(self) -> IntArray:
@@ -259,6 +251,10 @@ class _Reading:
             return [partial(self._fill_from, buffer, pieces)]
         rows, cells = pieces[0]
         return [partial(self._fill, buffer, rows[part], cells.take(part)) for part in buffer.parts(rows)]
+
+    def _fill_all(self, buffer: PayloadBuffer) -> None:
+        for rows, cells in self._pieces:
+            self._fill(buffer, rows, cells)
 
     def _fill_from(self, buffer: PayloadBuffer, pieces: Sequence[_Piece]) -> None:
         rows = np.concatenate([rows for rows, _ in pieces])
@@ -333,19 +329,36 @@ def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, s
             continue
         try:
             entries = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
-            storage.shard_indexes[path] = ShardIndex(entries, raw[-4:] if sharding.index_crc32c else raw)
+            storage.shard_indexes[path] = ShardIndex(entries, bytes(raw[-4:] if sharding.index_crc32c else raw))
         except ValueError as error:
             unreadable[path] = str(error)
     return unreadable
 
 
-def _coalesce(entry: IntArray, gap: int) -> Iterator[tuple[IntArray, int, int]]:
-    """Join byte ranges that lie within ``gap`` of one another: members, first byte, end."""
-    if not len(entry):
+def _coalesce(shard: IntArray, ranges: IntArray, gap: int) -> Iterator[tuple[IntArray, int, int]]:
+    """Join byte ranges of a shard that lie within ``gap`` of one another: members, first byte, end."""
+    if not len(ranges):
         return
-    order = np.argsort(entry[:, 0], kind="stable")
-    starts = entry[order, 0]
-    ends = np.maximum.accumulate(starts + entry[order, 1])
-    splits = np.flatnonzero(starts[1:] > ends[:-1] + gap) + 1
-    for part in np.split(np.arange(len(order)), splits):
-        yield order[part], int(starts[part[0]]), int(ends[part[-1]])
+    order = np.lexsort((ranges[:, 0], shard))
+    starts, shard = ranges[order, 0], shard[order]
+    ends = _running_ends(starts + ranges[order, 1], shard)
+    splits = np.flatnonzero((starts[1:] > ends[:-1] + gap) | (shard[1:] != shard[:-1])) + 1
+    first, last = np.append(0, splits), np.append(splits, len(order)) - 1
+    yield from zip(np.split(order, splits), starts[first].tolist(), ends[last].tolist(), strict=True)
+
+
+def _running_ends(ends: IntArray, shard: IntArray) -> IntArray:
+    """The greatest end so far of each shard, whose ranges follow one another."""
+    if (ends[1:] >= ends[:-1]).all() or shard[0] == shard[-1]:
+        return np.maximum.accumulate(ends)
+    runs = np.flatnonzero(np.append(True, shard[1:] != shard[:-1]))
+    return np.concatenate([np.maximum.accumulate(part) for part in np.split(ends, runs[1:])])
+
+
+def _joined_pieces(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Small pieces as one, which costs less than taking each by itself."""
+    if len(pieces) < _FEW_PIECES:
+        return list(pieces)
+    rows = np.concatenate([rows for rows, _ in pieces])
+    order = np.argsort(rows)
+    return [(rows[order], Blobs.concatenate(cells for _, cells in pieces).take(order))]

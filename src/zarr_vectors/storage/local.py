@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
+
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
 from zarr_vectors.storage.backend import STAGE, Get
@@ -19,6 +21,8 @@ from zarr_vectors.storage.backend import STAGE, Get
 __all__ = ["LocalBackend"]
 
 _LOCK_SECONDS = 60.0
+_SMALL_BYTES = 1 << 16
+_ROOM_BYTES = 8 << 20
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -40,9 +44,10 @@ class LocalBackend:
         self.url = Path(self._base).as_uri()
         self._folders: set[str] = set()
 
-    def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
+    def fetch(self, requests: Sequence[Get]) -> list[Buffer | None]:
         """Serve requests in order, opening each file once."""
-        results: list[bytes | None] = [None] * len(requests)
+        results: list[Buffer | None] = [None] * len(requests)
+        room = _Room(requests)
         by_path: dict[str, list[int]] = {}
         for number, request in enumerate(requests):
             by_path.setdefault(request.path, []).append(number)
@@ -56,7 +61,7 @@ class LocalBackend:
             try:
                 size = os.fstat(handle).st_size
                 for number in numbers:
-                    results[number] = _read(handle, size, requests[number])
+                    results[number] = _read(handle, size, requests[number], room)
             except IsADirectoryError:
                 continue
             except OSError as error:
@@ -70,7 +75,7 @@ class LocalBackend:
         data = self.fetch([Get(key)])[0]
         if data is None:
             raise KeyError(key)
-        return data
+        return bytes(data)
 
     def put_bytes(self, key: str, data: Buffer) -> None:
         """Write a file, making its folders."""
@@ -274,12 +279,37 @@ def _missing_folders(folder: str) -> list[str]:
     return missing
 
 
-def _read(handle: int, size: int, request: Get) -> bytes:
+class _Room:
+    """Memory for what the ranges of a round bring, taken at once: the system is slow to give many small pieces.
+
+    What is small comes as bytes of its own, so that keeping it does not keep the rest.
+    """
+
+    def __init__(self, requests: Sequence[Get]) -> None:
+        self._wanted = sum(get.length for get in requests if get.length is not None and get.length >= _SMALL_BYTES)
+        self._view = memoryview(b"")
+
+    def take(self, length: int) -> memoryview | None:
+        """So many bytes to be written to; None where they are better made one by one."""
+        if length < _SMALL_BYTES or self._wanted < _ROOM_BYTES:
+            return None
+        if len(self._view) < length:
+            self._view = np.empty(max(_ROOM_BYTES, length), dtype=np.uint8).data
+        part, self._view = self._view[:length], self._view[length:]
+        return part
+
+
+def _read(handle: int, size: int, request: Get, room: _Room) -> Buffer:
     start = request.start or 0
     if start < 0:
         start = max(0, size + start)
     # Memory is taken for what is asked; a corrupt index may ask for more than there is.
     length = size - start if request.length is None else min(request.length, size - start)
+    part = None if request.length is None else room.take(length)
+    return _read_bytes(handle, start, length) if part is None else _read_into(part, handle, start)
+
+
+def _read_bytes(handle: int, start: int, length: int) -> bytes:
     parts: list[bytes] = []
     while length > 0:
         part = os.pread(handle, length, start)
@@ -289,6 +319,16 @@ def _read(handle: int, size: int, request: Get) -> bytes:
         start += len(part)
         length -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _read_into(part: memoryview, handle: int, start: int) -> memoryview:
+    done = 0
+    while done < len(part):
+        count = os.preadv(handle, [part[done:]], start + done)
+        if not count:
+            break
+        done += count
+    return part[:done]
 
 
 if sys.platform == "win32":  # pragma: no cover

@@ -110,7 +110,7 @@ class Storage:
         """Whether writing is refused."""
         return self.backend.read_only
 
-    def fetch(self, requests: Iterable[Get]) -> dict[Get, bytes | None]:
+    def fetch(self, requests: Iterable[Get]) -> dict[Get, Buffer | None]:
         """One round: all requests at once; None where there is no such object."""
         wanted = list(dict.fromkeys(requests))
         if not wanted:
@@ -119,7 +119,7 @@ class Storage:
             return dict(zip(wanted, self.backend.fetch(wanted), strict=True))
         return self._fetch_through(wanted, self._record)
 
-    def _fetch_through(self, wanted: list[Get], record: _Record) -> dict[Get, bytes | None]:
+    def _fetch_through(self, wanted: list[Get], record: _Record) -> dict[Get, Buffer | None]:
         """Staged objects first; one that has been published in the meantime is in its place."""
         staged = [
             Get(record.staged(get.path), get.start, get.length) if get.path in record.puts else get for get in wanted
@@ -161,9 +161,9 @@ class Storage:
         """Parse JSON documents, read in one round."""
         return self._parsed(self.fetch(Get(path) for path in paths))
 
-    def _parsed(self, found: Mapping[Get, bytes | None]) -> dict[str, JsonObject | None]:
+    def _parsed(self, found: Mapping[Get, Buffer | None]) -> dict[str, JsonObject | None]:
         return {
-            get.path: None if data is None else parse_json(data, store=self.url, path=get.path)
+            get.path: None if data is None else parse_json(bytes(data), store=self.url, path=get.path)
             for get, data in found.items()
         }
 
@@ -263,7 +263,7 @@ class Storage:
             if recorded.get("id") != record_id:
                 self.backend.delete_prefix(stage)
             raise
-        self._publish(record, new_root)
+        self._publish(record, bytes(new_root))
 
     def _current_root(self) -> JsonObject:
         return parse_json(self.backend.get_bytes(ROOT), store=self.url, path=ROOT)
@@ -306,13 +306,13 @@ class Storage:
         if raw is None and self.backend.exists(_CREATING):
             self._discard_new()
             return
-        marker = None if raw is None else _marker_of(parse_json(raw, store=self.url, path=ROOT))
+        marker = None if raw is None else _marker_of(parse_json(bytes(raw), store=self.url, path=ROOT))
         if marker is not None:
             record = self._read_record(marker)
             new_root = self.backend.fetch([Get(record.staged(ROOT))])[0]
             if new_root is None:
                 raise CorruptionError("the root document of a commit is gone", store=self.url, array=ROOT)
-            self._publish(record, new_root)
+            self._publish(record, bytes(new_root))
         elif self.backend.locks_everyone:
             self.backend.delete_prefix(STAGE)
         elif raw is not None:

@@ -90,7 +90,7 @@ class TableArray:
     def _chunk_path(self, chunk: int) -> str:
         return f"{self.path}/{self.document.chunk_path([chunk] + [0] * (len(self.document.shape) - 1))}"
 
-    def decode(self, found: dict[Get, bytes | None], rows: IntArray | None = None) -> Any:
+    def decode(self, found: dict[Get, Buffer | None], rows: IntArray | None = None) -> Any:
         """Rows from what a round brought: an array, or ``Blobs`` for byte strings.
 
         Raises:
@@ -110,7 +110,7 @@ class TableArray:
         place = np.searchsorted(np.asarray(chunks), np.asarray(rows) // self.chunk_rows)
         return whole[place * self.chunk_rows + np.asarray(rows) % self.chunk_rows]
 
-    def _items(self, chunks: Sequence[int], stored: Sequence[bytes | None], rows: IntArray) -> Blobs:
+    def _items(self, chunks: Sequence[int], stored: Sequence[Buffer | None], rows: IntArray) -> Blobs:
         """Rows of chunks of byte strings; a chunk is let go before the next is decoded, but for the wanted rows."""
         of = rows // self.chunk_rows
         order = np.argsort(of, kind="stable")
@@ -123,7 +123,7 @@ class TableArray:
         back[order] = np.arange(len(order))
         return Blobs.concatenate(wanted).take(back)
 
-    def _decode_chunk(self, chunk: int, data: bytes | None) -> Any:
+    def _decode_chunk(self, chunk: int, data: Buffer | None) -> Any:
         if data is None:
             return self._absent_chunk(chunk)
         codec = self._codec()
@@ -143,7 +143,7 @@ class TableArray:
             raise self._corrupt(chunk, f"{len(raw)} bytes for a chunk of {shape} {dtype}")
         return np.frombuffer(raw, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
-    def _decode_foreign(self, chunk: int, data: bytes) -> Any:
+    def _decode_foreign(self, chunk: int, data: Buffer) -> Any:
         try:
             values = decode_chunk(self.document, data)
         except ValueError as error:
