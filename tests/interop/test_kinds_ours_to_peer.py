@@ -13,6 +13,7 @@ from tests.interop.kind_cases import KIND_CASES
 from tests.interop.kind_compare import keys_of, links_of, told_links, value_of
 from tests.interop.peer import Peer
 from zarr_vectors.geometry import Geometry, Polylines
+from zarr_vectors.types import objects
 
 CASES = [name for name, case in KIND_CASES.items() if case.large and case.writer != "chunked"]
 READERS = {"line": "lines", "polyline": "polylines", "streamline": "polylines", "mesh": "mesh"}
@@ -60,7 +61,12 @@ def test_0_9_2_reads_what_we_write(name: str, layout: str, peer: Peer, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["polylines", "graph", "skeleton", "mesh"])
-def test_0_9_2_reads_what_we_append(name: str, peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_column", [False, True])
+def test_0_9_2_reads_what_we_append(
+    name: str, by_column: bool, peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without references by column, which 0.9.2 does not know."""
+    monkeypatch.setattr(objects, "_WORTH_REFS", 0 if by_column else 2**40)
     case = KIND_CASES[name]
     value = value_of(case.kind, case.writer, case.live())
     owners = value.vertex_objects

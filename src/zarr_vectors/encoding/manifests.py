@@ -7,6 +7,7 @@ range (i64 start, i64 count), mode 2 a list (u32 n, i64 fragments). An empty blo
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,15 @@ class ManifestTable:
     objects: IntArray
     chunks: IntArray
     fragments: IntArray
+
+    @classmethod
+    def joined(cls, parts: Sequence[ManifestTable]) -> ManifestTable:
+        """The references of all parts, each object's in their order."""
+        objects = np.concatenate([part.objects for part in parts])
+        order = np.argsort(objects, kind="stable")
+        chunks = np.concatenate([part.chunks for part in parts])
+        fragments = np.concatenate([part.fragments for part in parts])
+        return cls(objects[order], chunks[order], fragments[order])
 
     def __len__(self) -> int:
         return len(self.objects)

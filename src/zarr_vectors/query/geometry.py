@@ -34,7 +34,7 @@ from zarr_vectors.query.rows import (
 )
 from zarr_vectors.query.selection import MODES, Selection, choose_names
 from zarr_vectors.query.shape import Shape, lines_within, links_within
-from zarr_vectors.query.values import Rows, distinct_rows, find_rows
+from zarr_vectors.query.values import Rows, distinct_numbers, distinct_rows, find_rows
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray
@@ -102,7 +102,7 @@ def _read_points(storage: Storage, level: LevelState, selection: Selection, plan
     if plan.mode != "objects" or selection.box is None or not level.has_objects:
         return Shape(_point_rows(storage, level, selection, plan))
     inside = _point_rows(storage, level, replace(selection, attributes=()), plan)
-    ids = np.unique(inside.object_ids) if inside.object_ids is not None else np.zeros(0, dtype=np.int64)
+    ids = distinct_numbers(inside.object_ids) if inside.object_ids is not None else np.zeros(0, dtype=np.int64)
     wanted = replace(selection, box=None, object_ids=ids, group_ids=None, lenient=True)
     rows = _point_rows(storage, level, wanted, plan)
     rows.errors = [*inside.errors, *rows.errors]
@@ -132,7 +132,7 @@ def objects_selected(storage: Storage, level: LevelState, selection: Selection, 
     local = reader.in_box(reader.whole()) if selection.by_object else reader.near_box()
     hit = vertices_hit(local, selection.box)
     owners = local.owners
-    found = np.zeros(0, dtype=np.int64) if owners is None else np.unique(owners[hit])
+    found = np.zeros(0, dtype=np.int64) if owners is None else distinct_numbers(owners[hit])
     return found[np.isin(found, read_ids(storage, level))]
 
 
@@ -225,7 +225,7 @@ class _Reader:
         owners = shape.owners
         if owners is None:
             return within(shape, hit)
-        ids = np.unique(owners[hit])
+        ids = distinct_numbers(owners[hit])
         if shape.offsets is not None and shape.ids is not None:
             return _lines_of(shape, ids)
         return within(shape, np.isin(owners, ids))
@@ -237,7 +237,7 @@ class _Reader:
         if owners is None or not self.level.has_objects:
             return self.in_box(local)
         hit = vertices_hit(local, self.selection.box)
-        wanted = replace(self.selection, box=None, object_ids=np.unique(owners[hit]), lenient=True)
+        wanted = replace(self.selection, box=None, object_ids=distinct_numbers(owners[hit]), lenient=True)
         shape = _Reader(self.storage, self.level, wanted, self.plan).whole()
         shape.rows.errors = [*local.rows.errors, *shape.rows.errors]
         return shape

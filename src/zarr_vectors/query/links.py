@@ -100,9 +100,7 @@ def cells_passed_through(family: LinkFamily, part: Grid | None) -> IntArray:
         high = low + np.asarray(part.shape) - 1
         for segment in family.segments.values():
             ends = _ends(segment)
-            present = segment.array.present
-            meets = (present + ends.max(axis=0) >= low) & (present + ends.min(axis=0) <= high)
-            source = present[meets.all(axis=1)]
+            source = segment.array.present_in(low - ends.max(axis=0), high - ends.min(axis=0))
             found += [source + offset for offset in ends]
     ndim = len(part.shape) if part is not None else 0
     return distinct_rows(np.concatenate([*found, np.zeros((0, ndim), dtype=np.int64)]))

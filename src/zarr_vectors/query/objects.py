@@ -9,11 +9,14 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
-from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
+from zarr_vectors.encoding.references import SEAL_BYTES, decode_references
 from zarr_vectors.exceptions import CorruptionError, MetadataError, ObjectNotFoundError
+from zarr_vectors.query.values import distinct_numbers
+from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.storage.tables import read_tables
+from zarr_vectors.storage.tables import TableArray, read_tables
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["GroupTable", "ObjectRefs", "all_refs", "decode_groups", "id_run", "read_ids", "refs_of"]
@@ -126,16 +129,74 @@ def refs_of(storage: Storage, level: LevelState, wanted: IntArray, required: Boo
     """
     table = level.tables[constants.OBJECT_MANIFESTS]
     ids = id_run(level)
+    by_column = constants.FRAGMENT_REFS in level.tables
+    found: dict[Get, Buffer | None] = {}
+    blobs: Blobs | None = None
     if ids is None and table.rows <= table.chunk_rows:
-        ids, blobs = _ids_and_manifests(storage, level, None)
-        wanted, rows = _rows_of(level, ids, wanted, required)
-        blobs = blobs.take(rows)
+        if by_column:
+            listed = level.tables[constants.OBJECT_IDS]
+            found = storage.fetch([*listed.requests(), *_block_requests(level, np.zeros(1, dtype=np.int64))])
+            ids = _check_ids(level, listed.decode(found))
+        else:
+            ids, blobs = _ids_and_manifests(storage, level, None)
+    elif ids is None:
+        ids = read_ids(storage, level)
+    wanted, rows = _rows_of(level, ids, wanted, required)
+    if by_column:
+        refs = _references(storage, level, rows, found or storage.fetch(_block_requests(level, rows)))
+    elif blobs is None:
+        refs = _decode(level, read_tables(storage, [(table, rows)])[0])
     else:
-        ids = read_ids(storage, level) if ids is None else ids
-        wanted, rows = _rows_of(level, ids, wanted, required)
-        (blobs,) = read_tables(storage, [(table, rows)])
-    refs = _decode(level, blobs)
+        refs = _decode(level, blobs.take(rows))
     return ObjectRefs(wanted[refs.objects], refs.chunks, refs.fragments, refs.objects, wanted)
+
+
+def _block_chunks(level: LevelState, rows: IntArray) -> IntArray:
+    """Stored chunks of manifests of these rows that have a block, and a seal to hold it against."""
+    manifests, blocks = level.tables[constants.OBJECT_MANIFESTS], level.tables[constants.FRAGMENT_REFS]
+    chunks = distinct_numbers(rows // manifests.chunk_rows)
+    return chunks[chunks < blocks.rows] if manifests.has_checksum else chunks[:0]
+
+
+def _seal_requests(level: LevelState, chunks: IntArray) -> list[Get]:
+    manifests = level.tables[constants.OBJECT_MANIFESTS]
+    return [Get(get.path, -SEAL_BYTES) for get in manifests.requests(chunks * manifests.chunk_rows)]
+
+
+def _block_requests(level: LevelState, rows: IntArray) -> list[Get]:
+    chunks = _block_chunks(level, rows)
+    return [*level.tables[constants.FRAGMENT_REFS].requests(chunks), *_seal_requests(level, chunks)]
+
+
+def _references(storage: Storage, level: LevelState, rows: IntArray, found: dict[Get, Buffer | None]) -> ManifestTable:
+    """References of these rows of the index: from the blocks that still hold, else from the manifests."""
+    manifests, blocks = level.tables[constants.OBJECT_MANIFESTS], level.tables[constants.FRAGMENT_REFS]
+    chunks = _block_chunks(level, rows)
+    parts: list[ManifestTable] = []
+    left = np.ones(len(rows), dtype=bool)
+    for chunk, seal in zip(chunks.tolist(), _seal_requests(level, chunks), strict=True):
+        asked = np.flatnonzero(rows // manifests.chunk_rows == chunk)
+        block, current = _block(blocks, found, chunk), found[seal]
+        if block is None or current is None:
+            continue
+        part = decode_references(block, current, rows[asked] % manifests.chunk_rows, level.vertices.ndim)
+        if part is not None:
+            parts.append(ManifestTable(asked[part.objects], part.chunks, part.fragments))
+            left[asked] = False
+    asked = np.flatnonzero(left)
+    if len(asked) or not parts:
+        part = _decode(level, read_tables(storage, [(manifests, rows[asked])])[0])
+        parts.append(ManifestTable(asked[part.objects], part.chunks, part.fragments))
+    return parts[0] if len(parts) == 1 else ManifestTable.joined(parts)
+
+
+def _block(blocks: TableArray, found: dict[Get, Buffer | None], chunk: int) -> memoryview | None:
+    """A block of references; None where it is damaged, as the manifests say the same."""
+    try:
+        block: memoryview = blocks.decode(found, np.array([chunk]))[0]
+    except CorruptionError:
+        return None
+    return block
 
 
 def _ids_and_manifests(storage: Storage, level: LevelState, rows: IntArray | None) -> tuple[IntArray, Blobs]:

@@ -11,7 +11,7 @@ from zarr_vectors.geometry import Column, take_column
 from zarr_vectors.rowwise import RowChoice, take_rows
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["RowFinder", "Rows", "distinct_rows", "find_rows", "with_gaps"]
+__all__ = ["RowFinder", "Rows", "distinct_numbers", "distinct_rows", "find_rows", "with_gaps"]
 
 _MOST_PLACES = 2**22
 """Blocks of chunks up to this size are worth a table of their places."""
@@ -112,8 +112,31 @@ def distinct_rows(coords: IntArray) -> IntArray:
     span = tuple((coords.max(axis=0) - low + 1).tolist())
     if float(np.prod([float(n) for n in span])) >= 2**62:
         return np.unique(coords, axis=0)
-    keys = np.unique(np.ravel_multi_index(tuple((coords - low).T), span))
+    keys = np.ravel_multi_index(tuple((coords - low).T), span)
+    if float(np.prod([float(n) for n in span])) <= _MOST_PLACES:
+        taken = np.zeros(int(np.prod(span)), dtype=bool)
+        taken[keys] = True
+        keys = np.flatnonzero(taken)
+    else:
+        keys = distinct_numbers(keys)
     return np.asarray(np.stack(np.unravel_index(keys, span), axis=1) + low, dtype=np.int64)
+
+
+def distinct_numbers(numbers: IntArray) -> IntArray:
+    """The distinct numbers in ascending order; repeats mostly follow one another, and are dropped at no cost.
+
+    Example:
+        >>> distinct_numbers(np.array([7, 7, 3, 3, 7])).tolist()
+        [3, 7]
+    """
+    if len(numbers) < 2:
+        return numbers
+    begins = np.ones(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=begins[1:])
+    numbers = np.sort(numbers[begins])
+    begins = np.ones(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=begins[1:])
+    return numbers[begins]
 
 
 def with_gaps(values: AnyArray, spec: ColumnSpec, rows_per_cell: IntArray, has: BoolArray) -> AnyArray:

@@ -158,7 +158,8 @@ def format_keys(coords: IntArray) -> list[str]:
         >>> format_keys(np.array([[-1, 0, 12]]))
         ['-1.0.12']
     """
-    return [".".join(map(str, row)) for row in coords.tolist()]
+    key = ".".join(["%d"] * coords.shape[1])
+    return list(map(key.__mod__, map(tuple, coords.tolist())))
 
 
 @lru_cache(maxsize=8)

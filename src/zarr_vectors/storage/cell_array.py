@@ -24,6 +24,8 @@ from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["CellArray", "CellRead", "groups_of_rows"]
 
+_PARSE_COST = 4
+"""Looking a key up costs as much as parsing so many."""
 _MAP_CELLS = 2**26
 """Grids up to this size are worth a map of their cells; the bounds of a store may be far wider than its data."""
 
@@ -161,6 +163,23 @@ class CellArray:
         if len(coords) > len(self.keys) and self.grid.cells <= _MAP_CELLS:
             return self._has_many(coords)
         return np.fromiter((key in self.keys for key in format_keys(coords)), dtype=bool, count=len(coords))
+
+    def present_in(self, low: IntArray, high: IntArray) -> IntArray:
+        """``(n, K)`` coordinates of the cells that are present in a block of cells, in numeric order.
+
+        Args:
+            low: ``(K,)`` its least coordinates.
+            high: ``(K,)`` its greatest coordinates.
+        """
+        first = np.asarray(self.grid.origin)
+        low, high = np.maximum(low, first), np.minimum(high, first + self.grid.shape - 1)
+        if (high < low).any():
+            return np.zeros((0, self.ndim), dtype=np.int64)
+        block = Grid(tuple(low.tolist()), tuple((high - low + 1).tolist()))
+        if self.keys is None or block.cells * _PARSE_COST > len(self.keys):
+            return self.present[block.contains(self.present)]
+        coords = block.all_coords()
+        return coords[self.has(coords)]
 
     def _has_many(self, coords: IntArray) -> BoolArray:
         inside = self.grid.contains(coords)

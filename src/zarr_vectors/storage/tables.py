@@ -61,6 +61,12 @@ class TableArray:
         return known_chain(chain[1:]) if little and known_head else None
 
     @property
+    def has_checksum(self) -> bool:
+        """Whether stored chunks end in a checksum of what they hold."""
+        codec = self._codec()
+        return codec is not None and (codec.crc32c or (codec.zstd is not None and codec.zstd[1]))
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the elements of a typed array.
 

@@ -20,7 +20,7 @@ from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.encode import CellPlan, Tally
 from zarr_vectors.types.intake import Intake, casts_exactly
-from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
+from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts, worth_refs
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.table import code_dtype
 from zarr_vectors.types.unite import concatenate_columns
@@ -42,6 +42,7 @@ class TableMerge:
         extended_ids: Old objects that get more rows.
         assigned: First and last id that the library gave out, or None.
         compressor: As codecs for the tables.
+        with_refs: Whether to write references by column.
     """
 
     level: int
@@ -52,6 +53,7 @@ class TableMerge:
     extended_ids: IntArray
     assigned: tuple[int, int] | None
     compressor: Any
+    with_refs: bool = False
 
     @property
     def extended(self) -> int:
@@ -65,12 +67,13 @@ class TableMerge:
 
     def names(self, level: LevelState) -> list[str]:
         """Names below the level of every table."""
-        return [*level.tables, *(table_names(self.tables) if level.has_objects else [])]
+        return [*level.tables, *(table_names(self.tables, with_refs=self.with_refs) if level.has_objects else [])]
 
     def puts(self, tally: Tally, plan: CellPlan) -> Iterator[Put]:
         """All tables with the new references."""
         ndim = plan.vertices.ndim
-        yield from table_puts(self.level, self.tables, self._extended_manifests(tally, plan), ndim, self.compressor)
+        manifests = self._extended_manifests(tally, plan)
+        yield from table_puts(self.level, self.tables, manifests, ndim, self.compressor, with_refs=self.with_refs)
 
     def _extended_manifests(self, tally: Tally, plan: CellPlan) -> Blobs:
         ndim = plan.vertices.ndim
@@ -279,7 +282,17 @@ def merge_object_tables(
     groups, group_attributes = _merge_groups(old, fresh)
     tables = ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=group_attributes)
     check_tables(tables, fresh.groups)
-    return TableMerge(level.number, tables, manifests, len(old.ids), len(added), fresh.ids[known], assigned, compressor)
+    return TableMerge(
+        level.number,
+        tables,
+        manifests,
+        len(old.ids),
+        len(added),
+        fresh.ids[known],
+        assigned,
+        compressor,
+        with_refs=constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total),
+    )
 
 
 def _refuse_unknown(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:

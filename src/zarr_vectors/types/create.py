@@ -30,7 +30,7 @@ from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Connects, Kind
 from zarr_vectors.types.links import LinkPlan, LinkSink, MakeArray, fill_sink
-from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts
+from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts, worth_refs
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import DRACO_DTYPE, Packing
@@ -187,6 +187,7 @@ class _NewStore:
     tally: Tally = field(default_factory=Tally)
     chunks: int = 0
     sink: LinkSink | None = None
+    with_refs: bool = False
 
     def puts(self) -> Iterator[Put]:
         yield from self._cells()
@@ -234,7 +235,8 @@ class _NewStore:
     def _tables(self, tables: ObjectTables, ndim: int) -> Iterator[Put]:
         manifests = manifests_of(tables.ids, self.tally.fragments(), self.plan)
         blobs = encode_manifests(manifests, len(tables.ids))
-        yield from table_puts(0, tables, blobs, ndim, self.layout.compressor)
+        self.with_refs = worth_refs(blobs.total)
+        yield from table_puts(0, tables, blobs, ndim, self.layout.compressor, with_refs=self.with_refs)
 
     def level(self) -> JsonObject:
         names = list(self.plan.arrays)
@@ -247,7 +249,7 @@ class _NewStore:
             names += self.sink.names()
             present += [constants.LINKS] if self.sink.names() else []
         if self.intake.has_objects:
-            names += table_names(self.intake.tables)
+            names += table_names(self.intake.tables, with_refs=self.with_refs)
             present.append(constants.OBJECT_INDEX)
         facts: JsonObject = {
             "level": 0,

@@ -19,7 +19,8 @@ from zarr_vectors.core.documents import (
 )
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.compression import cell_codecs, typed_codecs
-from zarr_vectors.encoding.manifests import ManifestTable
+from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
+from zarr_vectors.encoding.references import SEAL_BYTES, encode_references
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.metadata.array import ArrayDocument
@@ -33,7 +34,10 @@ from zarr_vectors.types.encode import CellPlan, Fragments
 from zarr_vectors.types.table import check_attribute_name, check_width
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
-__all__ = ["ObjectTables", "as_stored_column", "check_tables", "manifests_of", "table_puts"]
+__all__ = ["ObjectTables", "as_stored_column", "check_tables", "manifests_of", "table_puts", "worth_refs"]
+
+_WORTH_REFS = 1 << 20
+"""Bytes of manifests from which on reading a few objects is mostly decoding the manifests of others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,13 +139,15 @@ def manifests_of(ids: IntArray, fragments: Fragments, plan: CellPlan) -> Manifes
     return ManifestTable(rows[order], chunks, fragments.numbers[order].astype(np.int64))
 
 
-def table_puts(level: int, tables: ObjectTables, manifests: Blobs, ndim: int, compressor: Any) -> Iterator[Put]:
-    """The stored objects and documents of all tables."""
+def table_puts(
+    level: int, tables: ObjectTables, manifests: Blobs, ndim: int, compressor: Any, *, with_refs: bool
+) -> Iterator[Put]:
+    """The stored objects and documents of all tables; ``with_refs`` as ``table_names`` is told."""
     codecs, text_codecs = typed_codecs(compressor), cell_codecs(compressor)
     ids = tables.ids
     yield f"{level}/{constants.OBJECT_INDEX}/zarr.json", dump_json(group_document(_index_header(ids, manifests, ndim)))
     if len(ids):
-        yield from _table(level, constants.OBJECT_MANIFESTS, manifests_document(len(ids), text_codecs), manifests)
+        yield from _manifest_puts(level, manifests, ndim, text_codecs, with_refs=with_refs)
         yield from _table(level, constants.OBJECT_IDS, typed_table_document(ids, len(ids), codecs, {}, 0), ids)
     if tables.attributes:
         yield f"{level}/{constants.OBJECT_ATTRIBUTES}/zarr.json", dump_json(group_document())
@@ -157,6 +163,30 @@ def table_puts(level: int, tables: ObjectTables, manifests: Blobs, ndim: int, co
         )
         yield from _table(level, f"{constants.OBJECT_ATTRIBUTES}/{name}", document, values)
     yield from _group_puts(level, tables, codecs, text_codecs)
+
+
+def _manifest_puts(
+    level: int, manifests: Blobs, ndim: int, codecs: list[JsonObject], *, with_refs: bool
+) -> Iterator[Put]:
+    document = manifests_document(len(manifests), codecs)
+    table = TableArray(f"{level}/{constants.OBJECT_MANIFESTS}", document)
+    blocks: list[bytes] = []
+    for start, put in zip(range(0, len(manifests), table.chunk_rows), table.encode(manifests), strict=True):
+        if with_refs:
+            rows = np.arange(start, min(start + table.chunk_rows, len(manifests)))
+            # What cannot be decoded is as the store had it before; its block stays empty, and is never used.
+            decoded, errors = decode_manifests(manifests.take(rows), ndim)
+            blocks.append(b"" if errors else encode_references(decoded, len(rows), put[1][-SEAL_BYTES:]))
+        yield put
+    yield f"{level}/{constants.OBJECT_MANIFESTS}/zarr.json", dump_json(document.to_json())
+    if with_refs:
+        said = {"zv_array": "fragment_refs"}
+        yield from _table(
+            level,
+            constants.FRAGMENT_REFS,
+            vlen_table_document(len(blocks), 1, codecs, said),
+            Blobs.from_list(blocks),
+        )
 
 
 def _group_puts(
@@ -181,11 +211,17 @@ def _group_puts(
         yield from _table(level, f"{constants.GROUP_ATTRIBUTES}/{name}", document, values)
 
 
-def table_names(tables: ObjectTables) -> list[str]:
+def worth_refs(manifest_bytes: int) -> bool:
+    """Whether an index with so many bytes of manifests is worth having their references by column as well."""
+    return manifest_bytes >= _WORTH_REFS
+
+
+def table_names(tables: ObjectTables, *, with_refs: bool) -> list[str]:
     """Names below the level of every array that ``table_puts`` writes."""
     names = [constants.OBJECT_INDEX]
     if len(tables.ids):
         names += [constants.OBJECT_MANIFESTS, constants.OBJECT_IDS]
+        names += [constants.FRAGMENT_REFS] if with_refs else []
     names += [f"{constants.OBJECT_ATTRIBUTES}/{name}" for name in tables.attributes]
     if tables.groups:
         names += [constants.GROUPS, *(f"{constants.GROUP_ATTRIBUTES}/{name}" for name in tables.group_attributes)]
