@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zarr_vectors.exceptions import CorruptionError, MetadataError
+from zarr_vectors.metadata import base
 from zarr_vectors.metadata.base import dump_json, parse_json
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 
@@ -61,3 +65,33 @@ def test_every_problem_of_a_document_is_listed() -> None:
 def test_what_is_no_object_is_malformed(data: Any) -> None:
     with pytest.raises(MetadataError, match=r"zarr\.json"):
         RootMetadata.parse(data, where="zarr.json")
+
+
+LISTS = st.lists(st.sampled_from(["0.0", "1.2", "a]b", 'q"x', '],"nonempty_chunks":[', "ü"]), max_size=4)
+TRAPS: list[Any] = [{}, {"nonempty_chunks": ["0.0"]}, {"x": {"nonempty_chunks": []}}, {"nonempty_chunks": 7}]
+
+
+@given(st.lists(st.tuples(LISTS, st.integers(0, 3), st.sampled_from(TRAPS), st.booleans()), max_size=6))
+def test_documents_with_the_same_presence_list_parse_as_each_alone(
+    cases: list[tuple[list[str], int, Any, bool]],
+) -> None:
+    parser = base.DocumentParser("memory://")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "_LEAST_SHARED", 0)
+        for keys, number, trap, spaced in cases:
+            attributes = {"number": number, "nonempty_chunks": keys, "last": True}
+            document = {"before": trap, "attributes": attributes, "after": trap}
+            separators = (", ", ": ") if spaced else (",", ":")
+            text = json.dumps(document, separators=separators).encode()
+            assert parser.parse(text, path="a") == document
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"attributes":{"nonempty_chunks":["0.0"', b'{"attributes":{"nonempty_chunks":["0.0"]']
+)
+def test_a_document_that_is_cut_is_told_as_such(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+    monkeypatch.setattr(base, "_LEAST_SHARED", 0)
+    parser = base.DocumentParser("memory://")
+    assert parser.parse(b'{"attributes":{"nonempty_chunks":["0.0"]}}', path="a")
+    with pytest.raises(CorruptionError, match="not valid JSON"):
+        parser.parse(text, path="b")

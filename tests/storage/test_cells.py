@@ -20,7 +20,7 @@ from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.spatial.grid import Grid, format_keys
-from zarr_vectors.storage import cells
+from zarr_vectors.storage import cell_plan, cells
 from zarr_vectors.storage.cells import CellArray, read_cells
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.storage import Storage
@@ -185,7 +185,7 @@ def test_threads_that_share_the_work_bring_the_same(
 ) -> None:
     """Whether cells count as large, so large that each is worth a thread, or pieces as small enough to be joined."""
     monkeypatch.setattr(cells, "_THREADED_BYTES", 0)
-    monkeypatch.setattr(cells, "_JOINED_BYTES", joined)
+    monkeypatch.setattr(cell_plan, "_JOINED_BYTES", joined)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     if large is not None:
         monkeypatch.setattr(unpack, "_LARGE_CELL", large[0])

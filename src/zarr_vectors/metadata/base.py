@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from typing import Any, Self
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["Document", "dump_json", "parse_json"]
+__all__ = ["Document", "DocumentParser", "dump_json", "parse_json"]
+
+_PRESENCE_KEY = b'"nonempty_chunks":'
+_LEAST_SHARED = 1 << 10
+"""Bytes of a list that is worth looking for."""
+_STANDS_FOR_LIST = uuid4().hex
+"""Text that no document holds."""
+_STAND_IN = json.dumps(_STANDS_FOR_LIST).encode()
 
 
 class Document(BaseModel):
@@ -62,6 +70,63 @@ def parse_json(data: bytes, *, store: str, path: str) -> JsonObject:
     if not isinstance(value.get("attributes") or {}, dict):
         raise CorruptionError("attributes of a metadata document are not a JSON object", store=store, array=path)
     return value
+
+
+class DocumentParser:
+    """Parses documents that belong together.
+
+    Arrays of a level repeat one presence list, which is most of their text: the same text is parsed once, and the
+    documents then share one list, which nobody may change.
+
+    Args:
+        store: URL, for messages.
+
+    Example:
+        >>> parser = DocumentParser("memory://")
+        >>> text = b'{"attributes":{"nonempty_chunks":["0.0","0.1"]}}'
+        >>> first, second = (parser.parse(text, path=path)["attributes"] for path in ("a", "b"))
+        >>> second, first["nonempty_chunks"] is second["nonempty_chunks"]
+        ({'nonempty_chunks': ['0.0', '0.1']}, True)
+    """
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self._lists: dict[bytes, list[Any]] = {}
+
+    def parse(self, data: bytes, *, path: str) -> JsonObject:
+        """Parse a document.
+
+        Raises:
+            CorruptionError: It is not a JSON object.
+        """
+        start = data.find(_PRESENCE_KEY)
+        end = data.find(b"]", start) + 1
+        if start < 0 or end - start < _LEAST_SHARED:
+            return parse_json(data, store=self._store, path=path)
+        text = data[start + len(_PRESENCE_KEY) : end]
+        known = self._lists.get(text)
+        if known is not None:
+            value = _with_list(data[: end - len(text)] + _STAND_IN + data[end:], known)
+            if value is not None:
+                return value
+        value = parse_json(data, store=self._store, path=path)
+        listed = (value.get("attributes") or {}).get("nonempty_chunks")
+        if isinstance(listed, list):
+            self._lists[text] = listed
+        return value
+
+
+def _with_list(data: bytes, known: list[Any]) -> JsonObject | None:
+    """A document in which a text stands for its presence list; None if it stands elsewhere."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    attributes = value.get("attributes") if isinstance(value, dict) else None
+    if not isinstance(attributes, dict) or attributes.get("nonempty_chunks") != _STANDS_FOR_LIST:
+        return None
+    attributes["nonempty_chunks"] = known
+    return dict(value)
 
 
 def dump_json(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Reading cells of chunk-grid arrays: which bytes are needed, and from those bytes to payloads."""
+"""Reading cells of chunk-grid arrays: from the bytes that a round brings to payloads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from functools import partial
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer
-from zarr_vectors.encoding.codecs import CellErrors
-from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, index_size
 from zarr_vectors.encoding.unpack import FRAME_HEAD_BYTES, PART_BYTES, PayloadBuffer, frame_sizes
 from zarr_vectors.parallel import run_all
 from zarr_vectors.storage.backend import Get
-from zarr_vectors.storage.cell_array import CellArray, CellRead, groups_of_rows
-from zarr_vectors.storage.fallback import decode_chunk
-from zarr_vectors.storage.storage import ShardIndex, Storage
-from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+from zarr_vectors.storage.cell_array import CellArray, CellRead
+from zarr_vectors.storage.cell_plan import CellPlan, Piece, load_shard_indexes, plans_of
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import IntArray
 
 __all__ = ["CellArray", "CellRead", "read_cells"]
 
@@ -25,10 +23,6 @@ _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
 _FEW_PIECES = 4
-_JOINED_BYTES = 1 << 20
-_LARGEST_OBJECT = 2**62
-_NO_ENTRY = np.zeros((0, 2), dtype="<u8")
-_ABSENT = "listed as present, but gone"
 
 
 def read_cells(
@@ -45,9 +39,9 @@ def read_cells(
         decode: Whether to decode the cells; without it they come as they are stored, but for codec chains that
             only zarr-python knows.
     """
-    plans = _plans(wanted)
+    plans = plans_of(wanted)
     seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in storage.shard_indexes}
-    unreadable = _load_shard_indexes(storage, plans)
+    unreadable = load_shard_indexes(storage, plans)
     gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
     for plan in plans:
         plan.make_requests(storage.shard_indexes, unreadable, gap)
@@ -63,152 +57,14 @@ def read_cells(
     return [reading.result() for reading in readings]
 
 
-def _plans(wanted: Sequence[tuple[CellArray, IntArray]]) -> list[_Plan]:
-    plans: list[_Plan] = []
-    for array, coords in wanted:
-        # Most arrays of a level lie on one grid and are asked for the same cells.
-        shared = (plan.places for plan in plans if plan.places.serve(array, coords))
-        plans.append(_Plan(array, next(shared, None) or _Places(array, coords)))
-    return plans
-
-
-_Piece = tuple[IntArray, Blobs]
-
-
-class _Places:
-    """Which stored object each cell lies in, and where in it, for any array on the same grid."""
-
-    def __init__(self, array: CellArray, coords: IntArray) -> None:
-        self.coords = coords
-        self._grid, self._block = array.grid, array.block
-        index, self.number = array.locate(coords)
-        self.groups = list(groups_of_rows(index))
-
-    def serve(self, array: CellArray, coords: IntArray) -> bool:
-        """Whether they are those of these cells of another array as well."""
-        return coords is self.coords and array.grid == self._grid and array.block == self._block
-
-
-class _Plan:
-    """How the cells of one array are read."""
-
-    def __init__(self, array: CellArray, places: _Places) -> None:
-        self.array = array
-        self.places = places
-        self.coords = places.coords
-        self.number = places.number
-        self.errors: CellErrors = {}
-        self.requests: list[Get] = []
-        self.objects = [(array.object_path(index), members) for index, members in places.groups]
-        self.by_ranges = array.codec is not None and array.document.sharding is not None
-        self._pieces: list[tuple[IntArray, IntArray, IntArray]] = []
-
-    @property
-    def index_request(self) -> Get:
-        sharding = self.array.document.sharding
-        assert sharding is not None
-        size = index_size(int(np.prod(self.array.block)), sharding.index_crc32c)
-        return Get("", -size) if sharding.index_at_end else Get("", 0, size)
-
-    @property
-    def shards(self) -> list[str]:
-        """Paths of the objects that are read by byte ranges."""
-        return [path for path, _ in self.objects] if self.by_ranges else []
-
-    def seal_request(self, path: str) -> Get:
-        """What tells whether a shard's index is still the same: its checksum, or all of it where it has none."""
-        index, sharding = self.index_request, self.array.document.sharding
-        assert sharding is not None
-        if not sharding.index_crc32c:
-            return Get(path, index.start, index.length)
-        return Get(path, -4) if sharding.index_at_end else Get(path, (index.length or 4) - 4, 4)
-
-    def make_requests(self, indexes: dict[str, ShardIndex], unreadable: dict[str, str], gap: int) -> None:
-        """Whole objects, or the byte ranges of the wanted cells with near ones joined."""
-        if not self.by_ranges:
-            self.requests = [Get(path) for path, _ in self.objects]
-            self._pieces = [(members, members * 0, members * 0) for _, members in self.objects]
-            return
-        shards = self._readable(unreadable)
-        members = np.concatenate([self.coords[:0, 0], *(rows for _, rows in shards)])
-        entry = np.concatenate([_NO_ENTRY, *(indexes[path].entries[self.number[rows]] for path, rows in shards)])
-        missing = entry[:, 1] == MISSING
-        beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
-        self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
-        self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
-        good = ~missing & ~beyond
-        shard = np.repeat(np.arange(len(shards)), [len(rows) for _, rows in shards])[good]
-        members, ranges = members[good], entry[good].astype(np.int64)
-        for part, start, end in _coalesce(shard, ranges, gap):
-            self.requests.append(Get(shards[shard[part[0]]][0], start, end - start))
-            self._pieces.append((members[part], ranges[part, 0] - start, ranges[part, 1]))
-
-    def _readable(self, unreadable: dict[str, str]) -> list[tuple[str, IntArray]]:
-        """Paths and members of the shards whose index could be read."""
-        for path, members in self.objects:
-            if path in unreadable:
-                self.errors.update(dict.fromkeys(members.tolist(), unreadable[path]))
-        return [(path, members) for path, members in self.objects if path not in unreadable]
-
-    def stored(self, found: dict[Get, Buffer | None]) -> list[_Piece]:
-        """The cells as they are stored, for each buffer that a round brought: rows in order, and their bytes."""
-        pieces: list[_Piece] = []
-        for get, (members, offset, stated) in zip(self.requests, self._pieces, strict=True):
-            data = found[get]
-            if data is None:
-                self.errors.update(dict.fromkeys(members.tolist(), _ABSENT))
-                continue
-            size = stated if self.by_ranges else np.full(len(members), len(data), dtype=np.int64)
-            cells = Blobs(data, offset, size)
-            short = offset + size > len(data)
-            if short.any():
-                self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
-                cells = Blobs(data, np.where(short, 0, offset), np.where(short, 0, size))
-            order = np.argsort(members)
-            pieces.append((members[order], cells.take(order)))
-        return pieces if sum(len(cells.data) for _, cells in pieces) > _JOINED_BYTES else _joined_pieces(pieces)
-
-    def decode_foreign(self, found: dict[Get, Buffer | None]) -> Blobs:
-        """The payloads, for a codec chain that only zarr-python knows."""
-        cells: list[bytes] = [b""] * len(self.coords)
-        for get, (_, members) in zip(self.requests, self.objects, strict=True):
-            data = found[get]
-            if data is None:
-                self.errors.update(dict.fromkeys(members.tolist(), _ABSENT))
-                continue
-            try:
-                values = decode_chunk(self.array.document, data).ravel()
-                unstored = self._unstored(data, values)
-            except ValueError as error:
-                self.errors.update(dict.fromkeys(members.tolist(), str(error)))
-                continue
-            for row in members.tolist():
-                cells[row] = bytes(values[self.number[row]])
-                if unstored[self.number[row]]:
-                    self.errors[row] = _ABSENT
-        return Blobs.from_list(cells)
-
-    def _unstored(self, data: Buffer, values: AnyArray) -> BoolArray:
-        """Which cells an object does not hold, for which zarr-python gives the fill value."""
-        if len(values) == 1:
-            return np.zeros(1, dtype=bool)
-        sharding = self.array.document.sharding
-        if sharding is None:
-            return np.array([not value for value in values], dtype=bool)
-        size = index_size(len(values), sharding.index_crc32c)
-        raw = data[-size:] if sharding.index_at_end else data[:size]
-        missing: BoolArray = decode_shard_index(raw, len(values), crc32c=sharding.index_crc32c)[:, 1] == MISSING
-        return missing
-
-
 class _Reading:
     """The cells of one array, from what a round brought to their payloads."""
 
-    def __init__(self, plan: _Plan, found: dict[Get, Buffer | None], decode: bool) -> None:
+    def __init__(self, plan: CellPlan, found: dict[Get, Buffer | None], decode: bool) -> None:
         self._plan = plan
         self._found = found
         self._decode = decode
-        self._pieces: list[_Piece] = []
+        self._pieces: list[Piece] = []
         self._buffer: PayloadBuffer | None = None
         self._cells: Blobs | None = None
 
@@ -245,7 +101,7 @@ class _Reading:
             sizes[rows] = frame_sizes(cells)
         return sizes
 
-    def _filling(self, buffer: PayloadBuffer, pieces: Sequence[_Piece]) -> list[Callable[[], None]]:
+    def _filling(self, buffer: PayloadBuffer, pieces: Sequence[Piece]) -> list[Callable[[], None]]:
         """Steps of about the same size, from one large piece or several small ones."""
         if len(pieces) > 1:
             return [partial(self._fill_from, buffer, pieces)]
@@ -256,7 +112,7 @@ class _Reading:
         for rows, cells in self._pieces:
             self._fill(buffer, rows, cells)
 
-    def _fill_from(self, buffer: PayloadBuffer, pieces: Sequence[_Piece]) -> None:
+    def _fill_from(self, buffer: PayloadBuffer, pieces: Sequence[Piece]) -> None:
         rows = np.concatenate([rows for rows, _ in pieces])
         order = np.argsort(rows)
         self._fill(buffer, rows[order], Blobs.concatenate(cells for _, cells in pieces).take(order))
@@ -299,7 +155,7 @@ class _Reading:
         return CellRead(self._plan.array, self._plan.coords, cells, self._plan.errors)
 
 
-def _bundles(pieces: Sequence[_Piece]) -> Iterator[Sequence[_Piece]]:
+def _bundles(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
     """Pieces, small ones several at a time, so that each bundle is worth a step."""
     start, waiting = 0, 0
     for number, (_, cells) in enumerate(pieces):
@@ -307,58 +163,3 @@ def _bundles(pieces: Sequence[_Piece]) -> Iterator[Sequence[_Piece]]:
         if waiting >= PART_BYTES or number + 1 == len(pieces):
             yield pieces[start : number + 1]
             start, waiting = number + 1, 0
-
-
-def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, str]:
-    """Fetch, in one round, the indexes of all shards that are not known yet; what is wrong with which, by path."""
-    unreadable: dict[str, str] = {}
-    wanted: dict[str, tuple[Get, _Plan]] = {}
-    for plan in plans:
-        for path in plan.shards:
-            if path not in storage.shard_indexes:
-                index = plan.index_request
-                wanted[path] = (Get(path, index.start, index.length), plan)
-    found = storage.fetch(get for get, _ in wanted.values())
-    for path, (get, plan) in wanted.items():
-        sharding = plan.array.document.sharding
-        assert sharding is not None
-        cells = int(np.prod(plan.array.block))
-        raw = found[get]
-        if raw is None:
-            storage.shard_indexes[path] = ShardIndex(np.full((cells, 2), MISSING, dtype="<u8"), None)
-            continue
-        try:
-            entries = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
-            storage.shard_indexes[path] = ShardIndex(entries, bytes(raw[-4:] if sharding.index_crc32c else raw))
-        except ValueError as error:
-            unreadable[path] = str(error)
-    return unreadable
-
-
-def _coalesce(shard: IntArray, ranges: IntArray, gap: int) -> Iterator[tuple[IntArray, int, int]]:
-    """Join byte ranges of a shard that lie within ``gap`` of one another: members, first byte, end."""
-    if not len(ranges):
-        return
-    order = np.lexsort((ranges[:, 0], shard))
-    starts, shard = ranges[order, 0], shard[order]
-    ends = _running_ends(starts + ranges[order, 1], shard)
-    splits = np.flatnonzero((starts[1:] > ends[:-1] + gap) | (shard[1:] != shard[:-1])) + 1
-    first, last = np.append(0, splits), np.append(splits, len(order)) - 1
-    yield from zip(np.split(order, splits), starts[first].tolist(), ends[last].tolist(), strict=True)
-
-
-def _running_ends(ends: IntArray, shard: IntArray) -> IntArray:
-    """The greatest end so far of each shard, whose ranges follow one another."""
-    if (ends[1:] >= ends[:-1]).all() or shard[0] == shard[-1]:
-        return np.maximum.accumulate(ends)
-    runs = np.flatnonzero(np.append(True, shard[1:] != shard[:-1]))
-    return np.concatenate([np.maximum.accumulate(part) for part in np.split(ends, runs[1:])])
-
-
-def _joined_pieces(pieces: Sequence[_Piece]) -> list[_Piece]:
-    """Small pieces as one, which costs less than taking each by itself."""
-    if len(pieces) < _FEW_PIECES:
-        return list(pieces)
-    rows = np.concatenate([rows for rows, _ in pieces])
-    order = np.argsort(rows)
-    return [(rows[order], Blobs.concatenate(cells for _, cells in pieces).take(order))]

@@ -23,7 +23,7 @@ from uuid import uuid4
 from zarr_vectors.constants import COMMIT_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreExistsError
-from zarr_vectors.metadata.base import dump_json, parse_json
+from zarr_vectors.metadata.base import DocumentParser, dump_json, parse_json
 from zarr_vectors.storage.backend import STAGE, Backend, Get
 from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
@@ -162,9 +162,9 @@ class Storage:
         return self._parsed(self.fetch(Get(path) for path in paths))
 
     def _parsed(self, found: Mapping[Get, Buffer | None]) -> dict[str, JsonObject | None]:
+        parser = DocumentParser(self.url)
         return {
-            get.path: None if data is None else parse_json(bytes(data), store=self.url, path=get.path)
-            for get, data in found.items()
+            get.path: None if data is None else parser.parse(bytes(data), path=get.path) for get, data in found.items()
         }
 
     def list_keys(self, prefix: str, *, recursive: bool = False) -> list[str]:
