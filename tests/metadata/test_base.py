@@ -89,9 +89,9 @@ def test_documents_with_the_same_presence_list_parse_as_each_alone(
 @pytest.mark.parametrize(
     "text", [b'{"attributes":{"nonempty_chunks":["0.0"', b'{"attributes":{"nonempty_chunks":["0.0"]']
 )
-def test_a_document_that_is_cut_is_told_as_such(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+def test_a_document_that_is_cut_is_told_as_such(monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
     monkeypatch.setattr(base, "_LEAST_SHARED", 0)
     parser = base.DocumentParser("memory://")
     assert parser.parse(b'{"attributes":{"nonempty_chunks":["0.0"]}}', path="a")
     with pytest.raises(CorruptionError, match="not valid JSON"):
-        parser.parse(text, path="b")
+        parser.parse(b'{"attributes":{"nonempty_chunks":["0.0"' + rest, path="b")

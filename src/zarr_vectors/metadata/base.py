@@ -91,7 +91,7 @@ class DocumentParser:
 
     def __init__(self, store: str) -> None:
         self._store = store
-        self._lists: dict[bytes, list[Any]] = {}
+        self._lists: dict[bytes, Any] = {}
 
     def parse(self, data: bytes, *, path: str) -> JsonObject:
         """Parse a document.
@@ -104,29 +104,18 @@ class DocumentParser:
         if start < 0 or end - start < _LEAST_SHARED:
             return parse_json(data, store=self._store, path=path)
         text = data[start + len(_PRESENCE_KEY) : end]
-        known = self._lists.get(text)
-        if known is not None:
-            value = _with_list(data[: end - len(text)] + _STAND_IN + data[end:], known)
-            if value is not None:
-                return value
-        value = parse_json(data, store=self._store, path=path)
-        listed = (value.get("attributes") or {}).get("nonempty_chunks")
-        if isinstance(listed, list):
-            self._lists[text] = listed
-        return value
-
-
-def _with_list(data: bytes, known: list[Any]) -> JsonObject | None:
-    """A document in which a text stands for its presence list; None if it stands elsewhere."""
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return None
-    attributes = value.get("attributes") if isinstance(value, dict) else None
-    if not isinstance(attributes, dict) or attributes.get("nonempty_chunks") != _STANDS_FOR_LIST:
-        return None
-    attributes["nonempty_chunks"] = known
-    return dict(value)
+        try:
+            value = json.loads(data[: end - len(text)] + _STAND_IN + data[end:])
+            listed = self._lists.get(text)
+            listed = json.loads(text) if listed is None else listed
+        except ValueError:
+            return parse_json(data, store=self._store, path=path)
+        attributes = value.get("attributes") if isinstance(value, dict) else None
+        if not isinstance(attributes, dict) or attributes.get("nonempty_chunks") != _STANDS_FOR_LIST:
+            # The list stands elsewhere.
+            return parse_json(data, store=self._store, path=path)
+        attributes["nonempty_chunks"] = self._lists[text] = listed
+        return dict(value)
 
 
 def dump_json(value: Any) -> bytes:
