@@ -86,9 +86,7 @@ def test_documents_with_the_same_presence_list_parse_as_each_alone(
             assert parser.parse(text, path="a") == document
 
 
-@pytest.mark.parametrize(
-    "text", [b'{"attributes":{"nonempty_chunks":["0.0"', b'{"attributes":{"nonempty_chunks":["0.0"]']
-)
+@pytest.mark.parametrize("rest", [b"", b"]", b"]]}}", b"}}"])
 def test_a_document_that_is_cut_is_told_as_such(monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
     monkeypatch.setattr(base, "_LEAST_SHARED", 0)
     parser = base.DocumentParser("memory://")
