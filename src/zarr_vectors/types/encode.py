@@ -227,6 +227,8 @@ def encode_table(plan: CellPlan, table: RowTable, tally: Tally) -> Iterator[Put]
     """The stored objects of rows that fill whole shards; sorted once, then gathered and encoded part by part."""
     for part in sort_table(plan, table):
         yield from encode_sorted(plan, part, tally)
+        # The next part is sorted before its name is bound again.
+        del part
 
 
 def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
@@ -237,17 +239,22 @@ def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
     if not len(table):
         return
     for rows in _parts(plan, table.positions):
-        keys = plan.keys(table.positions if rows is None else take_rows(table.positions, rows))
-        fine = _fine_key(plan, table, rows)
-        order = stable_order([keys] if fine is None else [keys, fine])
-        picked = order if rows is None else rows.take(order)
-        keys = keys.take(order)
-        cells = runs_of(keys)
-        part = table.take(picked)
-        # With objects the fine key is the id, which has just been gathered.
-        fine = part.object_ids if plan.has_objects or fine is None else fine.take(order)
-        del order, picked
-        yield _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
+        yield _sorted_part(plan, table, rows)
+
+
+def _sorted_part(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> SortedRows:
+    """Some of the rows in storage order, or all."""
+    keys = plan.keys(table.positions if rows is None else take_rows(table.positions, rows))
+    fine = _fine_key(plan, table, rows)
+    order = stable_order([keys] if fine is None else [keys, fine])
+    picked = order if rows is None else rows.take(order)
+    keys = keys.take(order)
+    cells = runs_of(keys)
+    part = table.take(picked)
+    # With objects the fine key is the id, which has just been gathered.
+    fine = part.object_ids if plan.has_objects or fine is None else fine.take(order)
+    del order, picked
+    return _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
 
 
 def _parts(plan: CellPlan, positions: AnyArray) -> Iterator[AnyArray | None]:
