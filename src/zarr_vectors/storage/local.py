@@ -21,7 +21,7 @@ from zarr_vectors.storage.backend import STAGE, Get
 __all__ = ["LocalBackend"]
 
 _LOCK_SECONDS = 60.0
-_SMALL_BYTES = 1 << 16
+_SMALL_BYTES = 1 << 12
 _ROOM_BYTES = 8 << 20
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
