@@ -23,6 +23,7 @@ _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
 _FEW_PIECES = 4
+_MANY_CELLS = 32
 
 
 def read_cells(
@@ -93,7 +94,7 @@ class _Reading:
     def _frame_sizes(self) -> IntArray:
         sizes = np.full(len(self._plan.coords), -1, dtype=np.int64)
         pieces = self._pieces
-        if len(pieces) > _FEW_PIECES:
+        if len(pieces) > _FEW_PIECES and len(sizes) < _MANY_CELLS * len(pieces):
             # Asked one by one, many small pieces would take longer than their cells.
             heads = [head for _, cells in pieces for head in cells.heads(FRAME_HEAD_BYTES)]
             pieces = [(np.concatenate([rows for rows, _ in pieces]), Blobs.from_list(heads))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import prod
 from typing import Any
 
@@ -27,7 +27,7 @@ from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["CellPlan", "Fragments", "Tally", "encode_table"]
 
-_PART_ROWS = 500_000
+_PART_ROWS = 250_000
 _BLOCK_ROWS = 1 << 15
 
 
@@ -254,7 +254,9 @@ def _sorted_part(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> Sort
     # With objects the fine key is the id, which has just been gathered.
     fine = part.object_ids if plan.has_objects or fine is None else fine.take(order)
     del order, picked
-    return _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
+    cut = _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
+    # Fragments now say who owns which rows.
+    return replace(cut, table=replace(part, object_ids=None, breaks=None))
 
 
 def _parts(plan: CellPlan, positions: AnyArray) -> Iterator[AnyArray | None]:
@@ -317,7 +319,7 @@ def _run_keys(plan: CellPlan, table: RowTable) -> list[AnyArray]:
     if plan.connects == "sequence" and table.numbers is not None:
         return [table.numbers - np.arange(len(table), dtype=table.numbers.dtype)]
     if plan.connects == "tree" and table.breaks is not None:
-        return [np.cumsum(table.breaks)]
+        return [np.cumsum(table.breaks, dtype=np.int32 if len(table) < 2**31 else np.int64)]
     return []
 
 
