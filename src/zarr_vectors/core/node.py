@@ -24,6 +24,11 @@ class Node:
     _prefix: str
 
     @property
+    def session(self) -> Session:
+        """What the groups of the opened store share, for those who extend the library."""
+        return self._session
+
+    @property
     def storage(self) -> Storage:
         """The store's bytes."""
         return self._session.storage

@@ -46,13 +46,16 @@ class Prefetched:
     Args:
         arrays: The planned arrays that there are, by path.
         cells: Payload, or what is wrong with the cell, by array path and chunk coordinate.
+        documents: Documents of nodes that have been asked for since.
     """
 
     arrays: dict[str, CellArray] = field(default_factory=dict)
     cells: dict[tuple[str, ChunkCoord], bytes | CorruptionError] = field(default_factory=dict)
+    documents: dict[str, JsonObject | None] = field(default_factory=dict)
 
     def forget(self, changes: Pending) -> None:
         """Leave what changes have made stale to be read again."""
+        self.documents.clear()
         stale = [path for path in self.arrays if path in {*changes.paths()} or changes.is_deleted(path)]
         for path in stale:
             del self.arrays[path]
@@ -79,10 +82,15 @@ class Session:
 
     def documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """The ``zarr.json`` of nodes in one round, changes that wait included; None where there is no node."""
-        if self.pending is None:
+        if self.pending is not None:
+            known = self.pending.stored
+        elif self.prefetched is not None:
+            known = self.prefetched.documents
+        else:
             return self._stored(paths)
-        known = self.pending.stored
         known |= self._stored([path for path in paths if path not in known])
+        if self.pending is None:
+            return {path: known[path] for path in paths}
         return {path: self.pending.seen_through(path, known[path]) for path in paths}
 
     def committed(self, path: str) -> JsonObject | None:
