@@ -112,7 +112,11 @@ def test_points_that_are_left(data: st.DataObject, owned: bool) -> None:
 
 def test_tables_of_objects_stay_and_parts_join_them() -> None:
     lines = zv.Polylines(
-        [[[0.0, 0], [1, 0], [9, 0], [2, 0], [9, 0], [3, 0]], [[9.0, 9], [8, 9]], [[1.0, 1], [2, 2]]],
+        [
+            np.array([[0.0, 0], [1, 0], [9, 0], [2, 0], [9, 0], [3, 0]]),
+            np.array([[9.0, 9], [8, 9]]),
+            np.array([[1.0, 1], [2, 2]]),
+        ],
         ids=[5, 7, 6],
         objects=[5, 6, 7],
         object_attributes={"name": ["five", "six", "seven"], "n": [5, 6, 7]},
@@ -159,7 +163,7 @@ def test_growing_moves_no_row_and_takes_new_ones(shard: int | None, seed: int) -
         assert array.grid.contains(corners).all()
     root["0"].write_bytes("vertices", tuple(np.floor(np.array(low) / 3).astype(int).tolist()), b"")
     root["0"].write_bytes("vertex_fragments", tuple(np.floor(np.array(low) / 3).astype(int).tolist()), b"")
-    zv.write(store, uniform(30, 5, low=low, high=high, ndim=2, attributes={"n": np.arange(30)}), mode="append")  # type: ignore[arg-type]
+    zv.write(store, uniform(30, 5, low=low, high=high, ndim=2, attributes={"n": np.arange(30)}), mode="append")
 
 
 @pytest.mark.parametrize("kind", KINDS)

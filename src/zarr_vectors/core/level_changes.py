@@ -21,7 +21,7 @@ from zarr_vectors.typing import JsonObject
 
 __all__ = ["add_resolution_level", "create_resolution_level", "remove_resolution_level"]
 
-_MOST_CHUNKS = 1 << 20
+_MOST_CHUNKS = 4096
 """Chunks of level 0 along an axis that a chunk of a coarser level may span."""
 
 

@@ -78,6 +78,9 @@ def _obstore(backend: Backend, options: dict[str, Any]) -> Backend:
 def _fsspec(backend: Backend, options: dict[str, Any]) -> Backend:
     _optional("fsspec", "fsspec", "fsspec")
     store_class = import_module("zarr.storage").FsspecStore
+    if detect_scheme(backend.url) in ("", "file"):
+        # Alone among its file systems, that of local files makes no folders by itself.
+        options = {"auto_mkdir": True, **options}
     store = _attempt(
         backend,
         "fsspec",
