@@ -134,9 +134,10 @@ def test_what_does_not_fit_the_arrays_is_refused() -> None:
         create_vertices_array(level)
     with pytest.raises(StoreError, match="not a level"):
         create_attribute_array(level.create_group("g"), "a")
-    for bad in (lambda: create_attribute_array(level, "a", "U3"), lambda: create_vertices_array(level, "c8")):
-        with pytest.raises(ArrayError):
-            bad()
+    with pytest.raises(ArrayError, match="numbers, booleans or dates"):
+        create_attribute_array(level, "a", "U3")
+    with pytest.raises(ArrayError, match="real numbers"):
+        create_vertices_array(level, "c8")
     with pytest.raises(ArrayError, match="encoding"):
         create_vertices_array(level, encoding="draco")
 

@@ -209,7 +209,7 @@ def test_every_problem_is_told_at_once() -> None:
 def test_numpy_numbers_are_numbers() -> None:
     store = MemoryStore()
     zv.create_store(
-        store, bounds=np.array([[0, 0], [9, 9]]), chunk_shape=np.array([3.5, 3]), reduction_factor=np.int64(4)
+        store, bounds=np.array([[0, 0], [9, 9]]), chunk_shape=np.array([3.5, 3]), reduction_factor=int(np.int64(4))
     )
     metadata = read_root_metadata(zv.open_store(store))
     assert (metadata.bounds, metadata.chunk_shape) == (((0, 0), (9, 9)), (3.5, 3))

@@ -15,7 +15,7 @@ from zarr_vectors.core.group import Group
 from zarr_vectors.core.levels import as_level, bin_of, level_blocks, root_facts
 from zarr_vectors.exceptions import InputError, MetadataError
 from zarr_vectors.metadata.ngff import axes_of, dataset_entry, level_transform, ome_node, upsert_dataset
-from zarr_vectors.typing import JsonObject
+from zarr_vectors.typing import AnyArray, JsonObject
 
 __all__ = [
     "get_level_scale",
@@ -92,7 +92,7 @@ def get_level_translation(root: Group, level: int) -> list[float] | None:
 
 
 def upsert_level_transform(
-    root: Group, level: int, *, scale: Sequence[float], translation: Sequence[float] | None = None
+    root: Group, level: int, *, scale: Sequence[float] | AnyArray, translation: Sequence[float] | AnyArray | None = None
 ) -> None:
     """Say a level's scale and translation, in the place of what the block said of it.
 

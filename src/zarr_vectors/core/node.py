@@ -10,7 +10,7 @@ from typing import Any
 from zarr_vectors.core.session import Session
 from zarr_vectors.exceptions import InputError, StoreError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of
-from zarr_vectors.storage.backend import StorageBackend
+from zarr_vectors.storage.backend import Backend
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import JsonObject
 
@@ -34,8 +34,8 @@ class Node:
         return self._session.storage
 
     @property
-    def backend(self) -> StorageBackend:
-        """The place that holds the store's bytes, as keys and values below the store's root."""
+    def backend(self) -> Backend:
+        """The place that holds the store's bytes: a ``StorageBackend`` rooted at the store."""
         return self.storage.backend
 
     @property

@@ -54,7 +54,7 @@ def write_new(
     """
     if kind.is_linked and not intake.has_objects:
         own_one_object(intake, 0)
-    check_tables(intake.tables)
+    check_tables(intake.tables, {} if refill is not None and refill.keeps_groups else None)
     if refill is not None and intake.has_objects:
         check_ids(refill.root.metadata, intake.tables.ids, storage.url)
     bounds = resolve_bounds(intake, options)

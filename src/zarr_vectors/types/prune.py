@@ -86,6 +86,7 @@ def prune_rows(
         packing=Packing.of_level(root, level),
         next_row_id=extra.get("next_row_id"),
         also=also,
+        keeps_groups=True,
     )
     options = refill.options(WriteOptions(axes=root.axes), bounds)
     intake = memory_intake(value, kind, options, lambda ndim: as_bounds(bounds, ndim), First())

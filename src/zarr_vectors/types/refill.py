@@ -63,6 +63,7 @@ class Refill:
         packing: How rows that have been rounded once go back into Draco cells without being moved again.
         next_row_id: Where row ids continue; None for after those that are written.
         also: Objects outside the level that are written in the same commit.
+        keeps_groups: Whether groups are those of the store, which other writers may have let name unknown objects.
     """
 
     root: RootState
@@ -70,6 +71,7 @@ class Refill:
     packing: Packing | None = None
     next_row_id: int | None = None
     also: tuple[Put, ...] = ()
+    keeps_groups: bool = False
 
     def options(self, options: WriteOptions, bounds: Any) -> WriteOptions:
         """How to write into the store: cut and compressed as it is.
