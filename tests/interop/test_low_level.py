@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
-from tests.interop.kind_compare import keys_of, links_of
+from tests.interop.kind_compare import keys_of, links_of, told_links
 from tests.interop.peer import Peer
 from zarr_vectors.core.store import (
     add_resolution_level,
@@ -151,6 +151,17 @@ def test_a_level_of_0_9_2_is_removed_without_trace(peer: Peer, tmp_path: Path) -
     assert targets
     assert max(targets) < last
     assert peer.validate(path)["errors"] == []
+
+
+def test_an_explicit_skeleton_is_read_by_0_9_2(peer: Peer, tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    zv.create_store(path, bounds=([0, 0], [10, 10]), chunk_shape=(5, 5), links_convention="explicit")
+    positions = np.array([[1, 1], [2, 2], [8, 8], [3, 3], [9, 9]], dtype="f4")
+    zv.write(path, zv.Skeleton(positions, [-1, 0, 1, 1, 2]), mode="append")
+    assert peer.validate(path)["errors"] == []
+    told = peer.call("read", path=str(path), reader="graph", kwargs={})
+    value = zv.open(path)[0].read()
+    assert told_links(told["positions"], told["edges"]) == links_of(value)
 
 
 def test_what_the_group_writes_is_read_by_0_9_2(peer: Peer, tmp_path: Path) -> None:

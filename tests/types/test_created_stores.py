@@ -11,7 +11,7 @@ from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
 from zarr_vectors.core.parametric import BUILTIN_TYPES
-from zarr_vectors.core.store import read_parametric_types, read_root_metadata, write_parametric_types
+from zarr_vectors.core.store import read_parametric_types, read_root_metadata, set_bounds, write_parametric_types
 from zarr_vectors.exceptions import ConventionError, InputError, MetadataError, OptionError, ZVError
 from zarr_vectors.geometry import Geometry
 
@@ -128,13 +128,29 @@ def test_links_follow_the_convention_or_are_refused(kind: str, convention: str) 
     }
     store = MemoryStore()
     zv.create_store(store, **BOX, links_convention=convention)
-    if own.get(kind, convention) == convention:
+    if own.get(kind, convention) == convention or (kind, convention) == ("skeleton", "explicit"):
         zv.write(store, values()[kind], mode="append")
         assert read_root_metadata(zv.open_store(store)).links_convention == convention
         assert zv.open(store)[0].read().vertex_count == 4
         return
     with pytest.raises(ConventionError, match="another convention"):
         zv.write(store, values()[kind], mode="append")
+
+
+def test_an_explicit_skeleton_store_says_every_edge() -> None:
+    """Edges of the first rows, of appended ones, and of what is left after shrinking: none follows from the order."""
+    store = MemoryStore()
+    zv.create_store(store, **BOX, links_convention="explicit")
+    chain = np.arange(40)[:, None] * np.full(3, 0.25)
+    for first in (0, 1):
+        skeleton = zv.Skeleton(chain.astype("f4"), np.arange(40) - 1, object_ids=np.full(40, first))
+        zv.write(store, skeleton, mode="append")
+    level = zv.open(store)[0]
+    assert level.link_count == 78
+    assert sorted(map(tuple, level.read(object_ids=[1]).edges.tolist())) == [(n, n - 1) for n in range(1, 40)]
+    set_bounds(zv.open_store(store, mode="r+"), ([0, 0, 0], [4, 4, 4]), force=True)
+    level = zv.open(store)[0]
+    assert (level.vertex_count, level.link_count, level.read().edge_count) == (34, 32, 32)
 
 
 def test_ids_of_an_identity_store_are_0_to_n() -> None:

@@ -23,7 +23,7 @@ from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
 from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_merge import CellMerge, recode
-from zarr_vectors.types.conventions import check_ids, stamped_conventions
+from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, sort_table
 from zarr_vectors.types.extend import LineTails, line_tails
 from zarr_vectors.types.fragment_check import check_fragments
@@ -60,7 +60,7 @@ def append_rows(
     bounds = _new_bounds(root, intake)
     packing = Packing.of_level(root, level)
     plan = _plan(root, level, intake, recoded)
-    plan = replace(plan, connects=kind.connects)
+    plan = replace(plan, connects=kind.connects, explicit=keeps_every_link(root.metadata))
     old_links = link_arrays(level)
     new_links = {name: grown(array, plan.vertices.grid) for name, array in old_links.items()}
     tails = line_tails(storage, level, merge.extended_ids) if plan.connects == "sequence" else None

@@ -10,7 +10,7 @@ from zarr_vectors.metadata.root import RootMetadata
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.typing import IntArray, JsonObject
 
-__all__ = ["check_conventions", "check_ids", "stamped_conventions"]
+__all__ = ["check_conventions", "check_ids", "keeps_every_link", "stamped_conventions"]
 
 
 def check_conventions(metadata: RootMetadata, kind: Kind, store: str) -> None:
@@ -30,7 +30,8 @@ def check_conventions(metadata: RootMetadata, kind: Kind, store: str) -> None:
             hint=f"make the store with cross_chunk_strategy={constants.CROSS_CHUNK_EXPLICIT!r}, or leave it out",
         )
     convention = metadata.links_convention
-    if kind.is_linked and convention not in (None, kind.links_convention):
+    taken = {None, kind.links_convention, *([constants.LINKS_EXPLICIT] if kind.connects == "tree" else ())}
+    if kind.is_linked and convention not in taken:
         raise ConventionError(
             f"the store keeps links by another convention than a {kind.geometry_type} has",
             store=store,
@@ -38,6 +39,11 @@ def check_conventions(metadata: RootMetadata, kind: Kind, store: str) -> None:
             got=convention,
             hint="make a store of its own for it, with that links_convention, or leave it out",
         )
+
+
+def keeps_every_link(metadata: RootMetadata) -> bool:
+    """Whether a store leaves no link to the order of its rows."""
+    return metadata.links_convention == constants.LINKS_EXPLICIT
 
 
 def stamped_conventions(metadata: RootMetadata, kind: Kind) -> JsonObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.spatial.layout import ResolvedLayout, check_edges
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put, Storage
-from zarr_vectors.types.conventions import check_ids, stamped_conventions
+from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import CellPlan, Tally, encode_table
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
@@ -60,6 +60,8 @@ def write_new(
     bounds = resolve_bounds(intake, options)
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
     plan = cell_plan(0, layout, intake, kind.connects, options)
+    if refill is not None:
+        plan = replace(plan, explicit=keeps_every_link(refill.root.metadata))
     check_fragments(plan, intake, options.fragment_values.get(_OWNER))
     packing = None if refill is None else refill.packing
     if packing is None and layout.lattice is not None:
