@@ -125,7 +125,9 @@ def test_tables_of_objects_stay_and_parts_join_them() -> None:
     )
     store = MemoryStore()
     zv.write(store, lines, layout=zv.Layout(chunk_shape=2))
+    open_store(store, mode="r+")["0"].write_array_meta("groups", {"group_names": {"0": "near", "2": "far"}})
     set_bounds(open_store(store, mode="r+"), ([0, 0], [4, 4]), force=True)
+    assert open_store(store)["0"].read_array_meta("groups")["group_names"] == {"0": "near", "2": "far"}
     level = zv.open(store)[0]
     table = level.objects
     order = np.argsort(table.ids)

@@ -46,7 +46,7 @@ _MEANING = frozenset(
     {
         *("nonempty_chunks", "chunk_grid_origin", "encoding", "categories", "ordered", "_FillValue", "dtype"),
         *("row_shape", "shape", "offsets", "has_perm", "link_width", "num_links", "num_physical_records"),
-        *("num_objects", "num_present", "layout", "object_ids_sorted", "num_groups", "group_ranges", "group_names"),
+        *("num_objects", "num_present", "layout", "object_ids_sorted", "num_groups", "group_ranges"),
         *("fill_sentinel_meaning", EVERY_ROW_PRESENT, ID_RUN),
     }
 )
