@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from zarr_vectors.exceptions import ChunkingError, ConventionError, InputError, 
 from zarr_vectors.geometry import Lines, Polylines
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import open_backend
+from zarr_vectors.types.append_links import link_arrays
 
 SOME = settings(max_examples=settings().max_examples // 12)
 LAYOUT = zv.Layout(chunk_shape=2.5, shard_shape=2)
@@ -187,6 +189,9 @@ def test_growing_keeps_what_is_connected(kind: str, data: st.DataObject, layout:
     else:
         assert Counter(link_values(got)) == Counter(link_values(before))
     assert owners_of(got) == owners_of(before)
+    state = zv.open(store)[0].state
+    corners = np.floor(np.array(new, dtype=float) / np.array(state.chunk_shape)).astype(np.int64)
+    assert all(array.grid.contains(corners).all() for array in [*state.cells.values(), *link_arrays(state).values()])
 
 
 def test_every_level_grows() -> None:
@@ -200,6 +205,31 @@ def test_every_level_grows() -> None:
         level = open_level(storage, state, number)
         corners = np.floor(np.array([[-20, 0], [8, 30]]) / np.array(level.chunk_shape)).astype(np.int64)
         assert all(array.grid.contains(corners).all() for array in level.cells.values())
+
+
+def test_nothing_of_the_old_rows_is_left_on_disk(tmp_path: Path) -> None:
+    """A local store is listed when it is opened: a segment that is left over would be taken for links."""
+    positions = np.array([[1.0, 1], [2, 2], [7, 7], [8, 1]])
+    graph = zv.Graph(positions, [[0, 1], [1, 2], [2, 3]], edge_attributes={"w": [1.5, 2.5, 3.5]})
+    zv.write(tmp_path / "s", graph, layout=zv.Layout(chunk_shape=5, shard_shape=None))
+    set_bounds(open_store(tmp_path / "s", mode="r+"), ([0, 0], [5, 5]), force=True)
+    got = zv.open(tmp_path / "s")[0].read()
+    assert got.positions[got.edges].tolist() == [[[1, 1], [2, 2]]]
+    assert got.edge_attributes["w"].tolist() == [1.5]
+    chunks = {
+        path.relative_to(tmp_path / "s/0").as_posix() for path in (tmp_path / "s/0").rglob("c/*/*") if path.is_file()
+    }
+    assert chunks == {
+        f"{name}/c/0/0"
+        for name in (
+            *("vertices", "vertex_fragments", "link_fragments", "fragment_attributes/object_id"),
+            *("links/0/0.0", "link_attributes/w/0/0.0"),
+        )
+    }
+    segments = [
+        path.name for family in ("links/0", "link_attributes/w/0") for path in (tmp_path / "s/0" / family).iterdir()
+    ]
+    assert sorted(segments) == ["0.0", "0.0", "zarr.json", "zarr.json"]
 
 
 def test_shrinking_without_rows_outside_changes_the_bounds_alone() -> None:
