@@ -45,6 +45,7 @@ PUBLIC_NAMES = [
     "exceptions",
     "open",
     "open_store",
+    "rebind",
     "write",
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from zarr_vectors.axes import Axis
     from zarr_vectors.constants import FORMAT_VERSION
     from zarr_vectors.core.group import FsGroup, Group
-    from zarr_vectors.core.store import create_store, open_store
+    from zarr_vectors.core.opening import create_store, open_store
+    from zarr_vectors.core.rebinding import rebind
     from zarr_vectors.exceptions import ZVError
     from zarr_vectors.geometry import Categorical, Graph, Lines, Mesh, Points, Polylines, Skeleton
     from zarr_vectors.spatial.layout import Layout
@@ -55,6 +56,7 @@ __all__ = [
     "exceptions",
     "open",
     "open_store",
+    "rebind",
     "write",
 ]
 
@@ -65,7 +67,8 @@ _HOMES = {
     "axes": ("Axis",),
     "constants": ("FORMAT_VERSION",),
     "core.group": ("FsGroup", "Group"),
-    "core.store": ("create_store", "open_store"),
+    "core.opening": ("create_store", "open_store"),
+    "core.rebinding": ("rebind",),
     "exceptions": ("ZVError",),
     "geometry": ("Categorical", "Graph", "Lines", "Mesh", "Points", "Polylines", "Skeleton"),
     "spatial.layout": ("Layout",),

@@ -208,6 +208,42 @@ def describe(path: str, level: int) -> Any:
     }
 
 
+def levels(path: str) -> Any:
+    """The levels of a store as 0.9.2 has them: numbers, bin ratios, transforms and metadata."""
+    store, multiscale = _peer("core.store"), _peer("core.multiscale")
+    root = store.open_store(path)
+    numbers = store.list_resolution_levels(root)
+    names = ("bin_shape", "bin_ratio", "chunk_shape", "object_sparsity", "parent_level", "coarsening_method")
+
+    def facts(number: int) -> list[Any]:
+        metadata = store.read_level_metadata(root, number)
+        values = [getattr(metadata, name) for name in names]
+        return [list(value) if isinstance(value, (list, tuple)) else value for value in values]
+
+    return {
+        "numbers": numbers,
+        "ratios": [[float(factor) for factor in ratio] for ratio in store.list_available_ratios(root)],
+        "metadata": [facts(number) for number in numbers],
+        "transforms": [list(multiscale.read_level_transform(root, number)) for number in numbers],
+        "entries": [entry["path"] for entry in multiscale.read_multiscale_metadata(root)[0]["datasets"]],
+    }
+
+
+def group_calls(path: str, level: int, array: str) -> Any:
+    """What the low-level group of 0.9.2 says of an array of cells: keys, payloads, attributes, and a typed array."""
+    group = _level_group(path, level)
+    keys = group.list_chunks(array)
+    return {
+        "keys": keys,
+        "cells": [np.frombuffer(group.read_bytes(array, key), dtype=np.uint8) for key in keys],
+        "attributes": group.read_array_attrs(array),
+        "children": sorted(group.children()),
+        "typed": np.asarray(group.read_array("extra/typed")),
+        "fill": float(group.read_array_fill_value("extra/typed")),
+        "blobs": [np.frombuffer(item, dtype=np.uint8) for item in group.read_vlen_array("extra/blobs")],
+    }
+
+
 def _verbs_of(name: str) -> dict[str, Callable[..., Any]]:
     """The verbs of a file beside this one, which is loaded by its place: this one may not be in a package."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
@@ -228,6 +264,8 @@ VERBS: dict[str, Callable[..., Any]] = {
     "owners": owners,
     "fragments": fragments,
     "describe": describe,
+    "levels": levels,
+    "group_calls": group_calls,
     **_verbs_of("peer_kinds"),
 }
 """What can be asked for: name to function; arguments go by keyword."""

@@ -21,6 +21,7 @@ __all__ = [
     "group_document",
     "manifests_document",
     "presence_list",
+    "typed_array_document",
     "typed_table_document",
     "vlen_table_document",
     "with_presence",
@@ -131,11 +132,18 @@ def with_presence(document: ArrayDocument, keys: list[str]) -> ArrayDocument:
 def typed_table_document(
     values: AnyArray, chunk_rows: int, codecs: Sequence[JsonObject], attributes: JsonObject, fill: Any
 ) -> ArrayDocument:
+    """A typed array of all chunks stored, cut along its first axis."""
+    return typed_array_document(values, [max(1, chunk_rows), *values.shape[1:]], codecs, attributes, fill)
+
+
+def typed_array_document(
+    values: AnyArray, chunk_shape: Sequence[int], codecs: Sequence[JsonObject], attributes: JsonObject, fill: Any
+) -> ArrayDocument:
     """A typed array of all chunks stored."""
     return ArrayDocument.build(
         shape=values.shape,
         data_type=zarr_data_type(values.dtype),
-        chunk_shape=[max(1, chunk_rows), *values.shape[1:]],
+        chunk_shape=chunk_shape,
         codecs=codecs,
         fill_value=fill_value_json(fill, values.dtype),
         attributes={**attributes, STORED_WHOLE: True},

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from zarr_vectors import constants
 from zarr_vectors.exceptions import StoreError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["COMPOSITE", "array_names"]
+__all__ = ["COMPOSITE", "array_names", "renamed_arrays"]
 
 COMPOSITE = "geometry_index"
 """Group of a composite store of 0.9.2, which puts several kinds of geometry side by side."""
@@ -60,3 +60,30 @@ def _link_attribute_names(storage: Storage, attributes: Iterable[str]) -> list[s
     names = [key for key in attributes if key.endswith("/")]
     found = storage.list_children([f"{name}0" for name in names]) if names else {}
     return [key.split("/", 1)[1].rstrip("/") for keys in found.values() for key in keys if key.endswith("/")]
+
+
+def renamed_arrays(declared: Iterable[str], made: Mapping[str, JsonObject], gone: Sequence[str]) -> list[str]:
+    """The arrays that a level's document names, after nodes below the level have been made and removed.
+
+    Args:
+        declared: What it names so far.
+        made: Documents by name below the level.
+        gone: Names of what is removed with everything below it.
+
+    Example:
+        >>> array = {"node_type": "array"}
+        >>> renamed_arrays(["groups", "vertices"], {"vertex_attributes/w": array, "mine": array}, ["groups"])
+        ['vertex_attributes/w', 'vertices']
+    """
+    kept = {name for name in declared if not any(name == head or name.startswith(f"{head}/") for head in gone)}
+    return sorted(kept | {name for name, document in made.items() if _is_named(name, document)})
+
+
+def _is_named(name: str, document: JsonObject) -> bool:
+    """Whether a level's document names a node: arrays of the format, and the groups that open with them."""
+    parts = name.split("/")
+    if document.get("node_type") == "group":
+        return name in (constants.OBJECT_INDEX, f"{constants.LINKS}/0")
+    if parts[0] in (constants.LINKS, constants.LINK_ATTRIBUTES):
+        return parts[-2] == "0" and len(parts) == (3 if parts[0] == constants.LINKS else 4)
+    return name in (*_SINGLE, constants.LINK_FRAGMENTS) or (parts[0] in _FAMILIES and len(parts) == 2)

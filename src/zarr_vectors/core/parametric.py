@@ -8,7 +8,7 @@ from typing import Any
 
 from zarr_vectors import constants
 from zarr_vectors.core.group import Group
-from zarr_vectors.exceptions import InputError, MetadataError, StoreError
+from zarr_vectors.exceptions import InputError, MetadataError
 from zarr_vectors.typing import JsonObject
 
 __all__ = [
@@ -101,10 +101,12 @@ def types_json(types: Iterable[ParametricTypeDef]) -> JsonObject:
 
 
 def get_parametric_group(root: Group) -> Group:
-    """The group ``/parametric`` of a store, made if it is not there and the store can be written.
+    """The group ``/parametric`` of a store, made if it is not there.
 
-    Raises:
-        StoreError: It is not there, and the store was opened for reading.
+    In a store that was opened for reading nothing is made: the group is then one without attributes and members.
+
+    Args:
+        root: The root group of a store.
 
     Example:
         >>> from zarr_vectors.core.store import create_store
@@ -114,9 +116,7 @@ def get_parametric_group(root: Group) -> Group:
     if constants.PARAMETRIC in root:
         return root[constants.PARAMETRIC]
     if root.storage.read_only:
-        raise StoreError(
-            "the store has no parametric objects", store=root.url, hint="open it with mode='r+' to add some"
-        )
+        return Group.of(root.session, constants.PARAMETRIC)
     return root.create_group(constants.PARAMETRIC)
 
 
@@ -147,5 +147,4 @@ def write_parametric_types(root: Group, types: Iterable[ParametricTypeDef]) -> N
         >>> [entry.name for entry in read_parametric_types(root)]
         ['plane', 'line', 'sphere']
     """
-    said = types_json(types)
-    get_parametric_group(root).attrs[TYPES_KEY] = said
+    root.write_array_meta(constants.PARAMETRIC, {TYPES_KEY: types_json(types)})

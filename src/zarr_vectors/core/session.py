@@ -1,58 +1,118 @@
-"""Changes to a store collected and committed together, for the low-level interface of ``Group``."""
+"""What the groups of one opened store share: its bytes, prefetched cells, and changes that wait."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import presence_list, with_presence
-from zarr_vectors.encoding.blobs import Blobs, Buffer
-from zarr_vectors.exceptions import StoreError
+from zarr_vectors.core.listing import renamed_arrays
+from zarr_vectors.core.pending import Pending
+from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import format_keys
-from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import ROOT, Batch, Put, Storage
 from zarr_vectors.typing import ChunkCoord, IntArray, JsonObject
 
-__all__ = ["Session"]
+__all__ = ["NativeShards", "Prefetched", "Session"]
+
+
+@dataclass(frozen=True)
+class NativeShards:
+    """How arrays of cells are made inside ``native_sharded_arrays``.
+
+    Args:
+        shard_shape: Chunks per stored object along each axis.
+        grid_shape: Chunks along each axis.
+        origin: Chunk coordinate of the first cell; None for that of the level's bounds.
+    """
+
+    shard_shape: tuple[int, ...]
+    grid_shape: tuple[int, ...]
+    origin: tuple[int, ...] | None
 
 
 @dataclass
-class Pending:
-    """Changes that have not been committed.
+class Prefetched:
+    """Cells that a plan brought.
 
     Args:
-        documents: ``zarr.json`` by path.
-        cells: Cell payloads by array path and chunk coordinate.
-        objects: Other stored objects by path.
-        deletes: Prefixes to remove.
+        arrays: The planned arrays that there are, by path.
+        cells: Payload, or what is wrong with the cell, by array path and chunk coordinate.
+        documents: Documents of nodes that have been asked for since.
     """
 
-    documents: dict[str, JsonObject] = field(default_factory=dict)
-    cells: dict[str, dict[ChunkCoord, bytes]] = field(default_factory=dict)
-    objects: dict[str, Buffer] = field(default_factory=dict)
-    deletes: list[str] = field(default_factory=list)
+    arrays: dict[str, CellArray] = field(default_factory=dict)
+    cells: dict[tuple[str, ChunkCoord], bytes | CorruptionError] = field(default_factory=dict)
+    documents: dict[str, JsonObject | None] = field(default_factory=dict)
+
+    def forget(self, changes: Pending) -> None:
+        """Leave what changes have made stale to be read again."""
+        self.documents.clear()
+        stale = [path for path in self.arrays if path in {*changes.paths()} or changes.is_deleted(path)]
+        for path in stale:
+            del self.arrays[path]
+        self.cells = {key: found for key, found in self.cells.items() if key[0] not in stale}
 
 
 @dataclass
 class Session:
-    """What the groups of one opened store share: its bytes, prefetched cells, and changes that wait."""
+    """An opened store, shared by its groups.
+
+    Args:
+        storage: The store's bytes.
+        pending: Changes that wait for the end of a batch; None outside one.
+        prefetched: Cells of ``batched_reads``; None outside it.
+        native: How arrays of cells are made; None outside ``native_sharded_arrays``.
+        compressor: Of arrays that are made in a batch and name no other.
+    """
 
     storage: Storage
     pending: Pending | None = None
-    prefetched: dict[tuple[str, ChunkCoord], bytes] | None = None
+    prefetched: Prefetched | None = None
+    native: NativeShards | None = None
+    compressor: object = None
+
+    def documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
+        """The ``zarr.json`` of nodes in one round, changes that wait included; None where there is no node."""
+        if self.pending is not None:
+            known = self.pending.stored
+        elif self.prefetched is not None:
+            known = self.prefetched.documents
+        else:
+            return self._stored(paths)
+        known |= self._stored([path for path in paths if path not in known])
+        if self.pending is None:
+            return {path: known[path] for path in paths}
+        return {path: self.pending.seen_through(path, known[path]) for path in paths}
+
+    def committed(self, path: str) -> JsonObject | None:
+        """A node's ``zarr.json`` as it is stored, without changes that wait; None where there is no node."""
+        return self._stored([path])[path]
 
     def document(self, path: str) -> JsonObject | None:
         """A node's ``zarr.json``, changes that wait included; None where there is no node."""
-        key = f"{path}/{ROOT}" if path else ROOT
-        if self.pending is not None and path in self.pending.documents:
-            return self.pending.documents[path]
-        return self.storage.read_documents([key])[key]
+        return self.documents([path])[path]
+
+    def _stored(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
+        keys = {path: f"{path}/{ROOT}" if path else ROOT for path in paths}
+        found = self.storage.read_documents(list(keys.values()))
+        return {path: found[key] for path, key in keys.items()}
+
+    def arrays(self, paths: Sequence[str]) -> dict[str, CellArray]:
+        """The chunk-grid arrays that there are at these paths, in one round."""
+        found: dict[str, CellArray] = {}
+        for path, document in self.documents(paths).items():
+            if document is not None and document.get("node_type") == "array":
+                found[path] = CellArray(path, ArrayDocument.parse(document, where=path), self.storage.url)
+        return found
 
     def array(self, path: str) -> CellArray:
         """A chunk-grid array.
@@ -60,107 +120,137 @@ class Session:
         Raises:
             StoreError: There is no such array.
         """
-        document = self.document(path)
-        if document is None or document.get("node_type") != "array":
+        known = self.prefetched.arrays if self.prefetched is not None else {}
+        found = known.get(path) or self.arrays([path]).get(path)
+        if found is None:
             raise StoreError(
                 "there is no such array", store=self.storage.url, array=path, hint="create it before its cells"
             )
-        return CellArray(path, ArrayDocument.parse(document, where=path), self.storage.url)
-
-    def change(
-        self,
-        *,
-        documents: Mapping[str, JsonObject] | None = None,
-        cells: Mapping[str, Mapping[ChunkCoord, bytes]] | None = None,
-        objects: Mapping[str, Buffer] | None = None,
-        deletes: list[str] | None = None,
-    ) -> None:
-        """Make changes: at once as one commit, or when the open batch ends."""
-        changes = self.pending if self.pending is not None else Pending()
-        changes.documents |= dict(documents or {})
-        for path, of_array in (cells or {}).items():
-            changes.cells.setdefault(path, {}).update(of_array)
-        changes.objects |= dict(objects or {})
-        changes.deletes += deletes or []
-        if changes is not self.pending:
-            self.flush(changes)
-
-    def flush(self, changes: Pending) -> None:
-        """Commit changes as one batch."""
-        with self.storage.lock():
-            puts = list(self._puts(changes))
-            root = changes.documents.get("") or self.document("")
-            if root is None:
-                raise StoreError("there is no store to write into", store=self.storage.url)
-            gone = [key for prefix in changes.deletes for key in self.storage.list_keys(prefix, recursive=True)]
-            self.storage.commit(Batch(puts=puts, root=lambda: root, deletes=gone))
-
-    def _puts(self, changes: Pending) -> Iterator[Put]:
-        documents = dict(changes.documents)
-        for path, cells in changes.cells.items():
-            array = (
-                self.array(path)
-                if path not in documents
-                else CellArray(path, ArrayDocument.parse(documents[path], where=path), self.storage.url)
-            )
-            coords = np.array(list(cells), dtype=np.int64).reshape(-1, array.ndim)
-            kept = self._kept(array, coords)
-            yield from array.encode(coords, Blobs.from_list(list(cells.values())), kept)
-            present = np.unique(np.concatenate([array.present, coords]), axis=0)
-            documents[path] = with_presence(array.document, presence_list(present)).to_json()
-            self._forget_tiling(path, documents)
-        for path, document in documents.items():
-            if path:
-                yield f"{path}/{ROOT}", dump_json(document)
-        yield from changes.objects.items()
-
-    def _forget_tiling(self, path: str, documents: dict[str, JsonObject]) -> None:
-        """Cells put one by one need not tile any more, nor do they keep the level's count of vertices."""
-        level, _, name = path.rpartition("/")
-        if name not in (constants.VERTICES, constants.VERTEX_FRAGMENTS):
-            return
-        document = documents.get(level) or self.document(level)
-        block = ((document or {}).get("attributes") or {}).get(constants.LEVEL_KEY) or {}
-        if document is not None and "fragments_tile" in block:
-            kept = {key: value for key, value in block.items() if key != "fragments_tile"}
-            documents[level] = {**document, "attributes": {**document["attributes"], constants.LEVEL_KEY: kept}}
-
-    def _kept(self, array: CellArray, coords: IntArray) -> CellRead | None:
-        """Cells that stay and share a stored object with ones that change."""
-        if int(np.prod(array.block)) == 1 or not len(array.present):
-            return None
-        touched = {tuple(row) for row in array.locate(coords)[0].tolist()}
-        written = {tuple(row) for row in coords.tolist()}
-        beside = [
-            number
-            for number, (block, cell) in enumerate(
-                zip(array.locate(array.present)[0].tolist(), array.present.tolist(), strict=True)
-            )
-            if tuple(block) in touched and tuple(cell) not in written
-        ]
-        if not beside:
-            return None
-        return read_cells(self.storage, [(array, array.present[beside])], decode=False)[0].check()
-
-    def read_cells(self, plan: Mapping[str, list[ChunkCoord]]) -> dict[tuple[str, ChunkCoord], bytes]:
-        """Cells of several arrays in at most two rounds; cells that are not present are left out."""
-        wanted: list[tuple[CellArray, IntArray]] = []
-        for path, coords in plan.items():
-            array = self.array(path)
-            asked = np.array(coords, dtype=np.int64).reshape(-1, array.ndim)
-            wanted.append((array, asked[array.has(asked)]))
-        found: dict[tuple[str, ChunkCoord], bytes] = {}
-        for read in read_cells(self.storage, wanted):
-            read.check()
-            for coord, data in zip(read.coords.tolist(), read.cells.to_list(), strict=True):
-                found[(read.array.path, tuple(coord))] = data
         return found
 
-    def get_object(self, path: str) -> bytes | None:
-        """A stored object."""
-        found = self.storage.fetch([Get(path)])[Get(path)]
-        return None if found is None else bytes(found)
+    def read_cells(self, plan: Mapping[str, tuple[CellArray, IntArray]]) -> Prefetched:
+        """Cells of several arrays in at most two rounds; cells that are not present are left out."""
+        wanted = [(array, coords[array.has(coords)]) for array, coords in plan.values()]
+        found = Prefetched({path: array for path, (array, _) in plan.items()})
+        for read in read_cells(self.storage, wanted):
+            for row, (coord, data) in enumerate(zip(read.coords.tolist(), read.cells.to_list(), strict=True)):
+                found.cells[read.array.path, tuple(coord)] = read.error(row) if row in read.errors else data
+        return found
 
-    def key(self, coord: ChunkCoord) -> str:
-        """The chunk key of a coordinate."""
-        return format_keys(np.array([coord], dtype=np.int64))[0]
+    @contextmanager
+    def changes(self) -> Iterator[Pending]:
+        """Changes to make: committed at once, or when the open batch ends."""
+        if self.pending is not None:
+            yield self.pending
+            return
+        fresh = Pending()
+        yield fresh
+        self.flush(fresh)
+
+    def check_writable(self) -> None:
+        """Refuse to change a store that was opened for reading.
+
+        Raises:
+            ReadOnlyError: It was.
+        """
+        if self.storage.read_only:
+            raise ReadOnlyError(
+                "the store was opened for reading", store=self.storage.url, hint="open it with mode='r+'"
+            )
+
+    def flush(self, changes: Pending) -> None:
+        """Commit changes as one batch, over what is stored by now."""
+        with self.storage.lock():
+            levels = {path.partition("/")[0] for path in (*changes.paths(), *changes.deletes)}
+            stored = self._stored([*dict.fromkeys(["", *levels, *changes.paths()])])
+            documents = changes.documents_over(stored, self.storage.url)
+            puts = [*self._cell_puts(changes, documents, stored), *changes.objects.items()]
+            for level in sorted(levels):
+                self._level_follows(level, changes, documents, stored)
+            root = documents.pop("", None) or stored[""]
+            if root is None:
+                raise StoreError("there is no store to write into", store=self.storage.url)
+            puts += [(f"{path}/{ROOT}", dump_json(document)) for path, document in documents.items()]
+            gone = [key for prefix in changes.deletes for key in self.storage.list_keys(prefix, recursive=True)]
+            self.storage.commit(Batch(puts=puts, root=lambda: root, deletes=gone))
+        if self.prefetched is not None:
+            self.prefetched.forget(changes)
+
+    def _cell_puts(
+        self, changes: Pending, documents: dict[str, JsonObject], stored: Mapping[str, JsonObject | None]
+    ) -> Iterator[Put]:
+        """Stored objects of the cells; the presence lists of their arrays go to ``documents``."""
+        written: list[tuple[CellArray, IntArray, Blobs]] = []
+        for path, cells in changes.cells.items():
+            document = documents.get(path) or (None if changes.is_deleted(path) else stored.get(path))
+            if document is None:
+                raise StoreError("the array is gone in the meantime", store=self.storage.url, array=path)
+            array = CellArray(path, ArrayDocument.parse(document, where=path), self.storage.url)
+            coords = np.array(list(cells), dtype=np.int64).reshape(-1, array.ndim)
+            check_in_grid(array, coords)
+            written.append((array, coords, Blobs.from_list(list(cells.values()))))
+            present = np.unique(np.concatenate([array.present, coords]), axis=0)
+            documents[path] = with_presence(array.document, presence_list(present)).to_json()
+        beside = [(array, _kept(array, coords)) for array, coords, _ in written]
+        reads = read_cells(self.storage, beside, decode=False) if any(len(coords) for _, coords in beside) else []
+        kept: list[CellRead | None] = [read.check() for read in reads] or [None] * len(written)
+        for (array, coords, blobs), others in zip(written, kept, strict=True):
+            yield from array.encode(coords, blobs, others)
+
+    def _level_follows(
+        self,
+        level: str,
+        changes: Pending,
+        documents: dict[str, JsonObject],
+        stored: Mapping[str, JsonObject | None],
+    ) -> None:
+        """A level's document names its arrays, and claims nothing that cells put one by one may break."""
+        document = documents.get(level) or (None if changes.is_deleted(level) else stored.get(level))
+        attributes = dict((document or {}).get("attributes") or {})
+        block = attributes.get(constants.LEVEL_KEY)
+        if document is None or not isinstance(block, dict):
+            return
+        tiling = {f"{level}/{constants.VERTICES}", f"{level}/{constants.VERTEX_FRAGMENTS}"}
+        if tiling & {*changes.cells}:
+            block = {key: value for key, value in block.items() if key != "fragments_tile"}
+        attributes[constants.LEVEL_KEY] = block
+        if constants.ARRAYS_KEY in attributes:
+            head = f"{level}/"
+            made = {path.removeprefix(head): new for path, new in documents.items() if path.startswith(head)}
+            gone = [path.removeprefix(head) for path in changes.deletes if path.startswith(head)]
+            attributes[constants.ARRAYS_KEY] = renamed_arrays(attributes[constants.ARRAYS_KEY], made, gone)
+        if attributes != document.get("attributes"):
+            documents[level] = {**document, "attributes": attributes}
+
+
+def check_in_grid(array: CellArray, coords: IntArray) -> None:
+    """Refuse cells that an array has no place for.
+
+    Raises:
+        StoreError: With the first of them.
+    """
+    outside = ~array.grid.contains(coords)
+    if outside.any():
+        raise StoreError(
+            "the cell is outside the array's grid",
+            store=array.store,
+            array=array.path,
+            cell=format_keys(coords[outside][:1])[0],
+            expected=f"from {array.grid.origin}, {array.grid.shape} cells",
+        )
+
+
+def _kept(array: CellArray, coords: IntArray) -> IntArray:
+    """Cells that stay and share a stored object with ones that change."""
+    if int(np.prod(array.block)) == 1 or not len(array.present):
+        return array.present[:0]
+    touched = {tuple(row) for row in array.locate(coords)[0].tolist()}
+    written = {tuple(row) for row in coords.tolist()}
+    beside = [
+        number
+        for number, (block, cell) in enumerate(
+            zip(array.locate(array.present)[0].tolist(), array.present.tolist(), strict=True)
+        )
+        if tuple(block) in touched and tuple(cell) not in written
+    ]
+    return array.present[np.array(beside, dtype=np.int64)]

@@ -13,7 +13,15 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["axes_of", "level_transform", "multiscales_block", "ome_node", "upsert_dataset"]
+__all__ = [
+    "axes_of",
+    "dataset_entry",
+    "level_transform",
+    "multiscales_block",
+    "ome_node",
+    "upsert_dataset",
+    "without_dataset",
+]
 
 
 def multiscales_block(axes: Sequence[Axis], bin_shape: Sequence[float]) -> list[JsonObject]:
@@ -47,7 +55,20 @@ def upsert_dataset(block: list[JsonObject], entry: JsonObject) -> list[JsonObjec
     """The block with a level's entry put in, sorted by level."""
     first = dict(block[0])
     others = [old for old in first.get("datasets", []) if str(old.get("path")) != entry["path"]]
-    first["datasets"] = sorted([*others, entry], key=lambda item: int(item["path"]))
+    first["datasets"] = sorted([*others, entry], key=_place)
+    return [first, *block[1:]]
+
+
+def _place(entry: JsonObject) -> tuple[bool, int, str]:
+    """Levels by number, before entries that others have added."""
+    path = str(entry.get("path"))
+    return not path.isdecimal(), int(path) if path.isdecimal() else 0, path
+
+
+def without_dataset(block: list[JsonObject], level: int) -> list[JsonObject]:
+    """The block without a level's entry."""
+    first = dict(block[0])
+    first["datasets"] = [entry for entry in first.get("datasets", []) if str(entry.get("path")) != str(level)]
     return [first, *block[1:]]
 
 

@@ -23,6 +23,7 @@ from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
 from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_merge import CellMerge, recode
+from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, sort_table
 from zarr_vectors.types.extend import LineTails, line_tails
 from zarr_vectors.types.fragment_check import check_fragments
@@ -35,7 +36,7 @@ from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
 
-__all__ = ["append_rows", "grown"]
+__all__ = ["append_rows", "grown", "renamed_objects"]
 
 
 def append_rows(
@@ -54,10 +55,12 @@ def append_rows(
         merge: Object and group tables, old and new, already merged.
         recoded: Arrays of attributes whose stored type must widen, with their new type.
     """
+    if level.has_objects:
+        check_ids(root.metadata, merge.tables.ids, storage.url)
     bounds = _new_bounds(root, intake)
     packing = Packing.of_level(root, level)
     plan = _plan(root, level, intake, recoded)
-    plan = replace(plan, connects=kind.connects)
+    plan = replace(plan, connects=kind.connects, explicit=keeps_every_link(root.metadata))
     old_links = link_arrays(level)
     new_links = {name: grown(array, plan.vertices.grid) for name, array in old_links.items()}
     tails = line_tails(storage, level, merge.extended_ids) if plan.connects == "sequence" else None
@@ -74,7 +77,7 @@ def append_rows(
         old_links=old_links,
         new_links=new_links,
         tails=tails,
-        kind=kind.geometry_type,
+        kind=kind,
         tally=Tally(packing=packing),
     )
     work.check_fragments()
@@ -155,7 +158,7 @@ class _Append:
     old_links: dict[str, CellArray]
     new_links: dict[str, CellArray]
     tails: LineTails | None
-    kind: str
+    kind: Kind
     links: LinkMerge | None = None
     tally: Tally = field(default_factory=Tally)
     written: set[str] = field(default_factory=set)
@@ -298,7 +301,7 @@ class _Append:
         """Stored objects that keep their bytes under another name, because their grid's origin moved."""
         for old, array in self._arrays():
             if old.grid.origin != array.grid.origin:
-                for source, target in _renamed(old, array):
+                for source, target in renamed_objects(old, array):
                     if target not in self.written:
                         yield source, target
 
@@ -313,7 +316,7 @@ class _Append:
         """Old names of moved objects; those that are written again stay."""
         for old, array in self._arrays():
             if old.grid.origin != array.grid.origin:
-                yield from (source for source, _ in _renamed(old, array))
+                yield from (source for source, _ in renamed_objects(old, array))
 
     def _level_document(self) -> JsonObject:
         facts = self.level.metadata.to_json()
@@ -337,7 +340,9 @@ class _Append:
         document = {**self.old_root.document, "attributes": dict(self.old_root.attributes)}
         types = self.old_root.metadata.geometry_types
         facts = self.old_root.metadata.replace(
-            bounds=(tuple(lo.tolist()), tuple(hi.tolist())), geometry_types=tuple(dict.fromkeys((*types, self.kind)))
+            bounds=(tuple(lo.tolist()), tuple(hi.tolist())),
+            geometry_types=tuple(dict.fromkeys((*types, self.kind.geometry_type))),
+            **stamped_conventions(self.old_root.metadata, self.kind),
         )
         if facts.crs is None and self.options.crs is not None:
             facts = facts.replace(crs=self.options.crs)
@@ -375,7 +380,7 @@ class _Append:
         )
 
 
-def _renamed(old: CellArray, new: CellArray) -> Iterable[tuple[str, str]]:
+def renamed_objects(old: CellArray, new: CellArray) -> Iterable[tuple[str, str]]:
     """Old and new path of every stored object."""
     if not len(old.present):
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.spatial.layout import ResolvedLayout, check_edges
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put, Storage
+from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import CellPlan, Tally, encode_table
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
@@ -34,6 +35,7 @@ from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of,
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import DRACO_DTYPE, Packing
+from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import FloatArray, IntArray, JsonObject
 
@@ -42,17 +44,33 @@ __all__ = ["cell_plan", "family_groups", "presence_puts", "write_new"]
 _OWNER = constants.FRAGMENT_OWNER.partition("/")[2]
 
 
-def write_new(storage: Storage, kind: Kind, intake: Intake, options: WriteOptions) -> WriteReport:
-    """Write a store from nothing; with ``mode="replace"`` in place of what is there."""
+def write_new(
+    storage: Storage, kind: Kind, intake: Intake, options: WriteOptions, refill: Refill | None = None
+) -> WriteReport:
+    """Write a store from nothing; with ``mode="replace"`` in place of what is there.
+
+    Args:
+        refill: The store whose level 0 alone is written; None for a whole store.
+    """
     if kind.is_linked and not intake.has_objects:
         own_one_object(intake, 0)
-    check_tables(intake.tables)
+    check_tables(intake.tables, {} if refill is not None and refill.keeps_groups else None)
+    if refill is not None and intake.has_objects:
+        check_ids(refill.root.metadata, intake.tables.ids, storage.url)
     bounds = resolve_bounds(intake, options)
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
     plan = cell_plan(0, layout, intake, kind.connects, options)
+    if refill is not None:
+        plan = replace(plan, explicit=keeps_every_link(refill.root.metadata))
     check_fragments(plan, intake, options.fragment_values.get(_OWNER))
-    tally = Tally(packing=None if layout.lattice is None else Packing(layout.lattice))
-    work = _NewStore(storage, kind, intake, options, bounds, layout, plan, tally)
+    packing = None if refill is None else refill.packing
+    if packing is None and layout.lattice is not None:
+        packing = Packing(layout.lattice)
+    work = _NewStore(storage, kind, intake, options, bounds, layout, plan, Tally(packing=packing), refill=refill)
+    if refill is not None:
+        puts, deletes = refill.described(work.puts()), refill.deletes(storage)
+        storage.commit(Batch(puts=puts, root=work.root, deletes=deletes))
+        return work.report()
     replacing = options.mode == "replace"
     storage.commit(Batch(puts=work.puts(), root=work.root, replace_all=replacing, must_be_new=not replacing))
     return work.report()
@@ -102,7 +120,7 @@ def cell_plan(
         InputError: An attribute is to be kept per fragment that the rows do not have, or that is given twice.
     """
     array = array_maker(level, layout)
-    dtype = intake.dtype if layout.lattice is None else DRACO_DTYPE
+    dtype = (options.dtype or intake.dtype) if layout.lattice is None else DRACO_DTYPE
     encoding = constants.ENCODING_RAW if layout.lattice is None else constants.ENCODING_DRACO
     columns, per_fragment = _split_columns(intake.columns, options)
     given = {name: values for name, values in options.fragment_values.items() if name != _OWNER}
@@ -188,6 +206,7 @@ class _NewStore:
     chunks: int = 0
     sink: LinkSink | None = None
     with_refs: bool = False
+    refill: Refill | None = None
 
     def puts(self) -> Iterator[Put]:
         yield from self._cells()
@@ -264,7 +283,10 @@ class _NewStore:
             facts["next_row_id"] = self.tally.rows + self.intake.dropped
         if self.tally.packing is not None:
             facts["draco"] = self.tally.packing.facts()
-        return level_document(LevelMetadata.parse(facts, where="0/zarr.json"), names)
+        if self.refill is not None:
+            facts = self.refill.level_facts(facts)
+        old = None if self.refill is None else self.refill.level.document
+        return level_document(LevelMetadata.parse(facts, where="0/zarr.json"), names, old)
 
     def final_bounds(self) -> tuple[FloatArray, FloatArray]:
         """The store's bounds once all rows are encoded."""
@@ -272,24 +294,25 @@ class _NewStore:
 
     def root(self) -> JsonObject:
         lo, hi = self.final_bounds()
-        facts: JsonObject = {
-            "zv_version": constants.FORMAT_VERSION,
-            "format_capabilities": [],
-            "chunk_shape": list(self.layout.chunk_shape),
-            "bounds": [lo.tolist(), hi.tolist()],
-            "geometry_types": [self.kind.geometry_type],
-        }
+        facts: JsonObject = {"chunk_shape": list(self.layout.chunk_shape), "bounds": [lo.tolist(), hi.tolist()]}
         if self.options.crs is not None:
             facts["crs"] = self.options.crs
         # With objects, fragments follow objects; a stated bin would make other readers take them for bins.
-        if self.layout.bin_shape is not None and not self.intake.has_objects:
-            facts["base_bin_shape"] = list(self.layout.bin_shape)
-        facts |= {
-            "links_convention": self.kind.links_convention,
-            "object_index_convention": constants.OBJIDX_STANDARD,
-            "cross_chunk_strategy": constants.CROSS_CHUNK_EXPLICIT,
+        binned = self.layout.bin_shape is not None and not self.intake.has_objects
+        bins = list(self.layout.bin_shape or ()) if binned else None
+        if self.refill is not None:
+            facts |= {"base_bin_shape": bins, **stamped_conventions(self.refill.root.metadata, self.kind)}
+            return self.refill.root_document(facts, self.kind, self.options.headers)
+        fresh = {
+            "zv_version": constants.FORMAT_VERSION,
+            "format_capabilities": [],
+            **facts,
+            "geometry_types": [self.kind.geometry_type],
+            **({"base_bin_shape": bins} if binned else {}),
         }
-        metadata = RootMetadata.parse(facts, where="zarr.json")
+        metadata = RootMetadata.parse(fresh, where="zarr.json")
+        fresh |= stamped_conventions(metadata, self.kind)
+        metadata = RootMetadata.parse(fresh, where="zarr.json")
         document = new_root_document(metadata, self.intake.axes, self.storage.name)
         document["attributes"][HEADER_NAMES] = sorted(self.options.headers)
         return document

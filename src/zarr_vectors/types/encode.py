@@ -47,6 +47,7 @@ class CellPlan:
         has_objects: Whether fragments follow objects rather than bins.
         connects: What connects the vertices.
         whole: Whether the arrays' shards do not coincide, so that rows cannot be written shard by shard.
+        explicit: Whether links of a tree are all stored, those too that follow from the order of rows.
     """
 
     arrays: Mapping[str, CellArray]
@@ -58,6 +59,7 @@ class CellPlan:
     has_objects: bool
     connects: Connects = "nothing"
     whole: bool = False
+    explicit: bool = False
     per_fragment: Mapping[str, ColumnSpec] = field(default_factory=dict)
     given: Mapping[str, GivenFragments] = field(default_factory=dict)
 

@@ -116,12 +116,12 @@ class LinkSink:
     _spilled: bool = False
 
     def add_table(self, table: LinkTable, places: Places) -> None:
-        """Take links that name input rows; a tree's are left out where they are implied and have no attributes."""
+        """Take links that name input rows; implied ones of a tree are left out, unless they have attributes."""
         for start in range(0, len(table), _BLOCK_LINKS):
             block = slice(start, start + _BLOCK_LINKS)
             cells, rows = places.at(table.ends[block])
             columns = {name: column[block] for name, column in table.columns.items()}
-            if self.plan.cells.connects == "tree" and not columns:
+            if self.plan.cells.connects == "tree" and not columns and not self.plan.cells.explicit:
                 said = ~implied(cells, rows)
                 cells, rows = cells[said], rows[said]
             self.add(cells, rows, columns)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.opening import store_shell
 from zarr_vectors.core.parametric import BUILTIN_TYPES, ParametricTypeDef, types_json
 from zarr_vectors.core.state import open_root
-from zarr_vectors.core.store import store_shell
 from zarr_vectors.exceptions import InputError, StoreExistsError
 from zarr_vectors.geometry import as_column
 from zarr_vectors.geometry.arrays import as_ids

@@ -20,18 +20,18 @@ from zarr_vectors.encoding.draco import load_draco
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.objects import read_ids
-from zarr_vectors.spatial.lattice import DEFAULT_BITS
-from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
 from zarr_vectors.types.append_links import match_links
 from zarr_vectors.types.append_tables import match_columns, merge_object_tables
 from zarr_vectors.types.check import check_same_axes
+from zarr_vectors.types.conventions import check_conventions
 from zarr_vectors.types.create import write_new
 from zarr_vectors.types.intake import First, Intake, Limits, memory_intake
 from zarr_vectors.types.kinds import POINT_CLOUD, Kind, kind_of_types, kind_of_value
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.quantise import Packing
+from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.spill import stream_intake
 from zarr_vectors.typing import FloatArray, JsonObject
@@ -103,34 +103,13 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
                     intake.set_object_id(0)
                     assigned = (0, 0)
                 if intake.has_objects or kind.is_linked:
-                    report = write_new(storage, kind, intake, _as_first_rows(storage, root, level, options))
+                    refill = Refill(root=root, level=level)
+                    report = write_new(storage, kind, intake, refill.options(options, root.metadata.bounds), refill)
                     return replace(report, mode="append", assigned_ids=assigned)
             merge = merge_object_tables(storage, level, intake, options, _table_codecs(level))
             if intake.numbered_lines:
                 merge = replace(merge, assigned=(first.line_id, first.line_id + intake.numbered_lines - 1))
             return append_rows(storage, root, level, intake, options, merge, recoded, kind)
-
-
-def _as_first_rows(storage: Storage, root: RootState, level: LevelState, options: WriteOptions) -> WriteOptions:
-    """Options that write objects into a store that is empty and was made without them, keeping how it is cut."""
-    sharded = level.vertices.document.is_sharded
-    layout = Layout(
-        chunk_shape=root.metadata.chunk_shape,
-        bin_shape=root.metadata.base_bin_shape,
-        shard_shape=level.vertices.block if sharded else None,
-        compressor=_table_codecs(level),
-        vertex_encoding=constants.ENCODING_DRACO if level.is_draco else constants.ENCODING_RAW,
-        draco_quantization_bits=level.metadata.draco.quantization_bits if level.metadata.draco else DEFAULT_BITS,
-    )
-    return replace(
-        options,
-        mode="replace",
-        per_fragment=tuple(level.fragment_columns),
-        layout=layout,
-        bounds=root.metadata.bounds,
-        crs=root.metadata.crs,
-        headers={**read_headers(storage, root.attributes), **options.headers},
-    )
 
 
 def _check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
@@ -144,6 +123,7 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
             got=f"it holds {', '.join(types)}",
             hint="write it to a store of its own",
         )
+    check_conventions(root.metadata, kind, storage.url)
     if any(root.metadata.coordinate_offset or ()):
         raise ConventionError(
             "the store keeps coordinates with an offset, to which nothing can be appended", store=storage.url

@@ -1,0 +1,223 @@
+"""Creating and opening stores as groups: the low-level interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.group import Group
+from zarr_vectors.core.headers import new_root_document
+from zarr_vectors.core.level_shell import empty_level
+from zarr_vectors.core.session import Session
+from zarr_vectors.core.shell_checks import (
+    axes_of_rank,
+    bins_of,
+    bounds_of,
+    check_facts,
+    dtype_of,
+    grid_of,
+    rank_of,
+    whole_box,
+)
+from zarr_vectors.core.state import open_root
+from zarr_vectors.encoding.compression import cell_codecs
+from zarr_vectors.exceptions import InputError, MetadataError, OptionError, StoreError
+from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
+from zarr_vectors.spatial.grid import Grid
+from zarr_vectors.spatial.layout import check_edges
+from zarr_vectors.storage.storage import Batch, Put, Storage
+from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.typing import JsonObject
+
+__all__ = ["create_store", "open_store", "read_root_metadata", "store_shell"]
+
+_SHELL: dict[str, Any] = {
+    "bounds": None,
+    "chunk_shape": None,
+    "axes": None,
+    "geometry_types": None,
+    "crs": None,
+    "ndim": None,
+    "vertex_dtype": "float32",
+    "vertex_encoding": "raw",
+    "links_convention": None,
+    "object_index_convention": None,
+    "cross_chunk_strategy": None,
+    "cross_level_depth": None,
+    "cross_level_storage": None,
+    "reduction_factor": None,
+    "base_bin_shape": None,
+    "format_capabilities": None,
+    "compressor": None,
+    "name": None,
+}
+"""What ``create_store`` takes about a store, with its defaults."""
+_OPTIONAL = (
+    "crs",
+    "links_convention",
+    "object_index_convention",
+    "cross_chunk_strategy",
+    "cross_level_depth",
+    "cross_level_storage",
+    "reduction_factor",
+)
+"""Arguments that are stored as they are, where they are given."""
+
+
+def create_store(
+    path: StoreLike,
+    *,
+    bounds: Any = None,
+    chunk_shape: Any = None,
+    axes: Sequence[Any] | None = None,
+    geometry_types: Sequence[str] | None = None,
+    crs: Any = None,
+    ndim: int | None = None,
+    vertex_dtype: str = "float32",
+    vertex_encoding: str = "raw",
+    links_convention: str | None = None,
+    object_index_convention: str | None = None,
+    cross_chunk_strategy: str | None = None,
+    cross_level_depth: int | None = None,
+    cross_level_storage: str | None = None,
+    reduction_factor: int | None = None,
+    base_bin_shape: Any = None,
+    format_capabilities: Sequence[str] | None = None,
+    backend: str | None = None,
+    **backend_kwargs: Any,
+) -> Group:
+    """Make an empty store: the root, level 0, and its two empty arrays.
+
+    Args:
+        path: A path, a URL, or an open zarr store.
+        bounds: ``(min corner, max corner)``; 0 to 128 on every axis by default.
+        chunk_shape: Edge lengths of a chunk; one chunk of the bounds by default.
+        axes: Names, ``Axis`` values or mappings.
+        geometry_types: Kinds that the store will hold.
+        crs: Coordinate reference system, any JSON.
+        ndim: Number of axes, where nothing else tells it; 3 by default.
+        vertex_dtype: Of the positions.
+        vertex_encoding: ``"raw"``, or ``"draco"`` for 3-D float32 positions, as in ``Layout``.
+        base_bin_shape: Bin of level 0; must divide the chunk.
+        backend: ``"local"``, or None to go by the URL.
+        **backend_kwargs: ``compressor`` for the cells, ``storage_options`` for object stores, ``name`` of the store.
+
+    Raises:
+        StoreError: Something is there.
+        MetadataError: Arguments contradict each other or name what the format does not know.
+        OptionError: An unknown keyword.
+
+    Example:
+        >>> root = create_store("memory://create-store-doc", bounds=([0, 0], [100, 50]), chunk_shape=(10, 10))
+        >>> read_root_metadata(root).chunk_shape
+        (10, 10)
+    """
+    given = locals()
+    arguments = {name: given[name] for name in given if name not in ("path", "backend", "backend_kwargs")}
+    if backend not in (None, "local"):
+        raise StoreError("this backend is not offered", got=backend, hint="leave it out: the URL's scheme decides")
+    options = backend_kwargs.pop("storage_options", None)
+    storage = Storage(open_backend(path, storage_options=options))
+    puts, document = store_shell(storage.name, {**arguments, **backend_kwargs})
+    if storage.backend.exists("zarr.json"):
+        raise StoreError("there is already something here", store=storage.url, hint="choose another path")
+    storage.commit(Batch(puts=puts, root=lambda: document, must_be_new=True))
+    return Group.of(Session(storage), "")
+
+
+def store_shell(name: str, arguments: Mapping[str, Any]) -> tuple[list[Put], JsonObject]:
+    """The stored objects of an empty store but for its root document, and that document.
+
+    Args:
+        name: Of the store.
+        arguments: Those of ``create_store`` that say what the store is.
+
+    Raises:
+        MetadataError: Arguments contradict each other or name what the format does not know.
+        OptionError: An unknown keyword.
+    """
+    given = {**_SHELL, **arguments}
+    unknown = sorted(set(given) - set(_SHELL))
+    if unknown:
+        raise OptionError("create_store does not know this keyword", got=unknown)
+    check_facts(given)
+    rank = rank_of(given)
+    lo, hi = bounds_of(given["bounds"], rank)
+    whole = given["chunk_shape"] if given["chunk_shape"] is not None else whole_box(lo, hi)
+    chunk = check_edges("chunk_shape", whole, rank)
+    dtype = dtype_of(given["vertex_dtype"])
+    if given["vertex_encoding"] == constants.ENCODING_DRACO and (rank != 3 or dtype != np.float32):
+        raise MetadataError("Draco encoding is for 3-D float32 positions", got=f"{rank}-D {dtype}")
+    bins = given["base_bin_shape"]
+    facts: JsonObject = {
+        "zv_version": constants.FORMAT_VERSION,
+        "format_capabilities": list(given["format_capabilities"] or []),
+        "chunk_shape": list(chunk),
+        "bounds": [lo, hi],
+        "geometry_types": list(given["geometry_types"] or []),
+        **{key: given[key] for key in _OPTIONAL},
+        "base_bin_shape": None if bins is None else list(bins_of(bins, chunk)),
+    }
+    always = {"format_capabilities", "geometry_types"}
+    kept = {key: value for key, value in facts.items() if value is not None or key in always}
+    metadata = RootMetadata.parse(kept, where="zarr.json")
+    document = new_root_document(metadata, axes_of_rank(given["axes"], rank), given["name"] or name)
+    grid = grid_of(lo, hi, chunk)
+    return _shell(grid, dtype, given["vertex_encoding"], given["compressor"]), document
+
+
+def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None = None, **backend_kwargs: Any) -> Group:
+    """Open a store as its root group.
+
+    Args:
+        path: A path, a URL, an open zarr store, or a group, which is returned.
+        mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
+        backend: ``"local"``, or None to go by the URL.
+        **backend_kwargs: ``storage_options`` for object stores.
+
+    Raises:
+        StoreError: There is no store.
+        MetadataError: Its root cannot be parsed.
+
+    Example:
+        >>> _ = create_store("memory://open-store-doc")
+        >>> list(open_store("memory://open-store-doc"))
+        ['0']
+    """
+    if isinstance(path, Group):
+        return path
+    if mode not in {"r", "r+", "a"}:
+        raise InputError("mode is not known", got=repr(mode), expected="one of r, r+, a")
+    if backend not in (None, "local"):
+        raise StoreError("this backend is not offered", got=backend, hint="leave it out: the URL's scheme decides")
+    options = backend_kwargs.pop("storage_options", None)
+    if backend_kwargs:
+        raise OptionError("open_store does not know this keyword", got=sorted(backend_kwargs))
+    storage = Storage(open_backend(path, read_only=mode == "r", storage_options=options))
+    open_root(storage)
+    return Group.of(Session(storage), "")
+
+
+def read_root_metadata(root: Group) -> RootMetadata:
+    """The root's metadata."""
+    return open_root(root.storage)[0].metadata
+
+
+def _shell(grid: Grid, dtype: np.dtype[Any], encoding: str, compressor: Any) -> list[Put]:
+    level = LevelMetadata.parse(
+        {
+            "level": 0,
+            "object_sparsity": 1.0,
+            "vertex_count": 0,
+            "coarsening_method": constants.COARSEN_NONE,
+            "parent_level": None,
+            "arrays_present": [constants.VERTICES],
+        },
+        where="0/zarr.json",
+    )
+    documents = empty_level(level, grid, dtype, encoding, cell_codecs(compressor))
+    return [(f"{path}/zarr.json", dump_json(document)) for path, document in documents.items()]

@@ -1,0 +1,140 @@
+"""The API that was asked for, name by name: ``seed_api.json`` holds the kind and the signature of each.
+
+A signature here may say more than the one that was asked for, as long as every call of that one still means the same:
+further keywords that may be left out, and defaults that were none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TABLE: dict[str, dict[str, list[str]]] = json.loads((Path(__file__).parent / "seed_api.json").read_text("utf-8"))
+NAMES = [f"{module}:{name}" for module, names in TABLE.items() for name in names]
+
+NOT_YET = {
+    "zarr_vectors:RechunkSpec",
+    "zarr_vectors:RechunkSpec.__init__",
+    "zarr_vectors:ZVWriter",
+    "zarr_vectors:ZVWriter.add_attribute",
+    "zarr_vectors:ZVWriter.add_face_attribute",
+    "zarr_vectors:ZVWriter.add_node_attribute",
+    "zarr_vectors:ZVWriter.add_object_attribute",
+    "zarr_vectors:ZVWriter.append_vertices",
+    "zarr_vectors:ZVWriter.commit",
+    "zarr_vectors:rechunk",
+    "zarr_vectors:rechunk_by_attribute",
+    "zarr_vectors.core.store:branch",
+    "zarr_vectors.core.store:commit",
+    "zarr_vectors.core.store:discard_changes",
+    "zarr_vectors.core.store:merge_branch",
+    "zarr_vectors.core.store:rebase",
+    "zarr_vectors.core.store:session_for",
+    "zarr_vectors.core.store:switch_branch",
+}
+"""Names that do not exist yet. One that comes to exist has to leave this list."""
+
+
+def found(name: str) -> Any:
+    """What a name stands for.
+
+    Raises:
+        AttributeError: There is no such name.
+    """
+    module, _, path = name.partition(":")
+    value: Any = importlib.import_module(module)
+    for part in path.split("."):
+        value = inspect.getattr_static(value, part) if inspect.isclass(value) else getattr(value, part)
+    return value
+
+
+def wanted_parameters(text: str) -> list[inspect.Parameter]:
+    """The parameters of a signature that is given as text."""
+    namespace: dict[str, Any] = {}
+    exec(f"def wanted{text}: pass", namespace)
+    return list(inspect.signature(namespace["wanted"]).parameters.values())
+
+
+def own_parameters(value: Any) -> list[inspect.Parameter]:
+    """The parameters of what a name stands for, without ``self``."""
+    if inspect.isclass(value):
+        return list(inspect.signature(value).parameters.values())
+    return [entry for entry in inspect.signature(value).parameters.values() if entry.name != "self"]
+
+
+def differences(wanted: list[inspect.Parameter], own: list[inspect.Parameter]) -> list[str]:
+    """Why a call of the wanted signature could fail or mean something else."""
+    by_name = {entry.name: entry for entry in own}
+    problems = []
+    positional = [entry.name for entry in wanted if entry.kind is entry.POSITIONAL_OR_KEYWORD]
+    if [entry.name for entry in own if entry.kind is entry.POSITIONAL_OR_KEYWORD][: len(positional)] != positional:
+        problems.append(f"positional parameters are not {positional}")
+    for entry in wanted:
+        there = by_name.get(entry.name)
+        if there is None or there.kind is not entry.kind:
+            problems.append(f"{entry.name} is missing, or of another kind")
+        elif entry.default is not entry.empty and there.default != entry.default:
+            problems.append(f"{entry.name} is {there.default!r} by default, not {entry.default!r}")
+    names = {entry.name for entry in wanted}
+    further = [entry for entry in own if entry.name not in names]
+    problems += [
+        f"{entry.name} is new and must be given"
+        for entry in further
+        if entry.default is entry.empty and entry.kind not in (entry.VAR_POSITIONAL, entry.VAR_KEYWORD)
+    ]
+    return problems
+
+
+def exists(name: str) -> bool:
+    try:
+        found(name)
+    except (AttributeError, ImportError):
+        return False
+    return True
+
+
+def test_the_table_is_whole() -> None:
+    assert len(NAMES) == 62
+    assert set(NAMES) >= NOT_YET
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - NOT_YET))
+def test_a_name_is_what_was_asked_for(name: str) -> None:
+    module, _, path = name.partition(":")
+    kind, *signature = TABLE[module][path]
+    value = found(name)
+    if kind == "property":
+        assert isinstance(value, property)
+        return
+    assert inspect.isclass(value) == (kind == "class")
+    assert callable(value)
+    if kind == "async method":
+        assert inspect.iscoroutinefunction(value)
+    assert differences(wanted_parameters(signature[0]), own_parameters(value)) == []
+    assert inspect.getdoc(value)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_YET))
+def test_a_name_that_exists_leaves_the_list(name: str) -> None:
+    assert not exists(name), f"{name} exists: take it from NOT_YET"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "own", "problem"),
+    [
+        ("(a, *, b=1)", "(a, *, b=1, c=None)", None),
+        ("(a, *, b=1)", "(a, *, b=2)", "b is 2 by default"),
+        ("(a, *, b=1)", "(a, b=1)", "b is missing, or of another kind"),
+        ("(a, b)", "(b, a)", "positional parameters"),
+        ("(a)", "(a, b)", "b is new and must be given"),
+        ("(a, **kwargs)", "(a)", "kwargs is missing"),
+    ],
+)
+def test_a_difference_is_found(wanted: str, own: str, problem: str | None) -> None:
+    problems = differences(wanted_parameters(wanted), wanted_parameters(own))
+    assert problems == [] if problem is None else problem in "\n".join(problems)
