@@ -184,6 +184,10 @@ class ZarrBackend:
         for key in list(self.list_prefix(prefix, recursive=True)):
             self.delete(key)
 
+    def clear(self) -> None:
+        """Remove every object."""
+        self._write(self.store.clear())
+
     def close(self) -> None:
         """Close the store, but not one in memory, whose content would have no other owner."""
         if not isinstance(self.store, MemoryStore):

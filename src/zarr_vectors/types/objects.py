@@ -10,9 +10,11 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import (
+    EVERY_ROW_PRESENT,
     absent_value,
     dtype_name,
     group_document,
+    index_header,
     manifests_document,
     typed_table_document,
     vlen_table_document,
@@ -24,8 +26,6 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.query.objects import ID_RUN
-from zarr_vectors.query.tables import EVERY_ROW_PRESENT
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.tables import TableArray
@@ -139,7 +139,10 @@ def table_puts(level: int, tables: ObjectTables, manifests: Blobs, ndim: int, co
     """The stored objects and documents of all tables."""
     codecs, text_codecs = typed_codecs(compressor), cell_codecs(compressor)
     ids = tables.ids
-    yield f"{level}/{constants.OBJECT_INDEX}/zarr.json", dump_json(group_document(_index_header(ids, manifests, ndim)))
+    yield (
+        f"{level}/{constants.OBJECT_INDEX}/zarr.json",
+        dump_json(group_document(index_header(ids, manifests.sizes, ndim))),
+    )
     if len(ids):
         yield from _table(level, constants.OBJECT_MANIFESTS, manifests_document(len(ids), text_codecs), manifests)
         yield from _table(level, constants.OBJECT_IDS, typed_table_document(ids, len(ids), codecs, {}, 0), ids)
@@ -190,21 +193,6 @@ def table_names(tables: ObjectTables) -> list[str]:
     if tables.groups:
         names += [constants.GROUPS, *(f"{constants.GROUP_ATTRIBUTES}/{name}" for name in tables.group_attributes)]
     return names
-
-
-def _index_header(ids: IntArray, manifests: Blobs, ndim: int) -> JsonObject:
-    header: JsonObject = {
-        "zv_array": "object_index",
-        "num_objects": len(ids),
-        "num_present": int((manifests.sizes > 4).sum()),
-        "sid_ndim": ndim,
-        "layout": constants.MANIFEST_LAYOUT_V2,
-        "object_ids_sorted": bool((ids[1:] > ids[:-1]).all()),
-    }
-    # Below the greatest int64, so that the end of the run is one too.
-    if len(ids) and int(ids[0]) + len(ids) == int(ids[-1]) + 1 < 2**63 and (np.diff(ids) == 1).all():
-        header[ID_RUN] = [int(ids[0]), len(ids)]
-    return header
 
 
 def _described(zv_array: str, name: str, values: AnyArray) -> JsonObject:

@@ -1,0 +1,437 @@
+"""An Icechunk session as a backend: one batch is one transaction, and sessions, branches and snapshots beside it.
+
+A batch is written to a copy of the session, which shares its storage, and takes the session's place when the batch is
+complete: until then nobody sees any of it, and a failed one leaves nothing behind. Icechunk's own commit then makes
+the changes of a session durable and visible to others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from zarr.storage import MemoryStore
+
+from zarr_vectors.exceptions import ConcurrentEditError, InputError, StoreError, StoreNotFoundError
+from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.remote import ZarrBackend
+from zarr_vectors.storage.repositories import Place, icechunk, told
+from zarr_vectors.storage.transaction import DOCUMENT, NodeTransaction, split_key
+from zarr_vectors.typing import IntArray
+
+__all__ = ["DEFAULT_MESSAGE", "Changes", "IcechunkBackend", "View"]
+
+DEFAULT_MESSAGE = "zarr-vectors write"
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a repository to open; at most one of the last two.
+
+    Args:
+        branch: To read from or to write to.
+        tag: To read from.
+        snapshot_id: To read from.
+    """
+
+    branch: str = "main"
+    tag: str | None = None
+    snapshot_id: str | None = None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it can only be read."""
+        return self.tag is not None or self.snapshot_id is not None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs between two states.
+
+    Args:
+        nodes: Paths of groups and arrays that were made, removed, or have another document.
+        remade: Those of them that were made or removed.
+        chunks: ``(n, K)`` indices of stored objects that were put or removed, by array; without those of ``remade``.
+    """
+
+    nodes: frozenset[str]
+    remade: frozenset[str]
+    chunks: dict[str, IntArray]
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Every node that is concerned."""
+        return self.nodes | frozenset(self.chunks)
+
+
+class IcechunkBackend(ZarrBackend):
+    """A session of an Icechunk repository.
+
+    Args:
+        place: The repository; one that does not exist is made by the first transaction.
+        view: What of it is open.
+        read_only: Refuse writing.
+        autocommit: Commit every transaction to the branch at once, as those do who do not hold the session.
+    """
+
+    def __init__(
+        self, place: Place, view: View | None = None, *, read_only: bool = False, autocommit: bool = False
+    ) -> None:
+        view = view or View()
+        super().__init__(MemoryStore(), url=place.url, read_only=read_only or view.is_fixed)
+        self.place = place
+        self.view = view
+        self.autocommit = autocommit
+        self._guard = threading.RLock()
+        self._session: Any = None
+        self._forked_from: str | None = None
+        self.repository: Any = place.open()
+        if self.repository is not None:
+            self._use(self._new_session(self.view))
+
+    # Sessions
+
+    def _use(self, session: Any) -> None:
+        self._session = session
+        self.store = session.store
+
+    def _new_session(self, view: View) -> Any:
+        with told(self.url, f"there is no such branch, tag or snapshot: {_named(view)}"):
+            if view.snapshot_id is not None:
+                return self.repository.readonly_session(snapshot_id=view.snapshot_id)
+            if view.tag is not None:
+                return self.repository.readonly_session(tag=view.tag)
+            if self.read_only:
+                return self.repository.readonly_session(view.branch)
+            return self.repository.writable_session(view.branch)
+
+    @property
+    def session(self) -> Any:
+        """The ``icechunk.Session``, writable where the backend is.
+
+        Raises:
+            StoreNotFoundError: There is no repository yet.
+        """
+        if self._session is None:
+            raise StoreNotFoundError("there is no Icechunk repository here", store=self.url)
+        if not self.read_only and self._forked_from is None and self._session.read_only:
+            # Whoever holds the session has committed it.
+            self._use(self._new_session(self.view))
+        return self._session
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether the session holds anything that is not committed."""
+        return self._session is not None and bool(self.session.has_uncommitted_changes)
+
+    @property
+    def snapshot_id(self) -> str:
+        """The snapshot that the session builds on."""
+        return str(self.session.snapshot_id)
+
+    def discard(self) -> None:
+        """Go back to the session's snapshot."""
+        self._check_writable()
+        with self._guard:
+            if self._session is not None:
+                self.session.discard_changes()
+
+    def commit(self, message: str) -> str:
+        """Commit the session's changes and go on with a new session on the same branch; returns the snapshot's id."""
+        self._check_writable()
+        if not message.strip():
+            raise InputError("a commit needs a message", got=repr(message))
+        self._refuse_fork("committed", "merge it into the store that it was made from")
+        with self.lock(), self._durably():
+            return self._commit(message)
+
+    def _commit(self, message: str) -> str:
+        if not self.has_changes:
+            return self.snapshot_id
+        with told(self.url, "the changes cannot be committed"):
+            snapshot = str(self.session.commit(message))
+        self._use(self._new_session(self.view))
+        return snapshot
+
+    @contextmanager
+    def _durably(self) -> Iterator[None]:
+        """Keep other processes from committing at the same time, where Icechunk itself does not: in a local folder."""
+        with nullcontext() if self.place.folder is None or self.autocommit else LocalBackend(self.place.folder).lock():
+            yield
+
+    def switch(self, branch: str) -> None:
+        """Go on with a session on another branch; changes that are not committed are dropped."""
+        self._refuse_fork("switched", "switch the store that it was made from")
+        with self._guard:
+            self.session  # noqa: B018  (there must be a repository)
+            view = View(branch)
+            self._use(self._new_session(view))
+            self.view = view
+
+    def create_branch(self, name: str, snapshot_id: str | None) -> str:
+        """A branch that begins at a snapshot, the session's by default; returns the snapshot's id."""
+        start = snapshot_id or self.snapshot_id
+        if not name:
+            raise InputError("a branch needs a name", got=repr(name))
+        with told(self.url, f"the branch {name!r} cannot be made"):
+            if name in self.repository.list_branches():
+                raise StoreError(
+                    f"there is a branch {name!r} already", store=self.url, hint="choose another name, or switch to it"
+                )
+            self.repository.create_branch(name, start)
+        return start
+
+    def tip(self, branch: str) -> str:
+        """The snapshot that a branch is at."""
+        self.session  # noqa: B018  (there must be a repository)
+        with told(self.url, f"there is no branch {branch!r}"):
+            return str(self.repository.lookup_branch(branch))
+
+    def ancestry(self, snapshot_id: str) -> Iterator[tuple[str, str]]:
+        """Snapshots from this one back to the first, with their messages."""
+        with told(self.url, "the history cannot be read"):
+            for info in self.repository.ancestry(snapshot_id=snapshot_id):
+                yield str(info.id), str(info.message)
+
+    def move_branch(self, branch: str, snapshot_id: str, *, expected: str) -> None:
+        """Let a branch be at another snapshot, if it is still where it is expected."""
+        with self._durably(), told(self.url, f"the branch {branch!r} cannot be moved"):
+            self.repository.reset_branch(branch, snapshot_id, from_snapshot_id=expected)
+
+    def at(self, snapshot_id: str) -> IcechunkBackend:
+        """The same repository, to be read as it was at a snapshot."""
+        return self._beside(View(self.view.branch, snapshot_id=snapshot_id), read_only=True)
+
+    def on(self, branch: str) -> IcechunkBackend:
+        """The same repository, to be written from the tip of a branch."""
+        return self._beside(View(branch), read_only=False)
+
+    def _beside(self, view: View, *, read_only: bool) -> IcechunkBackend:
+        place = Place(self.url, None, self.repository, self.place.folder)
+        return IcechunkBackend(place, view, read_only=read_only)
+
+    def changes(self, since: str, until: str | None = None) -> Changes:
+        """What has changed from one snapshot to a later one, or, without one, in the session's own changes."""
+        with told(self.url, "the changes cannot be listed"):
+            if until is None:
+                return _changes(self.session.status())
+            if since == until:
+                return Changes(frozenset(), frozenset(), {})
+            return _changes(self.repository.diff(from_snapshot_id=since, to_snapshot_id=until))
+
+    def snapshot(self, message: str) -> str:
+        """Save the session's changes as a snapshot that no branch names, and leave the session as it is."""
+        copy = self._copy()
+        with told(self.url, "the changes cannot be saved"):
+            return str(copy.session.flush(message))
+
+    # Forks
+
+    def fork(self) -> IcechunkBackend:
+        """A backend of its own that can be pickled, written to, and brought back.
+
+        Raises:
+            StoreError: There are changes that are not committed.
+        """
+        self._check_writable()
+        self._refuse_fork("forked", "fork the store that it was made from")
+        if self.has_changes:
+            raise StoreError(
+                "a store with uncommitted changes cannot be forked", store=self.url, hint="commit or discard them first"
+            )
+        return self._with_session(_as_fork(self._copy().session), self.snapshot_id)
+
+    @property
+    def forked_from(self) -> str | None:
+        """The snapshot that a fork began at; None for what is no fork."""
+        return self._forked_from
+
+    def _refuse_fork(self, done: str, hint: str) -> None:
+        if self._forked_from is not None:
+            raise StoreError(f"a fork cannot be {done}", store=self.url, hint=hint)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._forked_from is None and not self.read_only:
+            raise StoreError(
+                "a session that can be written cannot be sent to other processes", store=self.url, hint="send forks"
+            )
+        place = Place(self.url, None, self.repository, self.place.folder)
+        session = None if self._session is None else self.session
+        return {"place": place, "view": self.view, "from": self._forked_from, "session": session}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        ZarrBackend.__init__(self, MemoryStore(), url=state["place"].url, read_only=state["from"] is None)
+        self.place, self.view, self.autocommit = state["place"], state["view"], False
+        self.repository, self._forked_from = state["place"].repository, state["from"]
+        self._guard = threading.RLock()
+        self._session = None
+        if state["session"] is not None:
+            self._use(state["session"])
+
+    # Transactions
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep out other writers of this session; those who commit at once start from the tip of their branch."""
+        self._check_writable()
+        folder = self.place.folder if self.autocommit else None
+        with self._guard, nullcontext() if folder is None else LocalBackend(folder).lock():
+            if self.autocommit and self.repository is None:
+                self.repository = self.place.open()
+            if self.autocommit and self.repository is not None and not self.has_changes:
+                self._use(self._new_session(self.view))
+            yield
+
+    @contextmanager
+    def transaction(self) -> Iterator[NodeTransaction]:
+        """Write to a copy of the session, which takes the session's place if the block ends well."""
+        self._check_writable()
+        if self.repository is None:
+            self.repository = self.place.create()
+            self._use(self._new_session(self.view))
+        work = self._copy()
+        transaction = NodeTransaction(work)
+        yield transaction
+        transaction.check()
+        self._adopt(work.session)
+
+    def _adopt(self, session: Any) -> None:
+        with told(self.url, "the changes cannot be taken over"):
+            self.session.discard_changes()
+            self.session.merge(_as_fork(session))
+        if self.autocommit:
+            try:
+                self._commit(DEFAULT_MESSAGE)
+            except ConcurrentEditError:
+                self._use(self._new_session(self.view))
+                raise
+
+    def _copy(self) -> IcechunkBackend:
+        """A backend on a session with the same snapshot and the same uncommitted changes."""
+        with told(self.url, "the session cannot be copied"):
+            session = self.repository.writable_session(self.view.branch)
+            if session.snapshot_id != self.snapshot_id:
+                session = self._session_at(self.snapshot_id)
+            if self.has_changes:
+                session.merge(_as_fork(self.session))
+        return self._with_session(session, self.snapshot_id)
+
+    def _with_session(self, session: Any, forked_from: str) -> IcechunkBackend:
+        place = Place(self.url, None, self.repository, self.place.folder)
+        made = IcechunkBackend.__new__(IcechunkBackend)
+        made.__setstate__({"place": place, "view": self.view, "from": forked_from, "session": session})
+        return made
+
+    def _session_at(self, snapshot_id: str) -> Any:
+        """A session to write from a snapshot that no branch need be at."""
+        branch = f"zv-{uuid4().hex}"
+        self.repository.create_branch(branch, snapshot_id)
+        try:
+            return self.repository.writable_session(branch)
+        finally:
+            self.repository.delete_branch(branch)
+
+    # Objects
+
+    @property
+    def locks_everyone(self) -> bool:
+        """Others may commit at any time; Icechunk finds out."""
+        return False
+
+    async def _fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
+        try:
+            return await super()._fetch(requests)
+        except StoreError:
+            # Icechunk 1 raises at chunks of an array that is gone.
+            gone = {array for array in {split_key(get.path)[0] for get in requests} if not await self._has_node(array)}
+            if not gone:
+                raise
+            kept = [get for get in requests if split_key(get.path)[0] not in gone]
+            found = dict(zip(kept, await super()._fetch(kept), strict=True))
+            return [found.get(get) for get in requests]
+
+    async def _has_node(self, path: str) -> bool:
+        return bool(await self.store.exists(f"{path}/{DOCUMENT}" if path else DOCUMENT))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+        return split_key(key)[1] is not None and super().exists(key)
+
+    def list_prefix(self, prefix: str, *, recursive: bool = False) -> Iterator[str]:
+        """Objects below a prefix, sorted."""
+        prefix = prefix.strip("/")
+        if not recursive:
+            yield from self.list_children([prefix])[0]
+            return
+        node = prefix
+        while node and not self.exists(f"{node}/{DOCUMENT}"):
+            node = node.rpartition("/")[0]
+        # Icechunk lists below nodes only.
+        if node or self.exists(DOCUMENT) or not prefix:
+            head = prefix and prefix + "/"
+            yield from (key for key in super().list_prefix(node, recursive=True) if key.startswith(head))
+
+    def list_children(self, prefixes: Sequence[str]) -> list[list[str]]:
+        """Immediate children of several prefixes, listed concurrently."""
+        clean = [prefix.strip("/") for prefix in prefixes]
+
+        async def listed() -> list[list[str] | None]:
+            return list(await asyncio.gather(*(self._node_children(prefix) for prefix in clean)))
+
+        found = self._ask(listed())
+        return [
+            self._chunk_children(prefix) if names is None else names for prefix, names in zip(clean, found, strict=True)
+        ]
+
+    async def _node_children(self, prefix: str) -> list[str] | None:
+        """What a group or array contains; None for what is neither."""
+        if prefix and not await self._has_node(prefix):
+            return None
+        head = prefix and prefix + "/"
+        names = [name.strip("/") async for name in self.store.list_dir(prefix)]
+        return sorted(head + name + ("" if name == DOCUMENT else "/") for name in names)
+
+    def _chunk_children(self, prefix: str) -> list[str]:
+        """What lies below a part of the chunks of an array."""
+        head = prefix + "/"
+        steps = [key[len(head) :].partition("/") for key in self.list_prefix(prefix, recursive=True)]
+        return sorted({head + first + slash for first, slash, _ in steps})
+
+    def close(self) -> None:
+        """Sessions have nothing to close."""
+
+
+def _named(view: View) -> str:
+    return view.snapshot_id or view.tag or view.branch
+
+
+def _as_fork(session: Any) -> Any:
+    """The session as one that may be merged and pickled.
+
+    ``Session.fork`` does this for sessions without changes only, and by way of a serialisation that in-memory storages
+    do not survive.
+    """
+    return icechunk().session.ForkSession(session._session)  # noqa: SLF001  (there is no public way)
+
+
+def _changes(diff: Any) -> Changes:
+    if getattr(diff, "moved_nodes", None):
+        raise StoreError("nodes of the store were moved, which cannot be merged", got=str(diff.moved_nodes))
+    remade = diff.new_groups | diff.new_arrays | diff.deleted_groups | diff.deleted_arrays
+    nodes = remade | diff.updated_groups | diff.updated_arrays
+    return Changes(
+        frozenset(path.strip("/") for path in nodes),
+        frozenset(path.strip("/") for path in remade),
+        {
+            path.strip("/"): np.array(chunks, dtype=np.int64)
+            for path, chunks in diff.updated_chunks.items()
+            if chunks and path not in remade
+        },
+    )
