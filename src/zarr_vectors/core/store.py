@@ -15,6 +15,17 @@ from zarr_vectors.core.headers import level_document, new_root_document
 from zarr_vectors.core.parametric import get_parametric_group, read_parametric_types, write_parametric_types
 from zarr_vectors.core.session import Session
 from zarr_vectors.core.state import level_numbers, open_root
+from zarr_vectors.core.versions import (
+    branch,
+    commit,
+    discard_changes,
+    fork,
+    merge_branch,
+    merge_forks,
+    rebase,
+    session_for,
+    switch_branch,
+)
 from zarr_vectors.encoding.compression import cell_codecs
 from zarr_vectors.exceptions import InputError, MetadataError, OptionError, StoreError, StoreNotFoundError
 from zarr_vectors.metadata.base import dump_json
@@ -28,16 +39,25 @@ from zarr_vectors.typing import JsonObject
 
 __all__ = [
     "FsGroup",
+    "branch",
+    "commit",
     "create_store",
     "detect_scheme",
+    "discard_changes",
+    "fork",
     "get_parametric_group",
     "get_resolution_level",
     "list_resolution_levels",
+    "merge_branch",
+    "merge_forks",
     "open_store",
     "read_level_metadata",
     "read_parametric_types",
     "read_root_metadata",
+    "rebase",
+    "session_for",
     "store_shell",
+    "switch_branch",
     "write_parametric_types",
 ]
 

@@ -228,7 +228,7 @@ class IcechunkBackend(ZarrBackend):
 
     def snapshot(self, message: str) -> str:
         """Save the session's changes as a snapshot that no branch names, and leave the session as it is."""
-        copy = self._copy()
+        copy = self.duplicate()
         with told(self.url, "the changes cannot be saved"):
             return str(copy.session.flush(message))
 
@@ -246,7 +246,7 @@ class IcechunkBackend(ZarrBackend):
             raise StoreError(
                 "a store with uncommitted changes cannot be forked", store=self.url, hint="commit or discard them first"
             )
-        return self._with_session(_as_fork(self._copy().session), self.snapshot_id)
+        return self._with_session(_as_fork(self.duplicate().session), self.snapshot_id)
 
     @property
     def forked_from(self) -> str | None:
@@ -296,16 +296,23 @@ class IcechunkBackend(ZarrBackend):
         if self.repository is None:
             self.repository = self.place.create()
             self._use(self._new_session(self.view))
-        work = self._copy()
+        work = self.duplicate()
         transaction = NodeTransaction(work)
         yield transaction
         transaction.check()
-        self._adopt(work.session)
+        self._adopt(work)
 
-    def _adopt(self, session: Any) -> None:
+    def take_over(self, other: IcechunkBackend) -> None:
+        """Go on with the changes of another session in place of those of this one."""
         with told(self.url, "the changes cannot be taken over"):
+            if other.snapshot_id != self.snapshot_id:
+                self._use(other.session)
+                return
             self.session.discard_changes()
-            self.session.merge(_as_fork(session))
+            self.session.merge(_as_fork(other.session))
+
+    def _adopt(self, work: IcechunkBackend) -> None:
+        self.take_over(work)
         if self.autocommit:
             try:
                 self._commit(DEFAULT_MESSAGE)
@@ -313,7 +320,7 @@ class IcechunkBackend(ZarrBackend):
                 self._use(self._new_session(self.view))
                 raise
 
-    def _copy(self) -> IcechunkBackend:
+    def duplicate(self) -> IcechunkBackend:
         """A backend on a session with the same snapshot and the same uncommitted changes."""
         with told(self.url, "the session cannot be copied"):
             session = self.repository.writable_session(self.view.branch)
