@@ -87,12 +87,15 @@ class _Merge:
         rule = self._rule(key)
         if rule is not None and base not in (ours, theirs) and _ABSENT not in (ours, theirs):
             return rule(None if base is _ABSENT else base, ours, theirs, where)
-        if theirs in (ours, base):
+        if theirs == base:
             return ours
         if ours == base:
             return theirs
         if isinstance(ours, dict) and isinstance(theirs, dict):
+            # Even if they are equal: both may have counted the same number of new things.
             return self.objects(base if isinstance(base, dict) else {}, ours, theirs, where)
+        if ours == theirs:
+            return ours
         if isinstance(ours, list) and isinstance(theirs, list):
             return self._lists(base if isinstance(base, list) else [], ours, theirs, where)
         raise self._conflict(where, ours, theirs)

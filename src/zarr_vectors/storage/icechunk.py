@@ -297,9 +297,9 @@ class IcechunkBackend(ZarrBackend):
             self.repository = self.place.create()
             self._use(self._new_session(self.view))
         work = self.duplicate()
-        transaction = NodeTransaction(work)
+        transaction = NodeTransaction(work, self.url)
         yield transaction
-        transaction.check()
+        transaction.finish()
         self._adopt(work)
 
     def take_over(self, other: IcechunkBackend) -> None:

@@ -6,6 +6,7 @@ Icechunk is an optional package, and is imported only where a repository is want
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from zarr_vectors.exceptions import (
     StoreExistsError,
 )
 
-__all__ = ["Place", "holds_repository", "icechunk", "is_icechunk_value", "place_of", "told"]
+__all__ = ["Place", "holds_repository", "icechunk", "is_icechunk_value", "is_session_store", "place_of", "told"]
 
 _MARKS = (("refs", "branch.main", "ref.json"), ("repo",))
 """Files that a repository of Icechunk 1 and one of Icechunk 2 have, and no zarr store does."""
@@ -97,6 +98,9 @@ class Place:
         """
         if self.storage is None:
             return self.repository
+        if self.folder is not None and not holds_repository("", self.folder):
+            # Icechunk would make the folder to look into it.
+            return None
         repository = icechunk().Repository
         with told(self.url, "the Icechunk repository cannot be opened"):
             storage = self.storage()
@@ -122,8 +126,14 @@ class Place:
 
 def is_icechunk_value(target: object) -> bool:
     """Whether something is a ``Repository`` or ``Storage`` of Icechunk, told without importing it."""
-    kind = type(target)
-    return kind.__module__.partition(".")[0] == "icechunk" and kind.__name__ in {"Repository", "Storage"}
+    package = sys.modules.get("icechunk")
+    return package is not None and isinstance(target, (package.Repository, package.Storage))
+
+
+def is_session_store(target: object) -> bool:
+    """Whether something is the zarr store of an Icechunk session, which knows nothing of its repository."""
+    package = sys.modules.get("icechunk")
+    return package is not None and isinstance(target, package.IcechunkStore)
 
 
 def holds_repository(scheme: str, path: str) -> bool:
@@ -152,7 +162,7 @@ def place_of(target: Any, scheme: str, path: str, options: Mapping[str, Any]) ->
     config = options.pop("config", None)
     if is_icechunk_value(target):
         _refuse(options, "an open repository")
-        if type(target).__name__ == "Repository":
+        if isinstance(target, icechunk().Repository):
             return Place(str(target.storage).strip() or "icechunk", None, target)
         return Place(str(target).strip() or "icechunk", lambda: target, config=config)
     if scheme in {"", "file"}:

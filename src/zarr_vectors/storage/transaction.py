@@ -3,58 +3,105 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, Protocol
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import StoreError
 from zarr_vectors.storage.backend import Get
-from zarr_vectors.storage.remote import ZarrBackend
 
-__all__ = ["DOCUMENT", "NodeTransaction", "split_key"]
+__all__ = ["DOCUMENT", "NodeTransaction", "Workspace", "split_key"]
 
 DOCUMENT = "zarr.json"
+AT_ONCE = 64
+_BYTES_AT_ONCE = 2**23
 _WIDE = 2**31
 """Chunks along each axis of an array whose document has not been put yet."""
 
 
-class NodeTransaction:
-    """What a batch is written to.
+class Workspace(Protocol):
+    """Where a transaction writes."""
 
-    Cells may come before the document of their array, whose presence list is known only when all are written: until
-    then an array without bounds stands in for it.
-    """
+    def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
+        """Serve all requests at once; None where there is no such object."""
+        ...
 
-    def __init__(self, work: ZarrBackend) -> None:
-        self._work = work
-        self._stand_ins: set[str] = set()
-        self._chunks: dict[str, list[int] | None] = {}
-
-    def put_bytes(self, key: str, data: Buffer) -> None:
-        """Create or overwrite an object."""
-        array, chunk = split_key(key)
-        if chunk is None:
-            raise StoreError("Icechunk keeps nodes and their chunks only", store=self._work.url, got=key)
-        if chunk:
-            self._make_room(array, chunk)
-        else:
-            self._stand_ins.discard(array)
-            self._chunks.pop(array, None)
-        self._work.put_bytes(key, data)
-
-    def _make_room(self, array: str, chunk: Sequence[int]) -> None:
-        if array not in self._chunks:
-            data = self._work.fetch([Get(f"{array}/{DOCUMENT}")])[0]
-            self._chunks[array] = None if data is None else _chunks_of(json.loads(data))
-        limit = self._chunks[array]
-        if limit is None or any(at >= end for at, end in zip(chunk, limit, strict=True)):
-            self._work.put_bytes(f"{array}/{DOCUMENT}", _stand_in(len(chunk)))
-            self._stand_ins.add(array)
-            self._chunks[array] = [_WIDE] * len(chunk)
+    def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Create or overwrite objects, at once."""
+        ...
 
     def delete(self, key: str) -> None:
         """Remove an object; a missing one is no error."""
+        ...
+
+    def clear(self) -> None:
+        """Remove every object."""
+        ...
+
+
+class NodeTransaction:
+    """What a batch is written to, some objects at a time.
+
+    Cells may come before the document of their array, whose presence list is known only when all are written: until
+    then an array without bounds stands in for it.
+
+    Args:
+        work: Where it is written.
+        url: For messages.
+    """
+
+    def __init__(self, work: Workspace, url: str) -> None:
+        self._work = work
+        self._url = url
+        self._stand_ins: set[str] = set()
+        self._chunks: dict[str, list[int] | None] = {}
+        self._waiting: dict[str, bytes] = {}
+        self._bytes = 0
+
+    def put_bytes(self, key: str, data: Buffer) -> None:
+        """Create or overwrite an object."""
+        if split_key(key)[1] is None:
+            raise StoreError("Icechunk keeps nodes and their chunks only", store=self._url, got=key)
+        self._waiting[key] = bytes(data)
+        self._bytes += len(data)
+        if len(self._waiting) >= AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Put what waits: documents first, and what stands in for those that are still to come."""
+        waiting, self._waiting, self._bytes = self._waiting, {}, 0
+        documents = {key: data for key, data in waiting.items() if not split_key(key)[1]}
+        chunks = {key: data for key, data in waiting.items() if key not in documents}
+        for key, data in documents.items():
+            node = split_key(key)[0]
+            self._stand_ins.discard(node)
+            self._chunks[node] = _chunks_of(json.loads(data))
+        self._work.put_all({**documents, **self._room_for(chunks)})
+        self._work.put_all(chunks)
+
+    def _room_for(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Documents without bounds for arrays that have none yet, or too narrow ones, for these chunks."""
+        furthest: dict[str, list[int]] = {}
+        for key in keys:
+            array, chunk = split_key(key)
+            assert chunk is not None
+            furthest[array] = [max(pair) for pair in zip(furthest.get(array, chunk), chunk, strict=True)]
+        unknown = [Get(f"{array}/{DOCUMENT}") for array in furthest if array not in self._chunks]
+        for get, data in zip(unknown, self._work.fetch(unknown), strict=True):
+            self._chunks[split_key(get.path)[0]] = None if data is None else _chunks_of(json.loads(data))
+        made: dict[str, bytes] = {}
+        for array, chunk in furthest.items():
+            limit = self._chunks[array]
+            if limit is None or any(at >= end for at, end in zip(chunk, limit, strict=True)):
+                made[f"{array}/{DOCUMENT}"] = _stand_in(len(chunk))
+                self._stand_ins.add(array)
+                self._chunks[array] = [_WIDE] * len(chunk)
+        return made
+
+    def delete(self, key: str) -> None:
+        """Remove an object; a missing one is no error."""
+        self._flush()
         self._work.delete(key)
         self._chunks.pop(split_key(key)[0], None)
 
@@ -63,13 +110,16 @@ class NodeTransaction:
         self._work.clear()
         self._chunks.clear()
 
-    def check(self) -> None:
-        """Refuse a batch that has put cells and not the document of their array."""
+    def finish(self) -> None:
+        """Put what is left.
+
+        Raises:
+            StoreError: There are cells of an array whose document has not come.
+        """
+        self._flush()
         if self._stand_ins:
             raise StoreError(
-                "the batch has cells of an array without its document",
-                store=self._work.url,
-                array=min(self._stand_ins),
+                "the batch has cells of an array without its document", store=self._url, array=min(self._stand_ins)
             )
 
 

@@ -18,12 +18,13 @@ from zarr_vectors.storage.backend import Backend, StorageBackend
 from zarr_vectors.storage.icechunk import IcechunkBackend, View
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
-from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, place_of
+from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, is_session_store, place_of
 
 __all__ = ["StoreLike", "detect_scheme", "open_backend", "store_name", "zarr_store_of"]
 
 StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend"
-"""A path, a URL, an open zarr store, or a backend; a repository or storage of Icechunk too."""
+"""A path, a URL, an open zarr store, or a backend; a repository or storage of Icechunk too. The zarr store of an
+Icechunk session can only be read: to write, pass the backend of a group."""
 
 _OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
 _memory: dict[str, MemoryStore] = {}
@@ -73,7 +74,8 @@ def open_backend(
         return LocalBackend(target.root, read_only=read_only or target.read_only)
     if isinstance(target, Store):
         _refuse_options(options, "an open zarr store")
-        return ZarrBackend(target, read_only=read_only)
+        # Of a session alone there is no copy to write a batch to.
+        return ZarrBackend(target, read_only=read_only or is_session_store(target))
     if isinstance(target, (LocalBackend, ZarrBackend)):
         _refuse_options(options, "an open backend")
         return target
