@@ -184,8 +184,8 @@ class _Merge:
         elif "group" in (ours.get("node_type"), theirs.get("node_type")):
             merged = merge_documents(base, ours, theirs, path=f"{path}/{ROOT}")
             self.puts.append(iter([(f"{path}/{ROOT}", dump_json(merged))]))
-        elif not self._same_content(path):
-            raise conflict("a table has changed on both sides", array=path)
+        else:
+            self._merge_whole(path, ours, theirs)
 
     def _take(self, path: str, ours: JsonObject | None, theirs: JsonObject | None) -> None:
         """Their node as it is, in place of ours, which is as it was."""
@@ -201,14 +201,14 @@ class _Merge:
         self.cells.deletes += [key for key in mine if key not in set(other)]
         self.puts.append(_copied(self.theirs.storage, other))
 
-    def _same_content(self, path: str) -> bool:
-        content = []
-        for side, at in ((self.ours, 1), (self.theirs, 2)):
-            document = self._documents[path][at]
-            assert document is not None
-            keys = _below(side.storage, path, document)
-            content.append(side.storage.fetch(Get(key) for key in keys))
-        return content[0] == content[1]
+    def _merge_whole(self, path: str, ours: JsonObject, theirs: JsonObject) -> None:
+        """An array of which no more is known than its bytes: one side may have changed it."""
+        storages = (self.base, self.ours.storage, self.theirs.storage)
+        was, mine, other = (_content(storage, path, self._documents[path][at]) for at, storage in enumerate(storages))
+        if mine == was:
+            self._take(path, ours, theirs)
+        elif other not in (was, mine):
+            raise conflict("a table has changed on both sides", array=path)
 
     # Tables
 
@@ -267,6 +267,10 @@ def _below(storage: Storage, path: str, document: JsonObject) -> list[str]:
     if document.get("node_type") != "array":
         return [f"{path}/{ROOT}"]
     return [key for key in storage.list_keys(path, recursive=True) if key.startswith((f"{path}/c/", f"{path}/{ROOT}"))]
+
+
+def _content(storage: Storage, path: str, document: JsonObject | None) -> dict[Get, bytes | None]:
+    return {} if document is None else storage.fetch(Get(key) for key in _below(storage, path, document))
 
 
 def _copied(storage: Storage, keys: list[str]) -> Iterator[Put]:

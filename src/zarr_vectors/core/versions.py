@@ -1,6 +1,7 @@
 """Versions of stores in Icechunk repositories: commits, branches, forks, and merging what they changed.
 
-Icechunk's history is a line: a merge is one commit on the current branch that brings the other branch's changes.
+Icechunk's history is a line: a merge is one commit on the current branch that brings the other branch's changes, and
+remembers in its metadata which these were.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from zarr_vectors.core.group import Group
+from zarr_vectors.core.history import History
 from zarr_vectors.core.merge import Side, merge_changes
-from zarr_vectors.exceptions import ConcurrentEditError, InputError, ReadOnlyError, StoreError
+from zarr_vectors.exceptions import InputError, ReadOnlyError, StoreError
 from zarr_vectors.storage.icechunk import DEFAULT_MESSAGE, IcechunkBackend
 from zarr_vectors.storage.storage import Storage
 
@@ -175,13 +177,14 @@ def merge_branch(group: Group, name: str, *, message: str = "merge branch") -> s
     backend = _clean(group, "a branch cannot be merged")
     with backend.lock():
         ours, theirs = backend.snapshot_id, backend.tip(name)
-        base = _common(backend, ours, theirs)
+        history = History(backend)
+        base = history.common(ours, theirs)
         if base == ours != theirs:
             backend.move_branch(backend.view.branch, theirs, expected=ours)
             backend.switch(backend.view.branch)
         elif base != theirs:
-            _replay(group.storage, backend, backend.at(theirs), base, (ours, theirs))
-            _commit_or_discard(backend, message)
+            _replay(group.storage, history, base, ours, theirs)
+            _commit_or_discard(backend, message, theirs)
         group.storage.shard_indexes.clear()
         return backend.snapshot_id
 
@@ -229,30 +232,30 @@ def rebase(group: Group, base: str = "main") -> str:
 
 def _rebase_session(storage: Storage, backend: IcechunkBackend) -> None:
     """Bring the session's own changes to the tip of its branch."""
-    tip, began = backend.tip(backend.view.branch), backend.snapshot_id
-    if tip == began:
+    if backend.tip(backend.view.branch) == backend.snapshot_id:
         return
     if not backend.has_changes:
         backend.switch(backend.view.branch)
         return
     work = backend.on(backend.view.branch)
     saved = backend.snapshot("uncommitted changes")
-    _replay(Storage(work), work, backend.at(saved), _common(backend, tip, began), (work.snapshot_id, saved))
+    history = History(work)
+    _replay(Storage(work), history, history.common(work.snapshot_id, saved), work.snapshot_id, saved)
     backend.take_over(work)
     storage.shard_indexes.clear()
 
 
 def _rebase_branch(backend: IcechunkBackend, onto: str) -> None:
-    tip, own = backend.tip(onto), backend.snapshot_id
-    base = _common(backend, own, tip)
+    work, own = backend.on(onto), backend.snapshot_id
+    tip, history = work.snapshot_id, History(backend)
+    base = history.common(own, tip)
     if base == tip:
         return
-    if base == own:
-        moved = tip
-    else:
-        messages = [message for snapshot, message in _until(backend, own, base)]
-        work = backend.on(onto)
-        _replay(Storage(work), work, backend.at(own), base, (work.snapshot_id, own))
+    moved = tip
+    if base != own:
+        known = history.contained(tip)
+        messages = [commit.message for commit in history.line(own) if commit.snapshot_id not in known]
+        _replay(Storage(work), history, base, tip, own)
         moved = work.snapshot("\n".join(reversed(messages)))
     backend.move_branch(backend.view.branch, moved, expected=own)
     backend.switch(backend.view.branch)
@@ -319,38 +322,20 @@ def merge_forks(group: Group, forks: Iterable[IcechunkBackend | Group]) -> None:
         group.storage.shard_indexes.clear()
 
 
-def _replay(
-    target: Storage, session: IcechunkBackend, theirs: IcechunkBackend, base: str, tips: tuple[str, str]
-) -> None:
-    """Write what another state has changed since a snapshot into a session that has no changes of its own."""
-    ours = Side(target, session.changes(base, tips[0]))
-    target.commit(merge_changes(Storage(session.at(base)), ours, Side(Storage(theirs), session.changes(base, tips[1]))))
+def _replay(target: Storage, history: History, base: str, ours: str, theirs: str) -> None:
+    """Write what another state has changed since a base into a session at ours that has no changes of its own."""
+    backend = history.backend
+    mine = Side(target, history.changes(base, ours))
+    other = Side(Storage(backend.at(theirs)), history.changes(base, theirs))
+    target.commit(merge_changes(Storage(backend.at(base)), mine, other))
 
 
-def _commit_or_discard(backend: IcechunkBackend, message: str) -> None:
+def _commit_or_discard(backend: IcechunkBackend, message: str, merged: str) -> None:
     try:
-        backend.commit(message)
+        backend.commit(message, merged=merged)
     except BaseException:
         backend.discard()
         raise
-
-
-def _common(backend: IcechunkBackend, one: str, other: str) -> str:
-    """The last snapshot that two have in common."""
-    known = {snapshot for snapshot, _ in backend.ancestry(one)}
-    for snapshot, _ in backend.ancestry(other):
-        if snapshot in known:
-            return snapshot
-    raise ConcurrentEditError("the branches have no history in common", store=backend.url)
-
-
-def _until(backend: IcechunkBackend, snapshot_id: str, end: str) -> list[tuple[str, str]]:
-    found = []
-    for snapshot, message in backend.ancestry(snapshot_id):
-        if snapshot == end:
-            break
-        found.append((snapshot, message))
-    return found
 
 
 def _of(group: Group, what: str) -> IcechunkBackend:

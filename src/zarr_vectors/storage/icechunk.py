@@ -26,9 +26,11 @@ from zarr_vectors.storage.repositories import Place, icechunk, told
 from zarr_vectors.storage.transaction import DOCUMENT, NodeTransaction, split_key
 from zarr_vectors.typing import IntArray
 
-__all__ = ["DEFAULT_MESSAGE", "Changes", "IcechunkBackend", "View"]
+__all__ = ["DEFAULT_MESSAGE", "Changes", "Commit", "IcechunkBackend", "View"]
 
 DEFAULT_MESSAGE = "zarr-vectors write"
+_MERGED = "zarr_vectors_merged"
+"""In the metadata of a commit: the snapshot that it has merged, as Icechunk gives a commit one parent only."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,21 @@ class View:
 
 
 @dataclass(frozen=True)
+class Commit:
+    """A commit in the history of a branch.
+
+    Args:
+        snapshot_id: Of the state that it made.
+        message: What its author said.
+        merged: The snapshot of another branch whose changes it brought, or None.
+    """
+
+    snapshot_id: str
+    message: str
+    merged: str | None
+
+
+@dataclass(frozen=True)
 class Changes:
     """What differs between two states.
 
@@ -64,6 +81,13 @@ class Changes:
     nodes: frozenset[str]
     remade: frozenset[str]
     chunks: dict[str, IntArray]
+
+    def __or__(self, other: Changes) -> Changes:
+        arrays = {*self.chunks, *other.chunks}
+        joined = {path: [side.chunks[path] for side in (self, other) if path in side.chunks] for path in arrays}
+        remade = self.remade | other.remade
+        chunks = {path: np.unique(np.concatenate(parts), axis=0) for path, parts in joined.items()}
+        return Changes(self.nodes | other.nodes, remade, {path: c for path, c in chunks.items() if path not in remade})
 
     @property
     def paths(self) -> frozenset[str]:
@@ -143,20 +167,25 @@ class IcechunkBackend(ZarrBackend):
             if self._session is not None:
                 self.session.discard_changes()
 
-    def commit(self, message: str) -> str:
-        """Commit the session's changes and go on with a new session on the same branch; returns the snapshot's id."""
+    def commit(self, message: str, *, merged: str | None = None) -> str:
+        """Commit the session's changes and go on with a new session on the same branch; returns the snapshot's id.
+
+        Args:
+            message: Not empty.
+            merged: A snapshot whose changes this commit brings, to be remembered.
+        """
         self._check_writable()
         if not message.strip():
             raise InputError("a commit needs a message", got=repr(message))
         self._refuse_fork("committed", "merge it into the store that it was made from")
         with self.lock(), self._durably():
-            return self._commit(message)
+            return self._commit(message, merged)
 
-    def _commit(self, message: str) -> str:
+    def _commit(self, message: str, merged: str | None = None) -> str:
         if not self.has_changes:
             return self.snapshot_id
         with told(self.url, "the changes cannot be committed"):
-            snapshot = str(self.session.commit(message))
+            snapshot = str(self.session.commit(message, None if merged is None else {_MERGED: merged}))
         self._use(self._new_session(self.view))
         return snapshot
 
@@ -194,11 +223,13 @@ class IcechunkBackend(ZarrBackend):
         with told(self.url, f"there is no branch {branch!r}"):
             return str(self.repository.lookup_branch(branch))
 
-    def ancestry(self, snapshot_id: str) -> Iterator[tuple[str, str]]:
-        """Snapshots from this one back to the first, with their messages."""
+    def ancestry(self, snapshot_id: str) -> list[Commit]:
+        """Commits from this one back to the first."""
         with told(self.url, "the history cannot be read"):
-            for info in self.repository.ancestry(snapshot_id=snapshot_id):
-                yield str(info.id), str(info.message)
+            return [
+                Commit(str(info.id), str(info.message), (info.metadata or {}).get(_MERGED))
+                for info in self.repository.ancestry(snapshot_id=snapshot_id)
+            ]
 
     def move_branch(self, branch: str, snapshot_id: str, *, expected: str) -> None:
         """Let a branch be at another snapshot, if it is still where it is expected."""
