@@ -6,7 +6,7 @@ import inspect
 import pickle
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -139,12 +139,11 @@ def test_a_failed_batch_leaves_the_session_as_it_was(where: str, tmp_path: Path)
     assert rows_of(root) == [[1, 1], [2, 2]]
 
 
-@places
-@pytest.mark.parametrize("fail_at", range(0, 16, 2))
+@pytest.mark.parametrize("fail_at", range(0, 16, 3))
 def test_a_batch_that_storage_breaks_off_leaves_the_session_as_it_was(
-    where: str, fail_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fail_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = stored(place(where, tmp_path), any_value("graph", 20, 1, high=12), CHUNKED)
+    root = stored(memory(), any_value("graph", 20, 1, high=12), CHUNKED)
     before = {key: root.backend.get_bytes(key) for key in root.backend.list_prefix("", recursive=True)}
     calls = iter(range(1000))
     put = IcechunkBackend.put_all
@@ -164,10 +163,9 @@ def test_a_batch_that_storage_breaks_off_leaves_the_session_as_it_was(
     assert zv.open(session_of(root))[0].vertex_count == 40
 
 
-@places
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_written_appended_and_read(where: str, kind: str, tmp_path: Path) -> None:
-    target, old = place(where, tmp_path), any_value(kind, 30, 1, high=12)
+@pytest.mark.parametrize(("kind", "where"), [*((kind, "local") for kind in KINDS), ("graph", "memory")])
+def test_every_kind_is_written_appended_and_read(kind: str, where: str, tmp_path: Path) -> None:
+    target, old = place(where, tmp_path), any_value(kind, 20, 1, high=12)
     new = any_value(kind, 20, 5, low=-8, high=5)
     layout = zv.Layout(chunk_shape=10, shard_shape=3 if where == "local" else None)
     zv.write(target, old, layout=layout, backend="icechunk")
@@ -186,7 +184,7 @@ def test_old_snapshots_tags_and_branches_can_be_read(where: str, tmp_path: Path)
     target = place(where, tmp_path)
     root = stored(target, points((1, 1)), CHUNKED)
     first = session_for(root).snapshot_id
-    session_of(root).repository.create_tag("v1", first)
+    session_of(root).repository.handle.create_tag("v1", first)
     append(root, points((1, 1)))
     second = commit(root)
     branch(root, "old", from_snapshot_id=first)
@@ -211,7 +209,7 @@ def test_old_snapshots_tags_and_branches_can_be_read(where: str, tmp_path: Path)
         with pytest.raises(OptionError, match="can only be read"):
             opened(target, "r+", **said)
     for said in ({"snapshot_id": "0000"}, {"tag": "v2"}, {"branch": "none"}):
-        with pytest.raises(StoreError, match="no such branch, tag or snapshot"):
+        with pytest.raises(StoreError, match=r"there is no (branch|tag|snapshot)"):
             opened(target, "r", **said)
 
 
@@ -293,7 +291,7 @@ def test_a_branch_is_rebased_onto_another(where: str, tmp_path: Path) -> None:
         rebase(root, "main")
     discard_changes(root)
     moved = rebase(root, "main")
-    history = list(session_of(root).repository.ancestry(branch="trial"))
+    history = list(session_of(root).repository.handle.ancestry(branch="trial"))
     assert [info.id for info in history[:2]] == [moved, main]
     assert history[0].message == "first\nsecond"
     assert rows_of(root) == [[1, 1], [15, 15], [25, 25], [35, 35]]
@@ -303,7 +301,7 @@ def test_a_branch_is_rebased_onto_another(where: str, tmp_path: Path) -> None:
     branch(root, "behind", from_snapshot_id=main)
     switch_branch(root, "behind")
     assert rebase(root, "trial") == moved
-    with pytest.raises(StoreError, match="no branch"):
+    with pytest.raises(StoreError, match="there is no branch 'none'"):
         rebase(root, "none")
 
 
@@ -315,7 +313,7 @@ def test_merging_goes_forward_where_it_can(where: str, tmp_path: Path) -> None:
     assert merge_branch(root, "trial") == here
     with on_branch(root, "trial"):
         append(root, points((1, 1)))
-    there = session_of(root).repository.lookup_branch("trial")
+    there = session_of(root).repository.handle.lookup_branch("trial")
     assert merge_branch(root, "trial") == there
     assert rows_of(root) == [[1, 1], [1, 1]]
     append(root, points((1, 1)))
@@ -361,30 +359,35 @@ def test_zarr_python_reads_and_writes_the_session(where: str, tmp_path: Path) ->
 
 def written(backend: Any, low: float, first: int) -> Any:
     """What a worker does: it gets a fork and sends it back."""
-    zv.write(backend, any_value("graph", 30, first, low=low, high=low + 9), mode="append")
+    zv.write(backend, any_value("graph", 20, first, low=low, high=low + 9), mode="append")
     return backend
 
 
-@pytest.mark.parametrize("shard", [None, 2])
-def test_forks_written_in_processes_are_one_commit(shard: int | None, tmp_path: Path) -> None:
-    target = place("local", tmp_path)
-    base = any_value("graph", 30, 1, high=9)
+@pytest.mark.parametrize(("where", "shard"), [("local", 2), ("memory", None)])
+def test_forks_written_in_processes_are_one_commit(where: str, shard: int | None, tmp_path: Path) -> None:
+    target = place(where, tmp_path)
+    base = any_value("graph", 20, 1, high=9)
     layout = zv.Layout(chunk_shape=10, shard_shape=shard)
     root = stored(target, base, layout, bounds=([0, 0, 0], [99, 99, 99]))
     lows, firsts = (20.0, 40.0, 60.0), (11, 21, 31)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        forks = list(pool.map(written, [fork(root) for _ in lows], lows, firsts))
-    assert zv.open(session_of(root))[0].vertex_count == 30
+    forks = [fork(root) for _ in lows]
+    if where == "local":
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+            forks = list(pool.map(written, forks, lows, firsts))
+    else:
+        with ThreadPoolExecutor(2) as threads:
+            forks = list(threads.map(written, forks, lows, firsts))
+    assert zv.open(session_of(root))[0].vertex_count == 20
     merge_forks(root, forks)
     commit(root, "three writers")
     plain = memory()
     zv.write(plain, base, layout=layout, bounds=([0, 0, 0], [99, 99, 99]))
     for low, first in zip(lows, firsts, strict=True):
-        zv.write(plain, any_value("graph", 30, first, low=low, high=low + 9), mode="append")
+        zv.write(plain, any_value("graph", 20, first, low=low, high=low + 9), mode="append")
     got, expected = zv.open(target)[0], zv.open(plain)[0]
-    assert (got.vertex_count, got.link_count, got.object_count) == (120, 240, 8)
+    assert (got.vertex_count, got.link_count, got.object_count) == (80, 160, 8)
     same(got.read(), expected.read())
-    history = [info.message for info in session_of(root).repository.ancestry(branch="main")]
+    history = [info.message for info in session_of(root).repository.handle.ancestry(branch="main")]
     assert history[:2] == ["three writers", "zarr-vectors write"]
 
 
@@ -419,8 +422,8 @@ def test_writers_in_processes_lose_nothing(tmp_path: Path) -> None:
     target = place("local", tmp_path)
     zv.write(target, points((1, 1)), layout=CHUNKED, backend="icechunk")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_append_one, [target] * 6))
-    assert zv.open(target)[0].vertex_count == 7
+        list(pool.map(_append_one, [target] * 4))
+    assert zv.open(target)[0].vertex_count == 5
 
 
 def _append_one(target: str) -> None:

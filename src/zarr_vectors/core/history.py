@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from zarr_vectors.exceptions import ConcurrentEditError, StoreError
-from zarr_vectors.storage.icechunk import Changes, Commit, IcechunkBackend
+from zarr_vectors.storage.icechunk_repository import Changes, Commit, IcechunkRepository
 
 __all__ = ["History"]
 
@@ -15,16 +15,16 @@ class History:
     """Commits of a repository, read as they are needed.
 
     Args:
-        backend: Any session of the repository.
+        repository: Where they are.
     """
 
-    backend: IcechunkBackend
+    repository: IcechunkRepository
     _lines: dict[str, list[Commit]] = field(default_factory=dict)
 
     def line(self, snapshot_id: str) -> list[Commit]:
         """Commits from this one back to the first, without those of merged branches."""
         if snapshot_id not in self._lines:
-            self._lines[snapshot_id] = self.backend.ancestry(snapshot_id)
+            self._lines[snapshot_id] = self.repository.ancestry(snapshot_id)
         return self._lines[snapshot_id]
 
     def contained(self, snapshot_id: str) -> set[str]:
@@ -61,7 +61,7 @@ class History:
             return last.pop()
         raise ConcurrentEditError(
             "the two branches have no single state that they have parted from",
-            store=self.backend.url,
+            store=self.repository.url,
             got="none" if not last else f"{len(last)}, as each has merged the other",
             hint="make a new branch from one of them and write the other's changes to it again",
         )
@@ -70,6 +70,6 @@ class History:
         """What may differ between a state and a later one that has its changes."""
         line = {commit.snapshot_id for commit in self.line(until)}
         if since in line:
-            return self.backend.changes(since, until)
+            return self.repository.changes(since, until)
         fork = next(commit.snapshot_id for commit in self.line(since) if commit.snapshot_id in line)
-        return self.backend.changes(fork, until) | self.backend.changes(fork, since)
+        return self.repository.changes(fork, until) | self.repository.changes(fork, since)

@@ -26,7 +26,7 @@ from zarr_vectors.metadata.root import RootMetadata
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.storage.icechunk import Changes
+from zarr_vectors.storage.icechunk_repository import Changes
 from zarr_vectors.storage.storage import ROOT, Batch, Put, Storage
 from zarr_vectors.typing import IntArray, JsonObject
 

@@ -116,7 +116,10 @@ def branch(group: Group, name: str, *, from_snapshot_id: str | None = None) -> s
         >>> branch(root, "trial") == first
         True
     """
-    return _of(group, "branches cannot be made").create_branch(name, from_snapshot_id)
+    backend = _of(group, "branches cannot be made")
+    start = from_snapshot_id or backend.snapshot_id
+    backend.repository.create_branch(name, start)
+    return start
 
 
 def switch_branch(group: Group, name: str) -> None:
@@ -176,14 +179,14 @@ def merge_branch(group: Group, name: str, *, message: str = "merge branch") -> s
     """
     backend = _clean(group, "a branch cannot be merged")
     with backend.lock():
-        ours, theirs = backend.snapshot_id, backend.tip(name)
-        history = History(backend)
+        ours, theirs = backend.snapshot_id, backend.repository.tip(name)
+        history = History(backend.repository)
         base = history.common(ours, theirs)
         if base == ours != theirs:
-            backend.move_branch(backend.view.branch, theirs, expected=ours)
+            backend.repository.move_branch(backend.view.branch, theirs, expected=ours)
             backend.switch(backend.view.branch)
         elif base != theirs:
-            _replay(group.storage, history, base, ours, theirs)
+            _replay(group.storage, backend, history, (base, ours, theirs))
             _commit_or_discard(backend, message, theirs)
         group.storage.shard_indexes.clear()
         return backend.snapshot_id
@@ -232,22 +235,23 @@ def rebase(group: Group, base: str = "main") -> str:
 
 def _rebase_session(storage: Storage, backend: IcechunkBackend) -> None:
     """Bring the session's own changes to the tip of its branch."""
-    if backend.tip(backend.view.branch) == backend.snapshot_id:
+    if backend.repository.tip(backend.view.branch) == backend.snapshot_id:
         return
     if not backend.has_changes:
         backend.switch(backend.view.branch)
         return
     work = backend.on(backend.view.branch)
     saved = backend.snapshot("uncommitted changes")
-    history = History(work)
-    _replay(Storage(work), history, history.common(work.snapshot_id, saved), work.snapshot_id, saved)
+    history = History(work.repository)
+    base = history.common(work.snapshot_id, saved)
+    _replay(Storage(work), work, history, (base, work.snapshot_id, saved))
     backend.take_over(work)
     storage.shard_indexes.clear()
 
 
 def _rebase_branch(backend: IcechunkBackend, onto: str) -> None:
     work, own = backend.on(onto), backend.snapshot_id
-    tip, history = work.snapshot_id, History(backend)
+    tip, history = work.snapshot_id, History(backend.repository)
     base = history.common(own, tip)
     if base == tip:
         return
@@ -255,9 +259,9 @@ def _rebase_branch(backend: IcechunkBackend, onto: str) -> None:
     if base != own:
         known = history.contained(tip)
         messages = [commit.message for commit in history.line(own) if commit.snapshot_id not in known]
-        _replay(Storage(work), history, base, tip, own)
+        _replay(Storage(work), work, history, (base, tip, own))
         moved = work.snapshot("\n".join(reversed(messages)))
-    backend.move_branch(backend.view.branch, moved, expected=own)
+    backend.repository.move_branch(backend.view.branch, moved, expected=own)
     backend.switch(backend.view.branch)
 
 
@@ -316,15 +320,20 @@ def merge_forks(group: Group, forks: Iterable[IcechunkBackend | Group]) -> None:
                     hint="merge forks before the next commit",
                 )
             base = Storage(backend.at(began))
-            batch = merge_changes(base, Side(storage, work.changes(began)), Side(Storage(place), place.changes(began)))
+            batch = merge_changes(base, Side(storage, work.own_changes()), Side(Storage(place), place.own_changes()))
             storage.commit(batch)
         backend.take_over(work)
         group.storage.shard_indexes.clear()
 
 
-def _replay(target: Storage, history: History, base: str, ours: str, theirs: str) -> None:
-    """Write what another state has changed since a base into a session at ours that has no changes of its own."""
-    backend = history.backend
+def _replay(target: Storage, backend: IcechunkBackend, history: History, states: tuple[str, str, str]) -> None:
+    """Write what another state has changed into a session at ours that has no changes of its own.
+
+    Args:
+        target: The session, as ``backend``.
+        states: The one from which both have parted, ours, and theirs.
+    """
+    base, ours, theirs = states
     mine = Side(target, history.changes(base, ours))
     other = Side(Storage(backend.at(theirs)), history.changes(base, theirs))
     target.commit(merge_changes(Storage(backend.at(base)), mine, other))

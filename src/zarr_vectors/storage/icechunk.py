@@ -1,4 +1,4 @@
-"""An Icechunk session as a backend: one batch is one transaction, and sessions, branches and snapshots beside it.
+"""An Icechunk session as a backend: one batch is one transaction.
 
 A batch is written to a copy of the session, which shares its storage, and takes the session's place when the batch is
 complete: until then nobody sees any of it, and a failed one leaves nothing behind. Icechunk's own commit then makes
@@ -11,88 +11,21 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-import numpy as np
 from zarr.storage import MemoryStore
 
 from zarr_vectors.exceptions import ConcurrentEditError, InputError, StoreError, StoreNotFoundError
 from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.icechunk_repository import MERGED, Changes, IcechunkRepository, View
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.repositories import Place, icechunk, told
 from zarr_vectors.storage.transaction import DOCUMENT, NodeTransaction, split_key
-from zarr_vectors.typing import IntArray
 
-__all__ = ["DEFAULT_MESSAGE", "Changes", "Commit", "IcechunkBackend", "View"]
+__all__ = ["DEFAULT_MESSAGE", "IcechunkBackend"]
 
 DEFAULT_MESSAGE = "zarr-vectors write"
-_MERGED = "zarr_vectors_merged"
-"""In the metadata of a commit: the snapshot that it has merged, as Icechunk gives a commit one parent only."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What of a repository to open; at most one of the last two.
-
-    Args:
-        branch: To read from or to write to.
-        tag: To read from.
-        snapshot_id: To read from.
-    """
-
-    branch: str = "main"
-    tag: str | None = None
-    snapshot_id: str | None = None
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it can only be read."""
-        return self.tag is not None or self.snapshot_id is not None
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit in the history of a branch.
-
-    Args:
-        snapshot_id: Of the state that it made.
-        message: What its author said.
-        merged: The snapshot of another branch whose changes it brought, or None.
-    """
-
-    snapshot_id: str
-    message: str
-    merged: str | None
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What differs between two states.
-
-    Args:
-        nodes: Paths of groups and arrays that were made, removed, or have another document.
-        remade: Those of them that were made or removed.
-        chunks: ``(n, K)`` indices of stored objects that were put or removed, by array; without those of ``remade``.
-    """
-
-    nodes: frozenset[str]
-    remade: frozenset[str]
-    chunks: dict[str, IntArray]
-
-    def __or__(self, other: Changes) -> Changes:
-        arrays = {*self.chunks, *other.chunks}
-        joined = {path: [side.chunks[path] for side in (self, other) if path in side.chunks] for path in arrays}
-        remade = self.remade | other.remade
-        chunks = {path: np.unique(np.concatenate(parts), axis=0) for path, parts in joined.items()}
-        return Changes(self.nodes | other.nodes, remade, {path: c for path, c in chunks.items() if path not in remade})
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """Every node that is concerned."""
-        return self.nodes | frozenset(self.chunks)
 
 
 class IcechunkBackend(ZarrBackend):
@@ -116,25 +49,30 @@ class IcechunkBackend(ZarrBackend):
         self._guard = threading.RLock()
         self._session: Any = None
         self._forked_from: str | None = None
-        self.repository: Any = place.open()
-        if self.repository is not None:
-            self._use(self._new_session(self.view))
+        self._repository: IcechunkRepository | None = None
+        self._open(place.open())
 
     # Sessions
+
+    def _open(self, handle: Any) -> None:
+        if handle is not None:
+            self._repository = IcechunkRepository(self.url, handle, self.place.folder)
+            self._use(self._repository.session(self.view, read_only=self.read_only))
+
+    @property
+    def repository(self) -> IcechunkRepository:
+        """The repository of the session.
+
+        Raises:
+            StoreNotFoundError: There is none yet.
+        """
+        if self._repository is None:
+            raise StoreNotFoundError("there is no Icechunk repository here", store=self.url)
+        return self._repository
 
     def _use(self, session: Any) -> None:
         self._session = session
         self.store = session.store
-
-    def _new_session(self, view: View) -> Any:
-        with told(self.url, f"there is no such branch, tag or snapshot: {_named(view)}"):
-            if view.snapshot_id is not None:
-                return self.repository.readonly_session(snapshot_id=view.snapshot_id)
-            if view.tag is not None:
-                return self.repository.readonly_session(tag=view.tag)
-            if self.read_only:
-                return self.repository.readonly_session(view.branch)
-            return self.repository.writable_session(view.branch)
 
     @property
     def session(self) -> Any:
@@ -143,11 +81,10 @@ class IcechunkBackend(ZarrBackend):
         Raises:
             StoreNotFoundError: There is no repository yet.
         """
-        if self._session is None:
-            raise StoreNotFoundError("there is no Icechunk repository here", store=self.url)
+        repository = self.repository
         if not self.read_only and self._forked_from is None and self._session.read_only:
             # Whoever holds the session has committed it.
-            self._use(self._new_session(self.view))
+            self._use(repository.session(self.view))
         return self._session
 
     @property
@@ -178,63 +115,25 @@ class IcechunkBackend(ZarrBackend):
         if not message.strip():
             raise InputError("a commit needs a message", got=repr(message))
         self._refuse_fork("committed", "merge it into the store that it was made from")
-        with self.lock(), self._durably():
+        # One that commits at once holds the folder's lock already.
+        with self.lock(), nullcontext() if self.autocommit else self.repository.alone():
             return self._commit(message, merged)
 
     def _commit(self, message: str, merged: str | None = None) -> str:
         if not self.has_changes:
             return self.snapshot_id
         with told(self.url, "the changes cannot be committed"):
-            snapshot = str(self.session.commit(message, None if merged is None else {_MERGED: merged}))
-        self._use(self._new_session(self.view))
+            snapshot = str(self.session.commit(message, None if merged is None else {MERGED: merged}))
+        self._use(self.repository.session(self.view))
         return snapshot
-
-    @contextmanager
-    def _durably(self) -> Iterator[None]:
-        """Keep other processes from committing at the same time, where Icechunk itself does not: in a local folder."""
-        with nullcontext() if self.place.folder is None or self.autocommit else LocalBackend(self.place.folder).lock():
-            yield
 
     def switch(self, branch: str) -> None:
         """Go on with a session on another branch; changes that are not committed are dropped."""
         self._refuse_fork("switched", "switch the store that it was made from")
         with self._guard:
-            self.session  # noqa: B018  (there must be a repository)
             view = View(branch)
-            self._use(self._new_session(view))
+            self._use(self.repository.session(view, read_only=self.read_only))
             self.view = view
-
-    def create_branch(self, name: str, snapshot_id: str | None) -> str:
-        """A branch that begins at a snapshot, the session's by default; returns the snapshot's id."""
-        start = snapshot_id or self.snapshot_id
-        if not name:
-            raise InputError("a branch needs a name", got=repr(name))
-        with told(self.url, f"the branch {name!r} cannot be made"):
-            if name in self.repository.list_branches():
-                raise StoreError(
-                    f"there is a branch {name!r} already", store=self.url, hint="choose another name, or switch to it"
-                )
-            self.repository.create_branch(name, start)
-        return start
-
-    def tip(self, branch: str) -> str:
-        """The snapshot that a branch is at."""
-        self.session  # noqa: B018  (there must be a repository)
-        with told(self.url, f"there is no branch {branch!r}"):
-            return str(self.repository.lookup_branch(branch))
-
-    def ancestry(self, snapshot_id: str) -> list[Commit]:
-        """Commits from this one back to the first."""
-        with told(self.url, "the history cannot be read"):
-            return [
-                Commit(str(info.id), str(info.message), (info.metadata or {}).get(_MERGED))
-                for info in self.repository.ancestry(snapshot_id=snapshot_id)
-            ]
-
-    def move_branch(self, branch: str, snapshot_id: str, *, expected: str) -> None:
-        """Let a branch be at another snapshot, if it is still where it is expected."""
-        with self._durably(), told(self.url, f"the branch {branch!r} cannot be moved"):
-            self.repository.reset_branch(branch, snapshot_id, from_snapshot_id=expected)
 
     def at(self, snapshot_id: str) -> IcechunkBackend:
         """The same repository, to be read as it was at a snapshot."""
@@ -245,17 +144,16 @@ class IcechunkBackend(ZarrBackend):
         return self._beside(View(branch), read_only=False)
 
     def _beside(self, view: View, *, read_only: bool) -> IcechunkBackend:
-        place = Place(self.url, None, self.repository, self.place.folder)
-        return IcechunkBackend(place, view, read_only=read_only)
+        return IcechunkBackend(self._same_place(), view, read_only=read_only)
 
-    def changes(self, since: str, until: str | None = None) -> Changes:
-        """What has changed from one snapshot to a later one, or, without one, in the session's own changes."""
+    def _same_place(self) -> Place:
+        handle = None if self._repository is None else self._repository.handle
+        return Place(self.url, None, handle, self.place.folder)
+
+    def own_changes(self) -> Changes:
+        """What the session has changed since its snapshot."""
         with told(self.url, "the changes cannot be listed"):
-            if until is None:
-                return _changes(self.session.status())
-            if since == until:
-                return Changes(frozenset(), frozenset(), {})
-            return _changes(self.repository.diff(from_snapshot_id=since, to_snapshot_id=until))
+            return Changes.of(self.session.status())
 
     def snapshot(self, message: str) -> str:
         """Save the session's changes as a snapshot that no branch names, and leave the session as it is."""
@@ -293,17 +191,17 @@ class IcechunkBackend(ZarrBackend):
             raise StoreError(
                 "a session that can be written cannot be sent to other processes", store=self.url, hint="send forks"
             )
-        place = Place(self.url, None, self.repository, self.place.folder)
         session = None if self._session is None else self.session
-        return {"place": place, "view": self.view, "from": self._forked_from, "session": session}
+        return {"place": self._same_place(), "view": self.view, "from": self._forked_from, "session": session}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         ZarrBackend.__init__(self, MemoryStore(), url=state["place"].url, read_only=state["from"] is None)
         self.place, self.view, self.autocommit = state["place"], state["view"], False
-        self.repository, self._forked_from = state["place"].repository, state["from"]
+        self._forked_from = state["from"]
         self._guard = threading.RLock()
-        self._session = None
+        self._session = self._repository = None
         if state["session"] is not None:
+            self._repository = IcechunkRepository(self.url, self.place.repository, self.place.folder)
             self._use(state["session"])
 
     # Transactions
@@ -314,19 +212,18 @@ class IcechunkBackend(ZarrBackend):
         self._check_writable()
         folder = self.place.folder if self.autocommit else None
         with self._guard, nullcontext() if folder is None else LocalBackend(folder).lock():
-            if self.autocommit and self.repository is None:
-                self.repository = self.place.open()
-            if self.autocommit and self.repository is not None and not self.has_changes:
-                self._use(self._new_session(self.view))
+            if self.autocommit and self._repository is None:
+                self._open(self.place.open())
+            elif self.autocommit and not self.has_changes:
+                self._use(self.repository.session(self.view))
             yield
 
     @contextmanager
     def transaction(self) -> Iterator[NodeTransaction]:
         """Write to a copy of the session, which takes the session's place if the block ends well."""
         self._check_writable()
-        if self.repository is None:
-            self.repository = self.place.create()
-            self._use(self._new_session(self.view))
+        if self._repository is None:
+            self._open(self.place.create())
         work = self.duplicate()
         transaction = NodeTransaction(work, self.url)
         yield transaction
@@ -348,33 +245,21 @@ class IcechunkBackend(ZarrBackend):
             try:
                 self._commit(DEFAULT_MESSAGE)
             except ConcurrentEditError:
-                self._use(self._new_session(self.view))
+                self._use(self.repository.session(self.view))
                 raise
 
     def duplicate(self) -> IcechunkBackend:
         """A backend on a session with the same snapshot and the same uncommitted changes."""
         with told(self.url, "the session cannot be copied"):
-            session = self.repository.writable_session(self.view.branch)
-            if session.snapshot_id != self.snapshot_id:
-                session = self._session_at(self.snapshot_id)
+            session = self.repository.session_at(self.snapshot_id, self.view.branch)
             if self.has_changes:
                 session.merge(_as_fork(self.session))
         return self._with_session(session, self.snapshot_id)
 
     def _with_session(self, session: Any, forked_from: str) -> IcechunkBackend:
-        place = Place(self.url, None, self.repository, self.place.folder)
         made = IcechunkBackend.__new__(IcechunkBackend)
-        made.__setstate__({"place": place, "view": self.view, "from": forked_from, "session": session})
+        made.__setstate__({"place": self._same_place(), "view": self.view, "from": forked_from, "session": session})
         return made
-
-    def _session_at(self, snapshot_id: str) -> Any:
-        """A session to write from a snapshot that no branch need be at."""
-        branch = f"zv-{uuid4().hex}"
-        self.repository.create_branch(branch, snapshot_id)
-        try:
-            return self.repository.writable_session(branch)
-        finally:
-            self.repository.delete_branch(branch)
 
     # Objects
 
@@ -446,10 +331,6 @@ class IcechunkBackend(ZarrBackend):
         """Sessions have nothing to close."""
 
 
-def _named(view: View) -> str:
-    return view.snapshot_id or view.tag or view.branch
-
-
 def _as_fork(session: Any) -> Any:
     """The session as one that may be merged and pickled.
 
@@ -457,19 +338,3 @@ def _as_fork(session: Any) -> Any:
     do not survive.
     """
     return icechunk().session.ForkSession(session._session)  # noqa: SLF001  (there is no public way)
-
-
-def _changes(diff: Any) -> Changes:
-    if getattr(diff, "moved_nodes", None):
-        raise StoreError("nodes of the store were moved, which cannot be merged", got=str(diff.moved_nodes))
-    remade = diff.new_groups | diff.new_arrays | diff.deleted_groups | diff.deleted_arrays
-    nodes = remade | diff.updated_groups | diff.updated_arrays
-    return Changes(
-        frozenset(path.strip("/") for path in nodes),
-        frozenset(path.strip("/") for path in remade),
-        {
-            path.strip("/"): np.array(chunks, dtype=np.int64)
-            for path, chunks in diff.updated_chunks.items()
-            if chunks and path not in remade
-        },
-    )

@@ -15,7 +15,8 @@ from zarr.storage import LocalStore, MemoryStore
 
 from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError, StoreError
 from zarr_vectors.storage.backend import Backend, StorageBackend
-from zarr_vectors.storage.icechunk import IcechunkBackend, View
+from zarr_vectors.storage.icechunk import IcechunkBackend
+from zarr_vectors.storage.icechunk_repository import View
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, is_session_store, place_of
