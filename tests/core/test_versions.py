@@ -453,8 +453,9 @@ def test_a_repository_is_known_by_its_layout_or_by_a_keyword(tmp_path: Path) -> 
     assert zv.open(target.as_uri())[0].vertex_count == 1
     assert list(open_store(target)) == ["0"]
     assert zv.write(target, points((1, 1)), mode="append").total_vertices == 2
-    with pytest.raises(StoreNotFoundError):
-        open_store(target, backend="local")
+    for plain_way in ({"path": target, "backend": "local"}, {"path": zarr.storage.LocalStore(target)}):
+        with pytest.raises(StoreNotFoundError, match="backend='icechunk'"):
+            open_store(**plain_way)
     plain = tmp_path / "plain"
     zv.write(plain, points((1, 1)))
     with pytest.raises(StoreNotFoundError):

@@ -142,7 +142,9 @@ def merge_cells(theirs_at: Storage, base: CellArray | None, ours: ArrayChange, t
     twice = common_rows(theirs.objects, ours.objects)
     if twice.any():
         raise conflict(
-            "a cell, or two cells of one shard, have changed on both sides",
+            "cells of one shard have changed on both sides, the shard that begins with this one"
+            if mine.document.is_sharded
+            else "a cell has changed on both sides",
             array=mine.path,
             cell=format_keys(theirs.objects[twice][:1])[0],
         )

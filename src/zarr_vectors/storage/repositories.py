@@ -24,10 +24,19 @@ from zarr_vectors.exceptions import (
     StoreExistsError,
 )
 
-__all__ = ["Place", "holds_repository", "icechunk", "is_icechunk_value", "is_session_store", "place_of", "told"]
+__all__ = [
+    "REPOSITORY_MARKS",
+    "Place",
+    "holds_repository",
+    "icechunk",
+    "is_icechunk_value",
+    "is_session_store",
+    "place_of",
+    "told",
+]
 
-_MARKS = (("refs", "branch.main", "ref.json"), ("repo",))
-"""Files that a repository of Icechunk 1 and one of Icechunk 2 have, and no zarr store does."""
+REPOSITORY_MARKS = ("refs/branch.main/ref.json", "repo")
+"""Objects that a repository of Icechunk 1 and one of Icechunk 2 have, and no zarr store does."""
 _memory: dict[str, Any] = {}
 
 
@@ -143,7 +152,7 @@ def holds_repository(scheme: str, path: str) -> bool:
     """
     if scheme == "memory":
         return path in _memory
-    return scheme in {"", "file"} and any(os.path.isfile(os.path.join(path, *mark)) for mark in _MARKS)
+    return scheme in {"", "file"} and any(os.path.isfile(os.path.join(path, mark)) for mark in REPOSITORY_MARKS)
 
 
 def place_of(target: Any, scheme: str, path: str, options: Mapping[str, Any]) -> Place:
