@@ -317,6 +317,46 @@ def test_links_to_rows_that_the_other_side_changed_are_a_conflict() -> None:
     refused(root, "links were made")
 
 
+def test_values_for_links_that_the_other_side_changed_are_a_conflict() -> None:
+    graph = zv.Graph(np.array([[1.0, 1.0], [2.0, 2.0]]), [[0, 1]], edge_attributes={"w": [1.0]}, object_ids=[1, 1])
+    root = fresh(value=graph)
+    level = root["0"]
+
+    def more_links(_: Group) -> None:
+        level.write_bytes("links/0/0.0", "0.0", level.read_bytes("links/0/0.0", "0.0") * 2)
+
+    def other_value(_: Group) -> None:
+        level.write_bytes("link_attributes/w/0/0.0", "0.0", np.full(1, 9.0).tobytes())
+
+    refused(parted(root, more_links, other_value), "links of a chunk")
+
+
+def test_another_chunk_shape_and_new_cells_are_a_conflict() -> None:
+    def replace(root: Group) -> None:
+        layout = zv.Layout(chunk_shape=20, shard_shape=None)
+        zv.write(session_of(root), points((1, 1), i=[1]), mode="replace", layout=layout, bounds=WIDE)
+
+    refused(parted(fresh(), replace, appends(points((95, 95), i=[3]))), "chunk_shape")
+    root = parted(fresh(), replace, lambda r: r.attrs.update(title="new"))
+    merge_branch(root, "other")
+    assert (rows_of(root), root.attrs["title"]) == ([[1, 1]], "new")
+
+
+def test_a_group_that_one_side_removed_and_the_other_filled_is_a_conflict() -> None:
+    root = fresh()
+    root.create_group("notes")
+    commit(root)
+
+    def fill(root: Group) -> None:
+        root.create_group("notes/more")
+
+    refused(parted(root, lambda r: r.delete_subtree("notes"), fill), "removed")
+    refused_the_other_way = fresh()
+    refused_the_other_way.create_group("notes")
+    commit(refused_the_other_way)
+    refused(parted(refused_the_other_way, fill, lambda r: r.delete_subtree("notes")), "removed")
+
+
 def test_coarser_levels_of_rows_that_the_other_side_changed_are_a_conflict() -> None:
     def coarser(root: Group) -> None:
         root.create_group("1")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import subprocess
-import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,6 +45,7 @@ from zarr_vectors.exceptions import (
 )
 from zarr_vectors.storage import transaction
 from zarr_vectors.storage.icechunk import IcechunkBackend
+from zarr_vectors.storage.urls import open_backend
 
 icechunk = pytest.importorskip("icechunk")
 
@@ -357,6 +357,12 @@ def test_zarr_python_reads_and_writes_the_session(where: str, tmp_path: Path) ->
     assert {"by", "also", "more"} <= set(root.attrs)
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as made:
+        yield made
+
+
 def written(backend: Any, low: float, first: int) -> Any:
     """What a worker does: it gets a fork and sends it back."""
     zv.write(backend, any_value("graph", 20, first, low=low, high=low + 9), mode="append")
@@ -364,7 +370,9 @@ def written(backend: Any, low: float, first: int) -> Any:
 
 
 @pytest.mark.parametrize(("where", "shard"), [("local", 2), ("memory", None)])
-def test_forks_written_in_processes_are_one_commit(where: str, shard: int | None, tmp_path: Path) -> None:
+def test_forks_written_in_processes_are_one_commit(
+    where: str, shard: int | None, tmp_path: Path, pool: ProcessPoolExecutor
+) -> None:
     target = place(where, tmp_path)
     base = any_value("graph", 20, 1, high=9)
     layout = zv.Layout(chunk_shape=10, shard_shape=shard)
@@ -372,8 +380,7 @@ def test_forks_written_in_processes_are_one_commit(where: str, shard: int | None
     lows, firsts = (20.0, 40.0, 60.0), (11, 21, 31)
     forks = [fork(root) for _ in lows]
     if where == "local":
-        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-            forks = list(pool.map(written, forks, lows, firsts))
+        forks = list(pool.map(written, forks, lows, firsts))
     else:
         with ThreadPoolExecutor(2) as threads:
             forks = list(threads.map(written, forks, lows, firsts))
@@ -418,11 +425,10 @@ def test_forks_that_overlap_are_refused_and_nothing_is_merged(where: str, tmp_pa
         pickle.dumps(root.backend)
 
 
-def test_writers_in_processes_lose_nothing(tmp_path: Path) -> None:
+def test_writers_in_processes_lose_nothing(tmp_path: Path, pool: ProcessPoolExecutor) -> None:
     target = place("local", tmp_path)
     zv.write(target, points((1, 1)), layout=CHUNKED, backend="icechunk")
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_append_one, [target] * 4))
+    list(pool.map(_append_one, [target] * 4))
     assert zv.open(target)[0].vertex_count == 5
 
 
@@ -444,6 +450,49 @@ def test_a_writer_that_was_overtaken_is_told() -> None:
     assert rows_of(opened(target, "r")) == [[1, 1]]
     zv.write(target, points((1, 1)), mode="append")
     assert rows_of(opened(target, "r")) == [[1, 1]] * 2
+
+
+def test_a_write_whose_commit_fails_is_no_part_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = memory()
+    zv.write(target, points((1, 1)), layout=CHUNKED, backend="icechunk")
+    place = open_backend(target)
+
+    def failing(*_: Any) -> str:
+        raise StoreError("the network is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(IcechunkBackend, "_commit", failing)
+        with pytest.raises(StoreError, match="network"):
+            zv.write(place, points((1, 1)), mode="append")
+    zv.write(place, points((1, 1)), mode="append")
+    assert zv.open(target)[0].vertex_count == 2
+
+
+def test_an_interrupt_while_a_batch_takes_its_place_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = stored(memory(), points((1, 1)), CHUNKED)
+    append(root, points((1, 1)))
+    merge = icechunk.Session.merge
+    calls: list[int] = []
+
+    def interrupted(self: Any, *others: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        merge(self, *others)
+
+    monkeypatch.setattr(icechunk.Session, "merge", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        append(root, points((1, 1)))
+    monkeypatch.undo()
+    assert rows_of(root) == [[1, 1]] * 3
+
+
+def test_a_new_repository_can_begin_on_another_branch() -> None:
+    target = memory()
+    zv.write(target, points((1, 1)), backend="icechunk", storage_options={"branch": "trial"})
+    assert zv.open(target, storage_options={"branch": "trial"})[0].vertex_count == 1
+    with pytest.raises(StoreNotFoundError):
+        zv.open(target)
 
 
 def test_a_repository_is_known_by_its_layout_or_by_a_keyword(tmp_path: Path) -> None:
@@ -502,18 +551,6 @@ def test_a_repository_or_storage_that_is_open_can_be_passed() -> None:
     assert zv.open(store)[0].vertex_count == 0
     with pytest.raises(ReadOnlyError):
         zv.write(store, points((1, 1)), mode="replace")
-
-
-def test_icechunk_is_imported_on_use() -> None:
-    code = """if True:
-        import sys, tempfile
-        import zarr_vectors as zv
-        from zarr_vectors.core import store, versions
-        zv.write("memory://plain", zv.Points([[1.0]]))
-        zv.write(tempfile.mkdtemp() + "/plain", zv.Points([[1.0]]))
-        assert "icechunk" not in sys.modules
-    """
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_signatures_are_those_that_were_asked_for() -> None:

@@ -11,54 +11,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
-from zarr_vectors import constants
-from zarr_vectors.core.merge_cells import ArrayChange, CellMerge, changed_cells, common_rows, merge_cells, same_layout
+from zarr_vectors.core.merge_cells import CellMerge, changed_cells, merge_cells, same_layout
+from zarr_vectors.core.merge_checks import Documents, Side, check_sides
 from zarr_vectors.core.merge_documents import PRESENCE, conflict, merge_documents
 from zarr_vectors.core.merge_tables import Tables, is_object_table, merge_object_tables, read_object_tables
 from zarr_vectors.core.state import LevelState, open_level, open_root
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.metadata.root import RootMetadata
-from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.storage.icechunk_repository import Changes
 from zarr_vectors.storage.storage import ROOT, Batch, Put, Storage
-from zarr_vectors.typing import IntArray, JsonObject
+from zarr_vectors.typing import JsonObject
 
 __all__ = ["Side", "merge_changes"]
-
-_ROWS = (constants.VERTICES, constants.VERTEX_FRAGMENTS)
-"""Arrays whose cells say which rows a chunk has."""
-
-
-@dataclass
-class Side:
-    """One state of the store, and what leads to it from the common one.
-
-    Args:
-        storage: The state.
-        changes: Since the common state.
-    """
-
-    storage: Storage
-    changes: Changes
-    cells: dict[str, ArrayChange] = field(default_factory=dict)
-
-    def rows_changed(self, level: str) -> IntArray | None:
-        """``(n, K)`` chunks of a level whose rows or fragments have changed; None for none."""
-        found = [self.cells[f"{level}/{name}"].cells for name in _ROWS if f"{level}/{name}" in self.cells]
-        joined = np.unique(np.concatenate(found), axis=0) if found else np.zeros((0, 1), dtype=np.int64)
-        return joined if len(joined) else None
-
-    @cached_property
-    def levels(self) -> set[str]:
-        """Levels of which anything has changed."""
-        return {path.partition("/")[0] for path in self.changes.paths if path.partition("/")[0].isdecimal()}
 
 
 def merge_changes(base: Storage, ours: Side, theirs: Side) -> Batch:
@@ -79,7 +47,7 @@ class _Merge:
     puts: list[Iterator[Put]] = field(default_factory=list)
 
     @cached_property
-    def _documents(self) -> dict[str, tuple[JsonObject | None, JsonObject | None, JsonObject | None]]:
+    def _documents(self) -> Documents:
         """Documents of all nodes that either side has changed: before, ours, theirs."""
         paths = sorted(self.ours.changes.paths | self.theirs.changes.paths)
         keys = [f"{path}/{ROOT}" if path else ROOT for path in paths]
@@ -88,8 +56,7 @@ class _Merge:
 
     def batch(self) -> Batch:
         self._compare()
-        self._check_levels()
-        self._check_links()
+        check_sides(self.ours, self.theirs, self._documents)
         tables = self._levels_with_tables()
         for path in sorted(self.theirs.changes.paths):
             level, _, name = path.partition("/")
@@ -107,9 +74,6 @@ class _Merge:
             root = self.ours.storage.read_root()[0]
             assert root is not None
             return root
-        for side, document in ((self.ours, theirs), (self.theirs, ours)):
-            if any(side.rows_changed(level) is not None for level in side.levels) and _shrinks(base, document):
-                raise conflict("one side has put rows where the other side has contracted the bounds", array=ROOT)
         return merge_documents(base, ours, theirs, path=ROOT)
 
     # What each side has done
@@ -129,49 +93,14 @@ class _Merge:
                     chunks = np.zeros((0, one.ndim), dtype=np.int64)
                 side.cells[path] = changed_cells(self.base, side.storage, old, new, chunks)
 
-    def _check_levels(self) -> None:
-        for one, other in ((self.ours, self.theirs), (self.theirs, self.ours)):
-            for level in one.levels:
-                rows = one.rows_changed(level)
-                if rows is None:
-                    continue
-                coarser = sorted(number for number in other.levels if int(number) > int(level))
-                if coarser:
-                    raise conflict(
-                        "one side has changed rows that the other side has built coarser levels from",
-                        array=f"{level}/{constants.VERTICES}",
-                        got=f"levels {', '.join(coarser)}",
-                    )
-                for path, change in other.cells.items():
-                    if path.startswith(f"{level}/") and change.cells.shape[1] == rows.shape[1]:
-                        both = common_rows(change.cells, rows)
-                        if both.any():
-                            raise conflict(
-                                "a chunk has other rows on one side, and was changed on the other",
-                                array=path,
-                                cell=format_keys(change.cells[both][:1])[0],
-                            )
-
-    def _check_links(self) -> None:
-        """Refuse links of one side whose ends lie in chunks where the other side has changed the rows."""
-        for one, other in ((self.ours, self.theirs), (self.theirs, self.ours)):
-            for path, change in one.cells.items():
-                level, family, *rest = path.split("/")
-                if family != constants.LINKS or change.array is None or not len(change.cells):
-                    continue
-                delta = int(rest[0])
-                rows = other.rows_changed(str(int(level) + delta))
-                if rows is None:
-                    continue
-                if delta or _ends_in(change, rows):
-                    raise conflict("links were made on one side to rows that the other side has changed", array=path)
-
     # Nodes
 
     def _merge_node(self, path: str) -> None:
         base, ours, theirs = self._documents[path]
-        if path not in self.ours.changes.paths:
+        if path not in self.ours.changes.paths or self._is_as_before(self.ours, path, ours):
             self._take(path, ours, theirs)
+        elif self._is_as_before(self.theirs, path, theirs):
+            return
         elif ours is None or theirs is None:
             if ours is not theirs:
                 raise conflict("a group or array was removed on one side and changed on the other", array=path)
@@ -184,8 +113,8 @@ class _Merge:
         elif "group" in (ours.get("node_type"), theirs.get("node_type")):
             merged = merge_documents(base, ours, theirs, path=f"{path}/{ROOT}")
             self.puts.append(iter([(f"{path}/{ROOT}", dump_json(merged))]))
-        else:
-            self._merge_whole(path, ours, theirs)
+        elif _content(self.ours.storage, path, ours) != _content(self.theirs.storage, path, theirs):
+            raise conflict("a table has changed on both sides", array=path)
 
     def _take(self, path: str, ours: JsonObject | None, theirs: JsonObject | None) -> None:
         """Their node as it is, in place of ours, which is as it was."""
@@ -201,14 +130,14 @@ class _Merge:
         self.cells.deletes += [key for key in mine if key not in set(other)]
         self.puts.append(_copied(self.theirs.storage, other))
 
-    def _merge_whole(self, path: str, ours: JsonObject, theirs: JsonObject) -> None:
-        """An array of which no more is known than its bytes: one side may have changed it."""
-        storages = (self.base, self.ours.storage, self.theirs.storage)
-        was, mine, other = (_content(storage, path, self._documents[path][at]) for at, storage in enumerate(storages))
-        if mine == was:
-            self._take(path, ours, theirs)
-        elif other not in (was, mine):
-            raise conflict("a table has changed on both sides", array=path)
+    def _is_as_before(self, side: Side, path: str, document: JsonObject | None) -> bool:
+        """Whether a node that may have changed has not."""
+        before = self._documents[path][0]
+        if document is None or before is None or document != before:
+            return document is before
+        if path in side.cells:
+            return not len(side.cells[path].cells)
+        return _content(side.storage, path, document) == _content(self.base, path, before)
 
     # Tables
 
@@ -239,27 +168,6 @@ def _cell_array(path: str, document: JsonObject | None, storage: Storage) -> Cel
     if document is None or PRESENCE not in (document.get("attributes") or {}):
         return None
     return CellArray(path, ArrayDocument.parse(document, where=path), storage.url)
-
-
-def _shrinks(base: JsonObject | None, document: JsonObject) -> bool:
-    """Whether a root document's bounds leave out some of what they covered."""
-    old, new = (RootMetadata.parse(_block(root), where=ROOT).bounds for root in (base or document, document))
-    return any(a > b for a, b in zip(new[0], old[0], strict=True)) or any(
-        a < b for a, b in zip(new[1], old[1], strict=True)
-    )
-
-
-def _block(root: JsonObject) -> JsonObject:
-    block: JsonObject = (root.get("attributes") or {}).get(constants.ROOT_KEY) or {}
-    return block
-
-
-def _ends_in(change: ArrayChange, rows: IntArray) -> bool:
-    """Whether links of changed cells end in one of these chunks; their own chunk is looked at elsewhere."""
-    assert change.array is not None
-    offsets: Any = change.array.document.attributes.get("offsets") or []
-    ends = [change.cells + np.asarray(offset, dtype=np.int64) for offset in offsets]
-    return any(bool(common_rows(end, rows).any()) for end in ends)
 
 
 def _below(storage: Storage, path: str, document: JsonObject) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from zarr.storage import MemoryStore
 
-from zarr_vectors.exceptions import ConcurrentEditError, InputError, StoreError, StoreNotFoundError
+from zarr_vectors.exceptions import InputError, StoreError, StoreNotFoundError
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.icechunk_repository import MERGED, Changes, IcechunkRepository, View
 from zarr_vectors.storage.local import LocalBackend
@@ -223,7 +223,7 @@ class IcechunkBackend(ZarrBackend):
         """Write to a copy of the session, which takes the session's place if the block ends well."""
         self._check_writable()
         if self._repository is None:
-            self._open(self.place.create())
+            self._open(self.place.create(self.view.branch))
         work = self.duplicate()
         transaction = NodeTransaction(work, self.url)
         yield transaction
@@ -236,17 +236,29 @@ class IcechunkBackend(ZarrBackend):
             if other.snapshot_id != self.snapshot_id:
                 self._use(other.session)
                 return
-            self.session.discard_changes()
-            self.session.merge(_as_fork(other.session))
+            try:
+                self._replace_changes(other)
+            except BaseException:
+                # An interrupt between the two steps must not leave the session without either's changes.
+                self._replace_changes(other)
+                raise
+
+    def _replace_changes(self, other: IcechunkBackend) -> None:
+        self.session.discard_changes()
+        self.session.merge(_as_fork(other.session))
 
     def _adopt(self, work: IcechunkBackend) -> None:
-        self.take_over(work)
-        if self.autocommit:
-            try:
-                self._commit(DEFAULT_MESSAGE)
-            except ConcurrentEditError:
-                self._use(self.repository.session(self.view))
-                raise
+        if not self.autocommit:
+            self.take_over(work)
+            return
+        try:
+            self.take_over(work)
+            self._commit(DEFAULT_MESSAGE)
+        except BaseException:
+            # What was not committed must not be part of the next commit.
+            if not self._session.read_only:
+                self._session.discard_changes()
+            raise
 
     def duplicate(self) -> IcechunkBackend:
         """A backend on a session with the same snapshot and the same uncommitted changes."""

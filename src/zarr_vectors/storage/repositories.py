@@ -115,8 +115,8 @@ class Place:
             storage = self.storage()
             return repository.open(storage, config=self.config) if repository.exists(storage) else None
 
-    def create(self) -> Any:
-        """A new repository.
+    def create(self, branch: str) -> Any:
+        """A new repository with a branch, beside ``main``.
 
         Raises:
             StoreExistsError: There is something else at this place.
@@ -130,7 +130,10 @@ class Place:
                 hint="choose another place, or empty it",
             )
         with told(self.url, "the Icechunk repository cannot be created"):
-            return icechunk().Repository.create(self.storage(), config=self.config)
+            made = icechunk().Repository.create(self.storage(), config=self.config)
+            if branch not in made.list_branches():
+                made.create_branch(branch, made.lookup_branch("main"))
+            return made
 
 
 def is_icechunk_value(target: object) -> bool:
