@@ -418,6 +418,9 @@ def test_forks_that_overlap_are_refused_and_nothing_is_merged(where: str, tmp_pa
     with pytest.raises(InputError, match="not a fork"):
         merge_forks(root, [root])
     made = fork(root)
+    with pytest.raises(ZeroDivisionError):
+        zv.write(made, broken(35), mode="append")
+    assert pickle.loads(pickle.dumps(made)).forked_from == made.forked_from
     for refused in (made.fork, lambda: made.commit("a"), lambda: made.switch("main")):
         with pytest.raises(StoreError, match="fork"):
             refused()
@@ -468,23 +471,39 @@ def test_a_write_whose_commit_fails_is_no_part_of_the_next(monkeypatch: pytest.M
     assert zv.open(target)[0].vertex_count == 2
 
 
-def test_an_interrupt_while_a_batch_takes_its_place_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_grow_the_grid_again_and_again_can_be_taken_back() -> None:
     root = stored(memory(), points((1, 1)), CHUNKED)
-    append(root, points((1, 1)))
-    merge = icechunk.Session.merge
-    calls: list[int] = []
+    for corner in (15, -15, 35, -35):
+        append(root, points((corner, corner)), out_of_bounds="expand")
+        with pytest.raises(ZeroDivisionError):
+            zv.write(session_of(root), broken(corner * 3), mode="append", out_of_bounds="expand")
+    expected = [[corner, corner] for corner in (-35, -15, 1, 15, 35)]
+    assert rows_of(root) == expected
+    commit(root)
+    assert rows_of(root) == expected
 
-    def interrupted(self: Any, *others: Any) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        merge(self, *others)
 
-    monkeypatch.setattr(icechunk.Session, "merge", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        append(root, points((1, 1)))
-    monkeypatch.undo()
-    assert rows_of(root) == [[1, 1]] * 3
+def broken(corner: float) -> Iterator[zv.Points]:
+    yield points((corner, corner))
+    yield points((1 // 0, 1))
+
+
+@places
+def test_an_overtaken_session_can_be_written_and_rebased(where: str, tmp_path: Path) -> None:
+    target = place(where, tmp_path)
+    one = stored(target, points((1, 1)), CHUNKED, bounds=([-99, -99], [99, 99]))
+    two = opened(target)
+    append(one, points((15, 15)))
+    commit(one)
+    for corner in (25, -25):
+        append(two, points((corner, corner)))
+        with pytest.raises(ZeroDivisionError):
+            zv.write(session_of(two), broken(45), mode="append")
+        with pytest.raises(ConcurrentEditError, match="another writer"):
+            commit(two)
+    rebase(two)
+    commit(two)
+    assert rows_of(opened(target, "r")) == [[-25, -25], [1, 1], [15, 15], [25, 25]]
 
 
 def test_a_new_repository_can_begin_on_another_branch() -> None:

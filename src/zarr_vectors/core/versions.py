@@ -304,9 +304,7 @@ def merge_forks(group: Group, forks: Iterable[IcechunkBackend | Group]) -> None:
     """
     backend = _of(group, "there are no forks to merge")
     _refuse_reading(backend)
-    with backend.lock():
-        work = backend.duplicate()
-        storage = Storage(work)
+    with backend.lock(), backend.attempt():
         for number, given in enumerate(forks):
             place = given.backend if isinstance(given, Group) else given
             began = place.forked_from if isinstance(place, IcechunkBackend) else None
@@ -319,11 +317,10 @@ def merge_forks(group: Group, forks: Iterable[IcechunkBackend | Group]) -> None:
                     got=began,
                     hint="merge forks before the next commit",
                 )
-            base = Storage(backend.at(began))
-            batch = merge_changes(base, Side(storage, work.own_changes()), Side(Storage(place), place.own_changes()))
-            storage.commit(batch)
-        backend.take_over(work)
-        group.storage.shard_indexes.clear()
+            ours = Side(group.storage, backend.own_changes())
+            theirs = Side(Storage(place), place.own_changes())
+            group.storage.commit(merge_changes(Storage(backend.at(began)), ours, theirs))
+    group.storage.shard_indexes.clear()
 
 
 def _replay(target: Storage, backend: IcechunkBackend, history: History, states: tuple[str, str, str]) -> None:

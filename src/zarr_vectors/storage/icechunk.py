@@ -1,8 +1,8 @@
 """An Icechunk session as a backend: one batch is one transaction.
 
-A batch is written to a copy of the session, which shares its storage, and takes the session's place when the batch is
-complete: until then nobody sees any of it, and a failed one leaves nothing behind. Icechunk's own commit then makes
-the changes of a session durable and visible to others.
+A batch is written to the session itself. What the batch reads on the way comes from a copy of the session, which
+shares its storage, and which takes the session's place if the batch fails. Icechunk's own commit then makes the changes
+of a session durable and visible to others.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 from zarr.storage import MemoryStore
 
-from zarr_vectors.exceptions import InputError, StoreError, StoreNotFoundError
+from zarr_vectors.exceptions import ConcurrentEditError, InputError, StoreError, StoreNotFoundError
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.icechunk_repository import MERGED, Changes, IcechunkRepository, View
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
-from zarr_vectors.storage.repositories import Place, icechunk, told
+from zarr_vectors.storage.repositories import REBASE, Place, icechunk, told
 from zarr_vectors.storage.transaction import DOCUMENT, NodeTransaction, split_key
 
 __all__ = ["DEFAULT_MESSAGE", "IcechunkBackend"]
@@ -122,6 +122,10 @@ class IcechunkBackend(ZarrBackend):
     def _commit(self, message: str, merged: str | None = None) -> str:
         if not self.has_changes:
             return self.snapshot_id
+        if self.session.branch != self.view.branch:
+            raise ConcurrentEditError(
+                "the changes cannot be committed: another writer has changed the branch", store=self.url, hint=REBASE
+            )
         with told(self.url, "the changes cannot be committed"):
             snapshot = str(self.session.commit(message, None if merged is None else {MERGED: merged}))
         self._use(self.repository.session(self.view))
@@ -220,45 +224,33 @@ class IcechunkBackend(ZarrBackend):
 
     @contextmanager
     def transaction(self) -> Iterator[NodeTransaction]:
-        """Write to a copy of the session, which takes the session's place if the block ends well."""
+        """Write to the session; what is read inside the block is as it was before, and so is all if the block fails."""
         self._check_writable()
         if self._repository is None:
             self._open(self.place.create(self.view.branch))
-        work = self.duplicate()
-        transaction = NodeTransaction(work, self.url)
-        yield transaction
-        transaction.finish()
-        self._adopt(work)
+        with self.attempt() as before:
+            transaction = NodeTransaction(self._with_session(self.session, self.snapshot_id), self.url)
+            self.store = before.store
+            yield transaction
+            transaction.finish()
+            self.store = self.session.store
+            if self.autocommit:
+                self._commit(DEFAULT_MESSAGE)
+
+    @contextmanager
+    def attempt(self) -> Iterator[IcechunkBackend]:
+        """Go back to the session as it was, which the context gives, if the block fails."""
+        before = self.duplicate()
+        try:
+            yield before
+        except BaseException:
+            # Not by discarding and merging: Icechunk 1 cannot merge into a session that knew other shapes of arrays.
+            self._use(before.session if self._forked_from is None else _as_fork(before.session))
+            raise
 
     def take_over(self, other: IcechunkBackend) -> None:
-        """Go on with the changes of another session in place of those of this one."""
-        with told(self.url, "the changes cannot be taken over"):
-            if other.snapshot_id != self.snapshot_id:
-                self._use(other.session)
-                return
-            try:
-                self._replace_changes(other)
-            except BaseException:
-                # An interrupt between the two steps must not leave the session without either's changes.
-                self._replace_changes(other)
-                raise
-
-    def _replace_changes(self, other: IcechunkBackend) -> None:
-        self.session.discard_changes()
-        self.session.merge(_as_fork(other.session))
-
-    def _adopt(self, work: IcechunkBackend) -> None:
-        if not self.autocommit:
-            self.take_over(work)
-            return
-        try:
-            self.take_over(work)
-            self._commit(DEFAULT_MESSAGE)
-        except BaseException:
-            # What was not committed must not be part of the next commit.
-            if not self._session.read_only:
-                self._session.discard_changes()
-            raise
+        """Go on with another session on the same branch."""
+        self._use(other.session)
 
     def duplicate(self) -> IcechunkBackend:
         """A backend on a session with the same snapshot and the same uncommitted changes."""

@@ -37,6 +37,7 @@ __all__ = [
 
 REPOSITORY_MARKS = ("refs/branch.main/ref.json", "repo")
 """Objects that a repository of Icechunk 1 and one of Icechunk 2 have, and no zarr store does."""
+REBASE = "rebase onto the branch and try again, or open the store again"
 _memory: dict[str, Any] = {}
 
 
@@ -70,7 +71,7 @@ def told(url: str, what: str) -> Iterator[None]:
             f"{what}: another writer has changed the branch",
             store=url,
             got=_first_line(error),
-            hint="rebase onto the branch and try again, or open the store again",
+            hint=REBASE,
         ) from error
     except (package.IcechunkError, KeyError, ValueError) as error:
         raise StoreError(what, store=url, got=_first_line(error)) from error
