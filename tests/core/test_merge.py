@@ -16,6 +16,7 @@ from tests.core.ice import (
     add_attribute,
     append,
     on_branch,
+    opened,
     place,
     places,
     points,
@@ -206,6 +207,61 @@ def test_object_tables_are_joined_by_id() -> None:
         9: (9.0, "x", 9),
     }
     assert {g: sorted(level.read(group_ids=[g]).object_ids.tolist()) for g in (0, 1)} == {0: [3, 4], 1: [5, 9]}
+
+
+def owned(position: float, number: int, **values: Any) -> zv.Points:
+    return zv.Points(
+        np.array([[position, position]]),
+        object_ids=[number],
+        object_attributes={name: {number: value} for name, value in values.items()},
+    )
+
+
+def test_the_first_objects_of_both_sides_are_joined() -> None:
+    target = memory()
+    zv.create(target, objects=True, layout=PLAIN, bounds=WIDE, backend="icechunk")
+    root = opened(target)
+    parted(root, appends(owned(25, 3)), appends(owned(15, 2)))
+    merge_branch(root, "other")
+    assert sorted(level_of(root).read().object_ids.tolist()) == [2, 3]
+
+
+def test_objects_that_did_not_know_of_a_new_column_have_no_value_in_it() -> None:
+    def add_rank(root: Group, dtype: str = "i4") -> None:
+        level, name = root["0"], "object_attributes/rank"
+        said = {"zv_array": "object_attribute", "name": "rank", "dtype": dtype, "shape": [1]}
+        values = np.array([1], dtype=dtype)
+        with level.batched_writes():
+            level.write_array(name, values, attributes={**said, "every_row_present": True})
+            level.write_array_meta("", {constants.ARRAYS_KEY: sorted({*level.attrs[constants.ARRAYS_KEY], name})})
+
+    root = parted(fresh(value=owned(1, 1, size=2.5)), add_rank, appends(owned(15, 2, size=3.5)))
+    merge_branch(root, "other")
+    table = level_of(root).objects
+    assert dict(zip(table.ids.tolist(), table.attributes["rank"].tolist(), strict=True)) == {1: 1, 2: None}
+    root = fresh(value=owned(1, 1, size=2.5))
+    refused(parted(root, lambda r: add_rank(r, "bool"), appends(owned(15, 2, size=3.5))), "mark them as absent")
+
+
+def test_many_objects_are_joined_across_chunks_of_manifests() -> None:
+    rows = 9000
+
+    def many(position: float, first: int) -> zv.Points:
+        return zv.Points(np.full((rows, 2), position), object_ids=np.arange(first, first + rows))
+
+    root = parted(fresh(value=many(1, 0)), appends(many(25, 2 * rows)), appends(many(15, rows)))
+    merge_branch(root, "other")
+    level = level_of(root)
+    assert level.object_count == 3 * rows == level.read().vertex_count
+    assert level.read(object_ids=[rows, 3 * rows - 1]).positions.tolist() == [[15, 15], [25, 25]]
+
+
+def test_the_same_new_group_is_a_conflict() -> None:
+    def grouped(position: float, number: int, group: int) -> zv.Points:
+        return zv.Points(np.array([[position, position]]), object_ids=[number], groups={group: [number]})
+
+    root = parted(fresh(value=grouped(1, 1, 0)), appends(grouped(25, 3, 1)), appends(grouped(15, 2, 1)))
+    refused(root, "changed on both sides")
 
 
 def test_categories_that_one_side_added_are_kept_and_two_that_contradict_are_refused() -> None:

@@ -299,10 +299,10 @@ def _comparable(values: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
     """One element for each row; bytes, so that NaN equals NaN."""
     if dtype.kind == "O":
         return values
-    rows = np.ascontiguousarray(values, dtype=dtype).reshape(len(values), -1)
-    if not rows.size:
-        return np.zeros(len(rows), dtype="V1")
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(len(rows))
+    whole = np.dtype((np.void, max(1, dtype.itemsize * int(np.prod(values.shape[1:])))))
+    if not values.size or not dtype.itemsize:
+        return np.zeros(len(values), dtype=whole)
+    return np.ascontiguousarray(values, dtype=dtype).reshape(len(values), -1).view(whole).reshape(len(values))
 
 
 def _different(left: AnyArray, at: IntArray, right: AnyArray, other: IntArray) -> BoolArray:
