@@ -82,8 +82,8 @@ def discard_changes(group: Group) -> None:
 def session_for(group: Group) -> Any:
     """The ``icechunk.Session`` behind a group, with all changes that are not committed; None for other stores.
 
-    For what this library has no function for: tags, the list of changes, zarr-python. Ask for it anew each time: another
-    one takes its place at each commit, and when a batch has failed.
+    For what this library has no function for: tags, the list of changes, zarr-python. Ask for it anew each time:
+    another one takes its place at each commit, and when a batch has failed.
 
     Example:
         >>> from zarr_vectors.core.store import create_store
