@@ -50,7 +50,7 @@ PUBLIC_NAMES = [
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""
 
-IMPORTED_ON_USE = ("laspy", "matplotlib", "obstore", "pandas", "pyarrow", "rich", "typer")
+IMPORTED_ON_USE = ("icechunk", "laspy", "matplotlib", "obstore", "pandas", "pyarrow", "rich", "typer")
 """Packages that only some users need, and that ``import zarr_vectors`` leaves alone."""
 
 

@@ -15,9 +15,9 @@ from zarr_vectors.exceptions import ChunkingError, ConventionError, InputError, 
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import Grid
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
+from zarr_vectors.storage.cell_array import grown, renamed
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put
-from zarr_vectors.types.append import grown, renamed_objects
 from zarr_vectors.types.append_links import link_arrays
 from zarr_vectors.types.prune import has_rows_outside, prune_rows
 from zarr_vectors.typing import Bounds, JsonObject
@@ -91,7 +91,7 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
         changed = [pair for arrays in pairs.values() for pair in arrays]
         document = _root_document(state, lo, hi)
         moved = [pair for pair in changed if pair[0].grid.origin != pair[1].grid.origin]
-        copies = [names for old, new in moved for names in renamed_objects(old, new)]
+        copies = [names for old, new in moved for names in renamed(old, new)]
         kept = {target for _, target in copies}
         gone = [source for source, _ in copies if source not in kept]
         storage.commit(Batch(puts=_document_puts(changed), root=lambda: document, copies=copies, deletes=gone))

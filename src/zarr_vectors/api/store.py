@@ -243,13 +243,21 @@ def _cell_codecs(state: LevelState) -> tuple[Mapping[str, Any], ...]:
     return document.codecs if document.sharding is None else document.sharding.inner
 
 
-def open_zv_store(target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None) -> ZVStore:
+def open_zv_store(
+    target: StoreLike,
+    mode: str = "r",
+    *,
+    backend: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> ZVStore:
     """Open a store in at most two rounds of requests.
 
     Args:
         target: A path, a URL, or an open zarr store.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
-        storage_options: For object stores, for example ``{"region": "eu-west-1", "skip_signature": True}``.
+        backend: ``"icechunk"`` for an Icechunk repository; one in a local folder is recognised without it.
+        storage_options: For object stores, for example ``{"region": "eu-west-1", "skip_signature": True}``; for
+            Icechunk also ``branch``, ``tag`` or ``snapshot_id``.
 
     Raises:
         StoreNotFoundError: There is no Zarr Vectors store.
@@ -265,6 +273,6 @@ def open_zv_store(target: StoreLike, mode: str = "r", *, storage_options: Mappin
     """
     if mode not in MODES:
         raise InputError("mode is not known", got=repr(mode), expected=f"one of {', '.join(MODES)}")
-    storage = Storage(open_backend(target, read_only=mode == "r", storage_options=storage_options))
+    storage = Storage(open_backend(target, read_only=mode == "r", storage_options=storage_options, backend=backend))
     root, documents = open_root(storage, ["0/zarr.json"])
     return ZVStore(storage, root, open_level(storage, root, 0, documents["0/zarr.json"]))

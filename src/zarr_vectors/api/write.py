@@ -36,6 +36,7 @@ def write(
     fill: Mapping[str, Any] | None = None,
     dtype: Any = None,
     per_fragment: Sequence[str] | str = (),
+    backend: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> WriteReport:
@@ -57,7 +58,9 @@ def write(
         per_fragment: Vertex attributes that are constant within each fragment, the part of an object in a chunk (or the
             bin, or the whole chunk, of points without objects), and are stored once for it; reads repeat them for each
             vertex. A store keeps to it when it is appended to.
-        storage_options: For object stores.
+        backend: ``"icechunk"`` for an Icechunk repository, where the write is one commit; one that exists in a local
+            folder is recognised without it.
+        storage_options: For object stores and Icechunk, as in ``open``.
         progress: Called with rows done and rows in all (None where not known).
 
     Raises:
@@ -91,7 +94,8 @@ def write(
         per_fragment=per_fragment,
         progress=progress,
     )
-    return write_value(Storage(open_backend(target, storage_options=storage_options)), value, options)
+    storage = Storage(open_backend(target, storage_options=storage_options, backend=backend))
+    return write_value(storage, value, options)
 
 
 def create(
@@ -110,6 +114,7 @@ def create(
     axes: Any = None,
     crs: Any = None,
     mode: str = "create",
+    backend: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> WriteReport:
     """Make an empty store of one kind, with typed attributes, to be appended to.
@@ -162,6 +167,7 @@ def create(
         axes=axes,
         crs=crs,
         per_fragment=per_fragment,
+        backend=backend,
         storage_options=storage_options,
     )
 

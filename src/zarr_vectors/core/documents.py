@@ -15,10 +15,13 @@ from zarr_vectors.storage.tables import STORED_WHOLE
 from zarr_vectors.typing import AnyArray, IntArray, Json, JsonObject
 
 __all__ = [
+    "EVERY_ROW_PRESENT",
+    "ID_RUN",
     "ColumnSpec",
     "absent_value",
     "cell_array_document",
     "group_document",
+    "index_header",
     "manifests_document",
     "presence_list",
     "typed_array_document",
@@ -26,6 +29,11 @@ __all__ = [
     "vlen_table_document",
     "with_presence",
 ]
+
+EVERY_ROW_PRESENT = "every_row_present"
+"""Array attribute (additive): no row of the table is absent, so that a value equal to the fill value is a value."""
+ID_RUN = "object_ids_run"
+"""Attribute of ``object_index`` (additive): ``[first id, count]`` where row ``r`` has the id ``first + r``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +180,22 @@ def manifests_document(rows: int, codecs: Sequence[JsonObject]) -> ArrayDocument
 def group_document(attributes: JsonObject | None = None) -> JsonObject:
     """The ``zarr.json`` of a group."""
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes or {}}
+
+
+def index_header(ids: IntArray, manifest_sizes: IntArray, ndim: int) -> JsonObject:
+    """Attributes of ``object_index``."""
+    header: JsonObject = {
+        "zv_array": "object_index",
+        "num_objects": len(ids),
+        "num_present": int((manifest_sizes > 4).sum()),
+        "sid_ndim": ndim,
+        "layout": constants.MANIFEST_LAYOUT_V2,
+        "object_ids_sorted": bool((ids[1:] > ids[:-1]).all()),
+    }
+    # Below the greatest int64, so that the end of the run is one too.
+    if len(ids) and int(ids[0]) + len(ids) == int(ids[-1]) + 1 < 2**63 and (np.diff(ids) == 1).all():
+        header[ID_RUN] = [int(ids[0]), len(ids)]
+    return header
 
 
 def absent_value(dtype: np.dtype[Any]) -> Any:

@@ -56,6 +56,8 @@ _SHELL: dict[str, Any] = {
     "name": None,
 }
 """What ``create_store`` takes about a store, with its defaults."""
+_VIEW = frozenset({"branch", "tag", "snapshot_id"})
+"""What of an Icechunk repository to open."""
 _OPTIONAL = (
     "crs",
     "links_convention",
@@ -103,8 +105,10 @@ def create_store(
         vertex_dtype: Of the positions.
         vertex_encoding: ``"raw"``, or ``"draco"`` for 3-D float32 positions, as in ``Layout``.
         base_bin_shape: Bin of level 0; must divide the chunk.
-        backend: ``"local"``, or None to go by the URL.
+        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and by what is there.
         **backend_kwargs: ``compressor`` for the cells, ``storage_options`` for object stores, ``name`` of the store.
+            For Icechunk: ``branch``, ``config``, and what the constructor of its storage takes (``region``,
+            ``endpoint_url``, ...). Changes are kept in a session until ``commit``.
 
     Raises:
         StoreError: Something is there.
@@ -118,11 +122,9 @@ def create_store(
     """
     given = locals()
     arguments = {name: given[name] for name in given if name not in ("path", "backend", "backend_kwargs")}
-    if backend not in (None, "local"):
-        raise StoreError("this backend is not offered", got=backend, hint="leave it out: the URL's scheme decides")
-    options = backend_kwargs.pop("storage_options", None)
-    storage = Storage(open_backend(path, storage_options=options))
-    puts, document = store_shell(storage.name, {**arguments, **backend_kwargs})
+    place, said = _place_options(backend_kwargs, backend)
+    storage = Storage(open_backend(path, storage_options=place, backend=backend, autocommit=False))
+    puts, document = store_shell(storage.name, {**arguments, **said})
     if storage.backend.exists("zarr.json"):
         raise StoreError("there is already something here", store=storage.url, hint="choose another path")
     storage.commit(Batch(puts=puts, root=lambda: document, must_be_new=True))
@@ -176,8 +178,9 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
     Args:
         path: A path, a URL, an open zarr store, or a group, which is returned.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
-        backend: ``"local"``, or None to go by the URL.
-        **backend_kwargs: ``storage_options`` for object stores.
+        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and by what is there.
+        **backend_kwargs: ``storage_options`` for object stores; for Icechunk as in ``create_store``, and ``tag`` or
+            ``snapshot_id`` to read what was.
 
     Raises:
         StoreError: There is no store.
@@ -192,14 +195,22 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
         return path
     if mode not in {"r", "r+", "a"}:
         raise InputError("mode is not known", got=repr(mode), expected="one of r, r+, a")
-    if backend not in (None, "local"):
-        raise StoreError("this backend is not offered", got=backend, hint="leave it out: the URL's scheme decides")
-    options = backend_kwargs.pop("storage_options", None)
-    if backend_kwargs:
-        raise OptionError("open_store does not know this keyword", got=sorted(backend_kwargs))
-    storage = Storage(open_backend(path, read_only=mode == "r", storage_options=options))
+    place, said = _place_options(backend_kwargs, backend)
+    if said:
+        raise OptionError("open_store does not know this keyword", got=sorted(said))
+    storage = Storage(
+        open_backend(path, read_only=mode == "r", storage_options=place, backend=backend, autocommit=False)
+    )
     open_root(storage)
     return Group.of(Session(storage), "")
+
+
+def _place_options(given: Mapping[str, Any], backend: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keywords that say how to reach a place, and those that say what the store is."""
+    rest = dict(given)
+    place = dict(rest.pop("storage_options", None) or {})
+    named = [key for key in rest if key in _VIEW or (backend == "icechunk" and key not in _SHELL)]
+    return {**place, **{key: rest.pop(key) for key in named}}, rest
 
 
 def read_root_metadata(root: Group) -> RootMetadata:

@@ -18,7 +18,9 @@ from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError,
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.ngff import axes_of, level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata, check_version
+from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cells import CellArray
+from zarr_vectors.storage.repositories import REPOSITORY_MARKS
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.typing import JsonObject
@@ -259,9 +261,7 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
     """
     document, others = storage.read_root(list(also))
     if document is None:
-        raise StoreNotFoundError(
-            "there is no Zarr Vectors store here", store=storage.url, hint="check the path, or write a store first"
-        )
+        raise _not_found(storage)
     attributes = document.get("attributes") or {}
     block = attributes.get(constants.ROOT_KEY)
     if not isinstance(block, dict):
@@ -281,6 +281,17 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
             "axes and chunk_shape differ in rank", store=storage.url, expected=metadata.ndim, got=len(axes)
         )
     return RootState(document, metadata, axes), others
+
+
+def _not_found(storage: Storage) -> StoreNotFoundError:
+    found = storage.fetch(Get(mark, 0, 1) for mark in REPOSITORY_MARKS)
+    if any(data is not None for data in found.values()):
+        return StoreNotFoundError(
+            "this is an Icechunk repository, not a plain store", store=storage.url, hint="pass backend='icechunk'"
+        )
+    return StoreNotFoundError(
+        "there is no Zarr Vectors store here", store=storage.url, hint="check the path, or write a store first"
+    )
 
 
 def open_level(storage: Storage, root: RootState, number: int, document: JsonObject | None = None) -> LevelState:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.documents import ID_RUN
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
@@ -20,9 +21,6 @@ from zarr_vectors.storage.tables import TableArray, read_tables
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["GroupTable", "ObjectRefs", "all_refs", "decode_groups", "id_run", "read_ids", "refs_of"]
-
-ID_RUN = "object_ids_run"
-"""Attribute of ``object_index`` (additive): ``[first id, count]`` where row ``r`` has the id ``first + r``."""
 
 
 @dataclass(frozen=True, eq=False)

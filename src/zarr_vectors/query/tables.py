@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.documents import EVERY_ROW_PRESENT
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column
@@ -16,10 +17,7 @@ from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import TableArray, read_tables
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["EVERY_ROW_PRESENT", "LevelTables", "read_level_tables"]
-
-EVERY_ROW_PRESENT = "every_row_present"
-"""Array attribute (additive): no row of the table is absent, so that a value equal to the fill value is a value."""
+__all__ = ["LevelTables", "read_level_tables"]
 
 
 @dataclass(frozen=True)

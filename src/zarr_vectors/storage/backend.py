@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from zarr_vectors.encoding.blobs import Buffer
 
-__all__ = ["STAGE", "Backend", "Get", "StorageBackend"]
+__all__ = ["STAGE", "Backend", "Get", "StorageBackend", "Transaction", "Transactional"]
 
 STAGE = ".zv"
 """Where a writer keeps what is not yet part of the store; the next one sweeps what a dead one left."""
@@ -120,4 +120,29 @@ class Backend(StorageBackend, Protocol):
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other writers out while the context is open."""
+        ...
+
+
+class Transaction(Protocol):
+    """What a batch is written to, unseen by anybody until it is complete."""
+
+    def put_bytes(self, key: str, data: Buffer) -> None:
+        """Create or overwrite an object."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; a missing one is no error."""
+        ...
+
+    def clear(self) -> None:
+        """Remove everything."""
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """A place that makes all changes of a batch or none by itself."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Changes made to what the context gives become visible together when it ends; none if it ends by an error."""
         ...

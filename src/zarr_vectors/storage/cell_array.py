@@ -6,7 +6,7 @@ shard holds many cells and an index that says where each one lies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +22,7 @@ from zarr_vectors.spatial.grid import Grid, format_keys, parse_keys
 from zarr_vectors.storage.fallback import encode_chunk
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["CellArray", "CellRead", "groups_of_rows"]
+__all__ = ["CellArray", "CellRead", "groups_of_rows", "grown", "renamed"]
 
 _PARSE_COST = 4
 """Looking a key up costs as much as parsing so many."""
@@ -245,6 +245,31 @@ class CellArray:
         for at, item in zip(number.tolist(), cells.to_list(), strict=True):
             chunk[at] = item
         return chunk.reshape(self.block)
+
+
+def grown(array: CellArray, needed: Grid) -> CellArray:
+    """The array on a grid that covers the needed one; shards stay whole, so that none has to be written again."""
+    if array.grid.covers(needed):
+        return array
+    block = np.asarray(array.block)
+    union = array.grid.union(needed)
+    shift = -(-(np.asarray(array.grid.origin) - np.asarray(union.origin)) // block) * block
+    origin = np.asarray(array.grid.origin) - shift
+    shape = np.asarray(union.origin) + np.asarray(union.shape) - origin
+    document = array.document.replace(shape=tuple(shape.tolist()))
+    document = document.with_attributes(chunk_grid_origin=origin.tolist() if origin.any() else None)
+    return CellArray(array.path, document, array.store)
+
+
+def renamed(old: CellArray, new: CellArray) -> Iterable[tuple[str, str]]:
+    """Old and new path of every stored object."""
+    if not len(old.present):
+        return
+    index = np.unique(old.locate(old.present)[0], axis=0)
+    first = index * np.asarray(old.block) + np.asarray(old.grid.origin)
+    moved = new.locate(first)[0]
+    for source, target in zip(index.tolist(), moved.tolist(), strict=True):
+        yield old.object_path(source), new.object_path(target)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def reopen(backend: Backend, driver: Any, options: Mapping[str, Any]) -> Backend
 
     Args:
         backend: What is open.
-        driver: ``"local"``, ``"obstore"``, ``"fsspec"``, ``"memory"``, None, an open zarr store or a backend.
+        driver: ``"local"``, ``"obstore"``, ``"fsspec"``, ``"memory"``, ``"icechunk"``, None, an open zarr store or a backend.
         options: ``storage_options`` or the driver's own options.
 
     Raises:
@@ -89,6 +89,12 @@ def _fsspec(backend: Backend, options: dict[str, Any]) -> Backend:
     return ZarrBackend(store, url=backend.url, read_only=backend.read_only)
 
 
+def _icechunk(backend: Backend, options: dict[str, Any]) -> Backend:
+    return open_backend(
+        backend.url, read_only=backend.read_only, storage_options=options, backend="icechunk", autocommit=False
+    )
+
+
 def _optional(module: str, extra: str, package: str) -> Any:
     try:
         return import_module(module)
@@ -119,4 +125,5 @@ _DRIVERS: dict[str, Callable[[Backend, dict[str, Any]], Backend]] = {
     "obstore": _obstore,
     "fsspec": _fsspec,
     "memory": _memory,
+    "icechunk": _icechunk,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -123,6 +123,24 @@ class ZarrBackend:
 
     replace = put_bytes
 
+    def put_all(self, objects: Mapping[str, Buffer]) -> None:
+        """Create or overwrite objects concurrently, a bounded number in flight."""
+        self._check_writable()
+
+        async def put() -> None:
+            gate = asyncio.Semaphore(_IN_FLIGHT)
+
+            async def one(key: str, data: Buffer) -> None:
+                async with gate:
+                    await self.store.set(key, CpuBuffer.from_bytes(bytes(data)))
+
+            outcomes = await _outcomes(one(key, data) for key, data in objects.items())
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+
+        self._write(put())
+
     def move(self, source: str, target: str) -> None:
         """Copy, then delete the source."""
         self.copy(source, target)
@@ -183,6 +201,10 @@ class ZarrBackend:
         """Remove every object below a prefix."""
         for key in list(self.list_prefix(prefix, recursive=True)):
             self.delete(key)
+
+    def clear(self) -> None:
+        """Remove every object."""
+        self._write(self.store.clear())
 
     def close(self) -> None:
         """Close the store, but not one in memory, whose content would have no other owner."""

@@ -9,6 +9,7 @@ How a commit reaches an existing store, so that it is there as a whole or not at
 
 A commit that dies before 2 has changed nothing and its stage is swept by the next writer; one that dies in 3 is
 finished by the next writer. A new store needs none of this: it cannot be opened before its root document is there.
+Nor do places that have transactions of their own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from zarr_vectors.constants import COMMIT_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreExistsError
 from zarr_vectors.metadata.base import DocumentParser, dump_json, parse_json
-from zarr_vectors.storage.backend import STAGE, Backend, Get
+from zarr_vectors.storage.backend import STAGE, Backend, Get, Transactional
 from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
 
@@ -202,7 +203,8 @@ class Storage:
         with self.backend.lock():
             self._depth += 1
             try:
-                self._recover()
+                if not isinstance(self.backend, Transactional):
+                    self._recover()
                 yield
             finally:
                 self._depth -= 1
@@ -211,17 +213,21 @@ class Storage:
         """Make every change of the batch, or none."""
         with self.lock():
             self.shard_indexes.clear()
-            if not self.backend.exists(ROOT):
-                self._commit_new(batch)
-            elif batch.must_be_new:
+            exists = self.backend.exists(ROOT)
+            if exists and batch.must_be_new:
                 raise StoreExistsError(
                     "there is already something here", store=self.url, hint="use mode='append' or mode='replace'"
                 )
-            else:
+            if not exists:
+                self._refuse_occupied()
+            if isinstance(self.backend, Transactional):
+                self._commit_transaction(self.backend, batch)
+            elif exists:
                 self._commit_existing(batch)
+            else:
+                self._commit_new(batch)
 
-    def _commit_new(self, batch: Batch) -> None:
-        """Write in place; the root document, put last, makes the store exist."""
+    def _refuse_occupied(self) -> None:
         occupied = next((key for key in self.backend.list_prefix("") if not key.startswith(STAGE)), None)
         if occupied is not None:
             raise StoreExistsError(
@@ -230,6 +236,26 @@ class Storage:
                 got=occupied,
                 hint="choose another place, or empty it",
             )
+
+    def _commit_transaction(self, backend: Transactional, batch: Batch) -> None:
+        """Write into a transaction; what the batch reads on the way is still as it was."""
+        written: set[str] = set()
+        with backend.transaction() as work:
+            if batch.replace_all:
+                work.clear()
+            for path, data in batch.puts:
+                work.put_bytes(path, data)
+                written.add(path)
+            for source, target in batch.copies:
+                work.put_bytes(target, self.backend.get_bytes(source))
+                written.add(target)
+            for path in batch.deletes:
+                if path not in written:
+                    work.delete(path)
+            work.put_bytes(ROOT, dump_json(batch.root()))
+
+    def _commit_new(self, batch: Batch) -> None:
+        """Write in place; the root document, put last, makes the store exist."""
         try:
             self.backend.put_bytes(_CREATING, b"{}")
             for path, data in batch.puts:

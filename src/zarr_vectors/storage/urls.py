@@ -13,15 +13,19 @@ from urllib.parse import unquote, urlsplit
 from zarr.abc.store import Store
 from zarr.storage import LocalStore, MemoryStore
 
-from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError
+from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError, StoreError
 from zarr_vectors.storage.backend import Backend, StorageBackend
+from zarr_vectors.storage.icechunk import IcechunkBackend
+from zarr_vectors.storage.icechunk_repository import View
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
+from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, is_session_store, place_of
 
 __all__ = ["StoreLike", "detect_scheme", "open_backend", "store_name", "zarr_store_of"]
 
 StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend"
-"""A path, a URL, an open zarr store, or a backend."""
+"""A path, a URL, an open zarr store, or a backend; a repository or storage of Icechunk too. The zarr store of an
+Icechunk session can only be read: to write, pass the backend of a group."""
 
 _OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
 _memory: dict[str, MemoryStore] = {}
@@ -39,22 +43,40 @@ def detect_scheme(url: str | os.PathLike[str]) -> str:
 
 
 def open_backend(
-    target: StoreLike, *, read_only: bool = False, storage_options: Mapping[str, Any] | None = None
+    target: StoreLike,
+    *,
+    read_only: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+    backend: str | None = None,
+    autocommit: bool = True,
 ) -> Backend:
     """Open the place that a path, URL or zarr store names; nothing is read yet.
+
+    Args:
+        target: A path, a URL, an open zarr store, or a repository or storage of Icechunk.
+        read_only: Refuse writing.
+        storage_options: For object stores and for Icechunk.
+        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and, in local folders and in memory, by what is
+            there.
+        autocommit: In Icechunk, commit every batch to its branch.
 
     Raises:
         InputError: The scheme is not known, or the target is of another type.
         OptionError: ``storage_options`` for a place that takes none.
-        MissingDependencyError: The scheme needs obstore, which is not installed.
+        StoreError: The backend is not one of those, or does not fit the target.
+        MissingDependencyError: The place needs obstore or icechunk, which is not installed.
     """
     options = dict(storage_options or {})
+    _check_backend(backend, target)
+    if _wants_icechunk(target, backend):
+        return _icechunk_backend(target, options, read_only=read_only, autocommit=autocommit)
     if isinstance(target, LocalStore):
         _refuse_options(options, "an open zarr store")
         return LocalBackend(target.root, read_only=read_only or target.read_only)
     if isinstance(target, Store):
         _refuse_options(options, "an open zarr store")
-        return ZarrBackend(target, read_only=read_only)
+        # Of a session alone there is no copy to write a batch to.
+        return ZarrBackend(target, read_only=read_only or is_session_store(target))
     if isinstance(target, (LocalBackend, ZarrBackend)):
         _refuse_options(options, "an open backend")
         return target
@@ -77,6 +99,44 @@ def open_backend(
         got=text,
         hint="use a path, file://, memory://, s3://, gs://, az://, http(s)://, or pass an open zarr store",
     )
+
+
+def _check_backend(backend: str | None, target: object) -> None:
+    if backend not in {None, "local", "icechunk"}:
+        raise StoreError("this backend is not offered", got=backend, expected="'local', 'icechunk' or None")
+    if backend == "local":
+        is_folder = isinstance(target, (str, os.PathLike)) and detect_scheme(target) in {"", "file"}
+        if not is_folder and not isinstance(target, (LocalStore, LocalBackend)):
+            raise StoreError("backend='local' is for folders", got=str(target), hint="leave it out")
+
+
+def _wants_icechunk(target: object, backend: str | None) -> bool:
+    """Whether a target is to be opened as an Icechunk repository: it is said, it is one, or there is one in it."""
+    if backend is not None or isinstance(target, IcechunkBackend):
+        return backend == "icechunk" and not isinstance(target, IcechunkBackend)
+    if not isinstance(target, (str, os.PathLike)):
+        return is_icechunk_value(target)
+    scheme, text = detect_scheme(target), os.fspath(target)
+    return holds_repository(scheme, str(_local_path(text)) if scheme == "file" else text)
+
+
+def _icechunk_backend(target: Any, options: dict[str, Any], *, read_only: bool, autocommit: bool) -> Backend:
+    if not isinstance(target, (str, os.PathLike)) and not is_icechunk_value(target):
+        raise InputError(
+            "an Icechunk store must be a path, a URL, an icechunk.Repository or an icechunk.Storage",
+            got=type(target).__name__,
+        )
+    text = os.fspath(target) if isinstance(target, (str, os.PathLike)) else ""
+    scheme = detect_scheme(text)
+    view = View(
+        *(options.pop(key, default) for key, default in (("branch", "main"), ("tag", None), ("snapshot_id", None)))
+    )
+    if view.is_fixed and not read_only:
+        raise OptionError(
+            "a tag or a snapshot can only be read", hint="open it with mode='r', or make a branch from it"
+        )
+    place = place_of(target, scheme, str(_local_path(text)) if scheme == "file" else text, options)
+    return IcechunkBackend(place, view, read_only=read_only, autocommit=autocommit)
 
 
 def zarr_store_of(backend: StorageBackend) -> Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.query.draco import unpack_vertices
 from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
+from zarr_vectors.storage.cell_array import grown, renamed
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
@@ -36,7 +37,7 @@ from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
 
-__all__ = ["append_rows", "grown", "renamed_objects"]
+__all__ = ["append_rows"]
 
 
 def append_rows(
@@ -90,20 +91,6 @@ def _new_bounds(root: RootState, intake: Intake) -> tuple[FloatArray, FloatArray
     if intake.extent.low is None or intake.extent.high is None:
         return lo, hi
     return np.minimum(lo, intake.extent.low), np.maximum(hi, intake.extent.high)
-
-
-def grown(array: CellArray, needed: Grid) -> CellArray:
-    """The array on a grid that covers the needed one; shards stay whole, so that none has to be written again."""
-    if array.grid.covers(needed):
-        return array
-    block = np.asarray(array.block)
-    union = array.grid.union(needed)
-    shift = -(-(np.asarray(array.grid.origin) - np.asarray(union.origin)) // block) * block
-    origin = np.asarray(array.grid.origin) - shift
-    shape = np.asarray(union.origin) + np.asarray(union.shape) - origin
-    document = array.document.replace(shape=tuple(shape.tolist()))
-    document = document.with_attributes(chunk_grid_origin=origin.tolist() if origin.any() else None)
-    return CellArray(array.path, document, array.store)
 
 
 def _plan(
@@ -301,7 +288,7 @@ class _Append:
         """Stored objects that keep their bytes under another name, because their grid's origin moved."""
         for old, array in self._arrays():
             if old.grid.origin != array.grid.origin:
-                for source, target in renamed_objects(old, array):
+                for source, target in renamed(old, array):
                     if target not in self.written:
                         yield source, target
 
@@ -316,7 +303,7 @@ class _Append:
         """Old names of moved objects; those that are written again stay."""
         for old, array in self._arrays():
             if old.grid.origin != array.grid.origin:
-                yield from (source for source, _ in renamed_objects(old, array))
+                yield from (source for source, _ in renamed(old, array))
 
     def _level_document(self) -> JsonObject:
         facts = self.level.metadata.to_json()
@@ -378,17 +365,6 @@ class _Append:
             vertex_encoding=constants.ENCODING_RAW if packing is None else constants.ENCODING_DRACO,
             max_error=None if packing is None else packing.max_error,
         )
-
-
-def renamed_objects(old: CellArray, new: CellArray) -> Iterable[tuple[str, str]]:
-    """Old and new path of every stored object."""
-    if not len(old.present):
-        return
-    index = np.unique(old.locate(old.present)[0], axis=0)
-    first = index * np.asarray(old.block) + np.asarray(old.grid.origin)
-    moved = new.locate(first)[0]
-    for source, target in zip(index.tolist(), moved.tolist(), strict=True):
-        yield old.object_path(source), new.object_path(target)
 
 
 def _without(coords: IntArray, others: IntArray) -> IntArray:

@@ -10,23 +10,23 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import (
+    EVERY_ROW_PRESENT,
     absent_value,
     dtype_name,
     group_document,
+    index_header,
     manifests_document,
     typed_table_document,
     vlen_table_document,
 )
+from zarr_vectors.core.object_index import manifest_puts
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.compression import cell_codecs, typed_codecs
-from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
-from zarr_vectors.encoding.references import SEAL_BYTES, encode_references
+from zarr_vectors.encoding.manifests import ManifestTable
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.query.objects import ID_RUN
-from zarr_vectors.query.tables import EVERY_ROW_PRESENT
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.tables import TableArray
@@ -145,9 +145,13 @@ def table_puts(
     """The stored objects and documents of all tables; ``with_refs`` as ``table_names`` is told."""
     codecs, text_codecs = typed_codecs(compressor), cell_codecs(compressor)
     ids = tables.ids
-    yield f"{level}/{constants.OBJECT_INDEX}/zarr.json", dump_json(group_document(_index_header(ids, manifests, ndim)))
+    yield (
+        f"{level}/{constants.OBJECT_INDEX}/zarr.json",
+        dump_json(group_document(index_header(ids, manifests.sizes, ndim))),
+    )
     if len(ids):
-        yield from _manifest_puts(level, manifests, ndim, text_codecs, with_refs=with_refs)
+        table = TableArray(f"{level}/{constants.OBJECT_MANIFESTS}", manifests_document(len(ids), text_codecs))
+        yield from manifest_puts(table, manifests, ndim, with_refs=with_refs)
         yield from _table(level, constants.OBJECT_IDS, typed_table_document(ids, len(ids), codecs, {}, 0), ids)
     if tables.attributes:
         yield f"{level}/{constants.OBJECT_ATTRIBUTES}/zarr.json", dump_json(group_document())
@@ -163,30 +167,6 @@ def table_puts(
         )
         yield from _table(level, f"{constants.OBJECT_ATTRIBUTES}/{name}", document, values)
     yield from _group_puts(level, tables, codecs, text_codecs)
-
-
-def _manifest_puts(
-    level: int, manifests: Blobs, ndim: int, codecs: list[JsonObject], *, with_refs: bool
-) -> Iterator[Put]:
-    document = manifests_document(len(manifests), codecs)
-    table = TableArray(f"{level}/{constants.OBJECT_MANIFESTS}", document)
-    blocks: list[bytes] = []
-    for start, put in zip(range(0, len(manifests), table.chunk_rows), table.encode(manifests), strict=True):
-        if with_refs:
-            rows = np.arange(start, min(start + table.chunk_rows, len(manifests)))
-            # What cannot be decoded is as the store had it before; its block stays empty, and is never used.
-            decoded, errors = decode_manifests(manifests.take(rows), ndim)
-            blocks.append(b"" if errors else encode_references(decoded, len(rows), put[1][-SEAL_BYTES:]))
-        yield put
-    yield f"{level}/{constants.OBJECT_MANIFESTS}/zarr.json", dump_json(document.to_json())
-    if with_refs:
-        said = {"zv_array": "fragment_refs"}
-        yield from _table(
-            level,
-            constants.FRAGMENT_REFS,
-            vlen_table_document(len(blocks), 1, codecs, said),
-            Blobs.from_list(blocks),
-        )
 
 
 def _group_puts(
@@ -226,21 +206,6 @@ def table_names(tables: ObjectTables, *, with_refs: bool) -> list[str]:
     if tables.groups:
         names += [constants.GROUPS, *(f"{constants.GROUP_ATTRIBUTES}/{name}" for name in tables.group_attributes)]
     return names
-
-
-def _index_header(ids: IntArray, manifests: Blobs, ndim: int) -> JsonObject:
-    header: JsonObject = {
-        "zv_array": "object_index",
-        "num_objects": len(ids),
-        "num_present": int((manifests.sizes > 4).sum()),
-        "sid_ndim": ndim,
-        "layout": constants.MANIFEST_LAYOUT_V2,
-        "object_ids_sorted": bool((ids[1:] > ids[:-1]).all()),
-    }
-    # Below the greatest int64, so that the end of the run is one too.
-    if len(ids) and int(ids[0]) + len(ids) == int(ids[-1]) + 1 < 2**63 and (np.diff(ids) == 1).all():
-        header[ID_RUN] = [int(ids[0]), len(ids)]
-    return header
 
 
 def _described(zv_array: str, name: str, values: AnyArray) -> JsonObject:

@@ -9,13 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from zarr_vectors import constants
+from zarr_vectors.core.documents import EVERY_ROW_PRESENT, ID_RUN
 from zarr_vectors.core.headers import HEADER_NAMES
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.ngff import dataset_entry, upsert_dataset
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
-from zarr_vectors.query.objects import ID_RUN
-from zarr_vectors.query.tables import EVERY_ROW_PRESENT
 from zarr_vectors.spatial.lattice import DEFAULT_BITS
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Put, Storage

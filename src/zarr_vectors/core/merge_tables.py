@@ -1,0 +1,402 @@
+"""Merging the tables of objects and groups of a level, row by row: a row is known by its object id or group number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import (
+    EVERY_ROW_PRESENT,
+    ID_RUN,
+    absent_value,
+    index_header,
+    typed_table_document,
+)
+from zarr_vectors.core.merge_cells import common_rows
+from zarr_vectors.core.merge_documents import conflict, merge_documents
+from zarr_vectors.core.object_index import manifest_puts
+from zarr_vectors.core.state import LevelState
+from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.compression import typed_codecs
+from zarr_vectors.encoding.manifests import decode_manifests
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.metadata.array import ArrayDocument, fill_value_json, fill_value_of, zarr_data_type
+from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.spatial.grid import format_keys
+from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.storage.tables import TableArray, read_tables
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray, JsonObject
+
+__all__ = ["Tables", "is_object_table", "merge_object_tables", "read_object_tables"]
+
+_FAMILIES = (
+    constants.OBJECT_INDEX,
+    constants.OBJECT_ATTRIBUTES,
+    constants.GROUPS,
+    constants.GROUP_ATTRIBUTES,
+)
+
+
+def is_object_table(name: str) -> bool:
+    """Whether a node below a level belongs to the tables of objects and groups."""
+    return name.partition("/")[0] in _FAMILIES
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a level in one state of the store.
+
+    Args:
+        ids: ``(O,)`` object id of each row.
+        header: Document of ``object_index``.
+        id_table: The array of the ids.
+        columns: By name below the level: the array, and its rows; byte strings as an array of objects.
+        has_refs: Whether there are references by column, which follow from the manifests.
+    """
+
+    ids: IntArray
+    header: JsonObject | None = None
+    id_table: TableArray | None = None
+    columns: Mapping[str, tuple[TableArray, AnyArray]] = field(default_factory=dict)
+    has_refs: bool = False
+
+    def keys(self, name: str) -> IntArray:
+        """What the rows of a table are known by."""
+        if _is_by_object(name):
+            return self.ids[: len(self.columns[name][1])]
+        return np.arange(len(self.columns[name][1]), dtype=np.int64)
+
+
+def read_object_tables(storage: Storage, level: LevelState | None) -> Tables:
+    """All tables of a level but that of the ids, whose rows become keys."""
+    if level is None:
+        return Tables(np.zeros(0, dtype=np.int64))
+    has_refs = constants.FRAGMENT_REFS in level.tables
+    names = [name for name in level.tables if is_object_table(name) and name != constants.FRAGMENT_REFS]
+    values = dict(zip(names, read_tables(storage, [(level.tables[name], None) for name in names]), strict=True))
+    rows = {name: _as_array(found) for name, found in values.items()}
+    ids = rows.pop(constants.OBJECT_IDS, None)
+    if ids is None:
+        ids = np.arange(level.object_slots, dtype=np.int64)
+    path = f"{level.number}/{constants.OBJECT_INDEX}/zarr.json"
+    header = storage.read_documents([path])[path]
+    columns = {name: (level.tables[name], found) for name, found in rows.items()}
+    tables = Tables(ids, header, level.tables.get(constants.OBJECT_IDS), columns, has_refs)
+    for name, found in rows.items():
+        if _is_by_object(name) and len(found) > len(ids):
+            raise CorruptionError("a table has more rows than there are ids", store=storage.url, array=name)
+    return tables
+
+
+def _is_by_object(name: str) -> bool:
+    return name.partition("/")[0] in {constants.OBJECT_INDEX, constants.OBJECT_ATTRIBUTES}
+
+
+def _as_array(rows: Any) -> AnyArray:
+    if not isinstance(rows, Blobs):
+        return np.asarray(rows)
+    found = np.empty(len(rows), dtype=object)
+    found[:] = rows.to_list()
+    return found
+
+
+def merge_object_tables(
+    level: LevelState, base: Tables, ours: Tables, theirs: Tables, *, touched: tuple[IntArray, IntArray]
+) -> Iterator[Put]:
+    """Every stored object and document of the merged tables.
+
+    Args:
+        level: Ours.
+        touched: ``(n, K)`` chunks whose rows or fragments have changed on our side, and on theirs.
+
+    Raises:
+        ConcurrentEditError: The same object, group or row of an attribute has changed on both sides, both have made
+            an object with one id, or an object of one side refers to a chunk that the other has changed.
+    """
+    ids = _merged_keys(base.ids, ours.ids, theirs.ids, "object", level.number)
+    sizes = np.zeros(len(ids), dtype=np.int64)
+    for name in dict.fromkeys((*ours.columns, *theirs.columns)):
+        path = f"{level.number}/{name}"
+        sides = [side.columns.get(name) for side in (base, ours, theirs)]
+        if sides[0] is not None and (sides[1] is None or sides[2] is None):
+            raise conflict("a table was removed on one side", array=path)
+        keys = [side.keys(name) if name in side.columns else ids[:0] for side in (base, ours, theirs)]
+        wanted = ids if _is_by_object(name) else np.arange(max(map(len, keys)), dtype=np.int64)
+        rows = _Rows(path, wanted, keys, [None if side is None else side[1] for side in sides])
+        if name == constants.OBJECT_MANIFESTS:
+            rows.check_references(touched, level.vertices.ndim)
+        merged, lacking = rows.merged(members=name == constants.GROUPS)
+        if name == constants.OBJECT_MANIFESTS:
+            sizes = np.array([len(item) for item in merged.tolist()], dtype=np.int64)
+        document = _document(path, [None if side is None else side[0].document for side in sides], merged)
+        if lacking.any():
+            merged, document = _marked_absent(path, document, merged, lacking)
+        if name == constants.OBJECT_MANIFESTS:
+            table, blobs = TableArray(path, document), Blobs.from_list(merged.tolist())
+            with_refs = ours.has_refs or theirs.has_refs
+            yield from manifest_puts(table, blobs, level.vertices.ndim, with_refs=with_refs)
+        else:
+            yield from _table(path, document, merged)
+    yield from _index_puts(level, (base, ours, theirs), ids, sizes)
+
+
+def _merged_keys(base: IntArray, ours: IntArray, theirs: IntArray, what: str, level: int) -> IntArray:
+    """Our ids without those that they removed, then those that they added."""
+    added = theirs[~np.isin(theirs, base)]
+    twice = added[np.isin(added, ours)]
+    if len(twice):
+        raise conflict(
+            f"both sides have made an {what} with the same id",
+            array=f"{level}/{constants.OBJECT_IDS}",
+            got=f"{len(twice)} ids, the first is {int(twice[0])}",
+        )
+    gone = base[~np.isin(base, theirs)]
+    return np.concatenate([ours[~np.isin(ours, gone)], added])
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Which rows are where, and which sides have put, changed or removed them.
+
+    Args:
+        keys: All keys, ascending.
+        mine: Row of each key on our side, or -1.
+        other: Row of each key on theirs, or -1.
+        is_new: Whether the row was not there before.
+        ours: Whether our side has changed it.
+        theirs: Whether theirs has.
+        both: Whether both have, and not to the same.
+    """
+
+    keys: IntArray
+    mine: IntArray
+    other: IntArray
+    is_new: BoolArray
+    ours: BoolArray
+    theirs: BoolArray
+    both: BoolArray
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A table in the three states.
+
+    Args:
+        path: For messages.
+        wanted: Keys of the merged rows.
+        keys: Key of each row, before, ours and theirs.
+        values: The rows, or None where a state has no such table.
+    """
+
+    path: str
+    wanted: IntArray
+    keys: list[IntArray]
+    values: list[AnyArray | None]
+
+    @cached_property
+    def blank(self) -> AnyArray:
+        """No rows, of the type that holds those of all states.
+
+        Raises:
+            ConcurrentEditError: There is none.
+        """
+        present = [values for values in self.values if values is not None]
+        types = {values.dtype.kind if values.dtype.kind == "U" else values.dtype for values in present}
+        shapes = {values.shape[1:] for values in present}
+        if len(shapes) > 1 or len(types) > 1:
+            raise conflict("the two sides store different types", array=self.path, got=f"{types}, rows of {shapes}")
+        return np.zeros((0, *shapes.pop()), np.result_type(*present))
+
+    @cached_property
+    def compared(self) -> _Compared:
+        """What has become of each row."""
+        keys = np.unique(np.concatenate([self.wanted, *self.keys]))
+        was, mine, other = (_places(of_side, keys) for of_side in self.keys)
+        rows = [_comparable(self.blank if v is None else v, self.blank.dtype) for v in self.values]
+        ours, theirs = _different(rows[0], was, rows[1], mine), _different(rows[0], was, rows[2], other)
+        both = ours & theirs & _different(rows[1], mine, rows[2], other)
+        return _Compared(keys, mine, other, was < 0, ours, theirs, both)
+
+    def check_references(self, touched: tuple[IntArray, IntArray], ndim: int) -> None:
+        """Refuse manifests of one side that name chunks which the other has changed.
+
+        Raises:
+            ConcurrentEditError: There is one.
+        """
+        compared = self.compared
+        sides = ((1, compared.ours, compared.mine, touched[1]), (2, compared.theirs, compared.other, touched[0]))
+        for side, changed, place, chunks in sides:
+            values = self.values[side]
+            if values is None:
+                continue
+            table, errors = decode_manifests(Blobs.from_list(values[place[changed & (place >= 0)]].tolist()), ndim)
+            if errors:
+                raise CorruptionError("an object manifest is corrupt", array=self.path, got=str(errors))
+            bad = table.chunks[common_rows(table.chunks, chunks)]
+            if len(bad):
+                raise conflict(
+                    "an object was changed on one side and lies in a chunk that the other side changed",
+                    array=self.path,
+                    cell=format_keys(bad[:1])[0],
+                )
+
+    def merged(self, *, members: bool = False) -> tuple[AnyArray, BoolArray]:
+        """The merged rows, and which of them have no value on the side that made them.
+
+        Args:
+            members: Whether rows are lists of ids, of which both sides may add some.
+
+        Raises:
+            ConcurrentEditError: A row has changed on both sides.
+        """
+        compared = self.compared
+        united = self._united(compared.keys[compared.both & ~compared.is_new]) if members else {}
+        clash = compared.both & ~np.isin(compared.keys, list(united))
+        if clash.any():
+            raise conflict(
+                "a row has changed on both sides", array=self.path, got=f"that of {int(compared.keys[clash][0])}"
+            )
+        at = np.searchsorted(compared.keys, self.wanted)
+        mine, other = compared.mine[at], compared.other[at]
+        use_theirs = (compared.theirs & ~compared.ours)[at] | (mine < 0)
+        values = self._filled(len(self.wanted))
+        for found, place, chosen in ((self.values[1], mine, ~use_theirs), (self.values[2], other, use_theirs)):
+            if found is not None:
+                fits = chosen & (place >= 0)
+                values[fits] = found[place[fits]]
+        for key, item in united.items():
+            values[np.flatnonzero(self.wanted == key)[0]] = item
+        return values, (mine < 0) & (other < 0)
+
+    def _filled(self, rows: int) -> AnyArray:
+        values = np.zeros((rows, *self.blank.shape[1:]), dtype=self.blank.dtype)
+        if self.blank.dtype == object:
+            values[:] = [b""] * rows
+        return values
+
+    def _united(self, keys: IntArray) -> dict[int, bytes]:
+        """Groups that both sides have added members to."""
+        united: dict[int, bytes] = {}
+        for key in keys.tolist():
+            before, mine, other = (self._members(side, key) for side in range(3))
+            if np.isin(before, mine).all() and np.isin(before, other).all():
+                united[key] = np.concatenate([mine, other[~np.isin(other, mine)]]).astype("<i8").tobytes()
+        return united
+
+    def _members(self, side: int, key: int) -> IntArray:
+        values, place = self.values[side], _places(self.keys[side], np.array([key]))[0]
+        data = b"" if values is None or place < 0 else values[place]
+        return np.frombuffer(data, dtype="<i8").astype(np.int64)
+
+
+def _places(keys: IntArray, wanted: IntArray) -> IntArray:
+    """``(n,)`` the row of each wanted key, or -1."""
+    if not len(keys):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    order = np.argsort(keys, kind="stable")
+    at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    rows: IntArray = order[at]
+    return np.where(keys[rows] == wanted, rows, -1)
+
+
+def _comparable(values: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
+    """One element for each row; bytes, so that NaN equals NaN."""
+    if dtype.kind == "O":
+        return values
+    whole = np.dtype((np.void, max(1, dtype.itemsize * int(np.prod(values.shape[1:])))))
+    if not values.size or not dtype.itemsize:
+        return np.zeros(len(values), dtype=whole)
+    return np.ascontiguousarray(values, dtype=dtype).reshape(len(values), -1).view(whole).reshape(len(values))
+
+
+def _different(left: AnyArray, at: IntArray, right: AnyArray, other: IntArray) -> BoolArray:
+    """``(n,)`` whether a row is there in one state only, or is not the same."""
+    differs: BoolArray = (at < 0) != (other < 0)
+    both = np.flatnonzero((at >= 0) & (other >= 0))
+    differs[both] = np.asarray(left[at[both]] != right[other[both]], dtype=bool)
+    return differs
+
+
+def _document(path: str, documents: list[ArrayDocument | None], rows: AnyArray) -> ArrayDocument:
+    """The merged document of a table with these rows."""
+    sides = [None if document is None else document.to_json() for document in documents]
+    mine, other = sides[1] or sides[2], sides[2] or sides[1]
+    assert mine is not None
+    assert other is not None
+    leave = ("shape", "chunk_grid", "data_type", "num_groups", EVERY_ROW_PRESENT, "dtype")
+    merged = ArrayDocument.parse(merge_documents(sides[0], mine, other, path=path, leave=leave), where=path)
+    said: JsonObject = {}
+    if "shape" in merged.attributes:
+        said["shape"] = list(rows.shape)
+    if "num_groups" in merged.attributes:
+        said["num_groups"] = len(rows)
+    if rows.dtype.kind == "U":
+        said["dtype"] = rows.dtype.str
+    complete = [document.attributes.get(EVERY_ROW_PRESENT) for document in documents[1:] if document is not None]
+    said[EVERY_ROW_PRESENT] = all(complete) or None
+    merged = merged.with_attributes(**said)
+    chunk = _chunk_rows(path, merged, len(rows))
+    grid = {"name": "regular", "configuration": {"chunk_shape": [chunk, *merged.chunk_shape[1:]]}}
+    data_type = merged.data_type if rows.dtype == object else zarr_data_type(rows.dtype)
+    return merged.replace(shape=tuple(int(n) for n in rows.shape), chunk_grid=grid, data_type=data_type)
+
+
+def _chunk_rows(path: str, document: ArrayDocument, rows: int) -> int:
+    name = path.partition("/")[2]
+    most = {constants.OBJECT_MANIFESTS: constants.MANIFEST_CHUNK}.get(name, rows)
+    if name.startswith(constants.OBJECT_ATTRIBUTES):
+        most = max(document.chunk_shape[0], min(constants.OBJECT_ATTRIBUTE_CHUNK, rows))
+    return max(1, min(most, rows) if most != document.chunk_shape[0] else most)
+
+
+def _marked_absent(
+    path: str, document: ArrayDocument, rows: AnyArray, lacking: BoolArray
+) -> tuple[AnyArray, ArrayDocument]:
+    """Rows that one side made without knowing of the column get the value that means absence."""
+    if rows.dtype == object:
+        return rows, document
+    absent = absent_value(rows.dtype) if rows.dtype.kind != "b" else None
+    fill = None if absent is None else fill_value_of(document)
+    taken = absent is not None and rows.dtype.kind not in "fcmM" and bool((rows[~lacking] == absent).any())
+    if absent is None or taken:
+        raise conflict(
+            "one side has added a column, the other rows, and no value of the column's type can mark them as absent",
+            array=path,
+            got=f"{rows.dtype}, fill value {fill!r}",
+        )
+    rows[lacking] = absent
+    said = {"fill_sentinel_meaning": "absent", EVERY_ROW_PRESENT: None}
+    document = document.replace(fill_value=fill_value_json(absent, rows.dtype)).with_attributes(**said)
+    return rows, document
+
+
+def _table(path: str, document: ArrayDocument, rows: AnyArray) -> Iterator[Put]:
+    table = TableArray(path, document)
+    yield from table.encode(Blobs.from_list(rows.tolist()) if rows.dtype == object else rows)
+    yield f"{path}/zarr.json", dump_json(document.to_json())
+
+
+def _index_puts(
+    level: LevelState, sides: tuple[Tables, Tables, Tables], ids: IntArray, sizes: IntArray
+) -> Iterator[Put]:
+    """The index's header, and the table of the ids."""
+    base, ours, theirs = sides
+    path = f"{level.number}/{constants.OBJECT_INDEX}"
+    counted = ("num_objects", "num_present", "object_ids_sorted", "layout", ID_RUN)
+    mine, other = ours.header or theirs.header, theirs.header or ours.header
+    assert mine is not None
+    assert other is not None
+    header = merge_documents(base.header, mine, other, path=path, leave=counted)
+    said = {key: value for key, value in header["attributes"].items() if key not in counted}
+    header["attributes"] = said | index_header(ids, sizes, level.vertices.ndim)
+    yield f"{path}/zarr.json", dump_json(header)
+    table = ours.id_table or theirs.id_table
+    if len(ids):
+        codecs = typed_codecs() if table is None else table.document.codecs
+        document = typed_table_document(ids, len(ids), codecs, {}, 0)
+        yield from _table(f"{level.number}/{constants.OBJECT_IDS}", document, ids)
