@@ -26,7 +26,7 @@ from zarr_vectors.types.table import code_dtype
 from zarr_vectors.types.unite import concatenate_columns
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["TableMerge", "filler", "match_columns", "merge_categories", "merge_object_tables"]
+__all__ = ["TableMerge", "filler", "match_columns", "merge_categories", "merge_object_tables", "missing_rows"]
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ def _append_rows(
     given = fresh.attributes.get(name)
     count = int((~known).sum())
     if given is None:
-        tail = _missing_rows(name, old, count, fill)
+        tail = missing_rows(name, old, count, fill)
     else:
         order = np.argsort(old_ids, kind="stable")
         place = order[np.searchsorted(old_ids[order], fresh.ids[known])]
@@ -321,7 +321,8 @@ def _joined(what: str, name: str, old: Column, tail: Column) -> Column:
     return concatenate_columns(what, name, [old, tail if isinstance(tail, Categorical) else tail.astype(old.dtype)])
 
 
-def _missing_rows(name: str, old: Column, count: int, fill: Mapping[str, Any]) -> Column:
+def missing_rows(name: str, old: Column, count: int, fill: Mapping[str, Any]) -> Column:
+    """So many rows of an object attribute that new objects lack."""
     if name in fill and isinstance(old, Categorical):
         return Categorical.from_values([fill[name]] * count, name=name)
     if name in fill and not isinstance(old, Categorical):
