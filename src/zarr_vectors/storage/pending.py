@@ -75,13 +75,11 @@ class Pending(Storage):
                 if path not in written and path not in deletes:
                     yield path, data
 
-        return Batch(
-            puts=puts(),
-            root=batch.root,
-            copies=(copy for copy in copies),
-            deletes=(path for path in deletes),
-            must_be_new=batch.must_be_new,
-        )
+        def left() -> Iterator[str]:
+            yield from deletes
+
+        # What is left to copy and delete is known only when all puts have been made.
+        return Batch(puts=puts(), root=batch.root, copies=iter(copies), deletes=left(), must_be_new=batch.must_be_new)
 
 
 def _part(data: Buffer, get: Get) -> bytes:

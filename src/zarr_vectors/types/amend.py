@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import group_document
+from zarr_vectors.core.documents import ColumnSpec, group_document
 from zarr_vectors.core.headers import level_document
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.exceptions import ConcurrentEditError, ConventionError, InputError
@@ -24,6 +24,7 @@ from zarr_vectors.types.attributes import (
 )
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.options import WriteOptions
+from zarr_vectors.types.table import column_spec
 from zarr_vectors.types.tree_edges import tree_edges
 from zarr_vectors.types.value import plan_for
 from zarr_vectors.types.writer import write_value
@@ -48,6 +49,7 @@ class Changes:
         vertices: Attributes of the vertices that are there, in the order of a read of everything.
         links: Attributes of the links that are there, in that order.
         objects: Attributes of the objects that are there, in the order of the object index.
+        specs: Stored types of attributes in ``vertices`` and ``links``, wide enough for those of ``appended`` too.
         appended: More vertices, with the attributes that the level has and those in ``vertices``.
         by_row_id: Names in ``vertices`` whose values are given by row id instead.
         overwrite: Whether attributes of the level may be replaced.
@@ -56,6 +58,7 @@ class Changes:
     vertices: dict[str, Column] = field(default_factory=dict)
     links: dict[str, Column] = field(default_factory=dict)
     objects: dict[str, Column] = field(default_factory=dict)
+    specs: dict[tuple[str, str], ColumnSpec] = field(default_factory=dict)
     appended: Geometry | None = None
     by_row_id: set[str] = field(default_factory=set)
     overwrite: bool = False
@@ -155,7 +158,7 @@ class _Amendment:
             assert self.places is not None
             given = self._by_row_id(name, column, self.places) if name in changes.by_row_id else column
             _check_length("attribute", name, given, len(self.places), level)
-            vertex_attribute(level, name, given, self.places, self.added)
+            vertex_attribute(level, name, given, changes.specs["vertices", name], self.places, self.added)
         for name, column in changes.objects.items():
             _check_length("object attribute", name, column, level.object_slots, level)
             object_attribute(level, name, column, self.added)
@@ -202,11 +205,13 @@ class _Amendment:
         for name, column in changes.links.items():
             _check_length("link attribute", name, column, len(found), level)
         if tree:
-            tree_edges(self.root, level, found.vertices, found.ends, {**found.columns, **changes.links}, self.added)
+            columns = {**found.columns, **changes.links}
+            specs = {name: changes.specs.get(("links", name)) or column_spec(columns[name]) for name in columns}
+            tree_edges(self.root, level, found.vertices, found.ends, columns, specs, self.added)
             return
         self._check_stored(found)
         for name, column in changes.links.items():
-            link_attribute(level, name, column, found.held, self.added)
+            link_attribute(level, name, column, changes.specs["links", name], found.held, self.added)
 
     def _check_stored(self, found: LinkPlaces) -> None:
         """Refuse links that do not have a record each."""

@@ -24,7 +24,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.encode import rows_as_cells
 from zarr_vectors.types.objects import object_attribute_puts, table_codecs
-from zarr_vectors.types.table import column_codes, column_spec
+from zarr_vectors.types.table import column_codes
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
 __all__ = [
@@ -100,13 +100,15 @@ def check_new_name(level: LevelState, what: str, name: str, known: Mapping[str, 
         )
 
 
-def vertex_attribute(level: LevelState, name: str, column: Column, places: Places, added: Additions) -> None:
+def vertex_attribute(
+    level: LevelState, name: str, column: Column, spec: ColumnSpec, places: Places, added: Additions
+) -> None:
     """Add an attribute of vertices.
 
     Args:
         column: A value for each vertex, in the order of ``places``.
+        spec: The type to store it as.
     """
-    spec = column_spec(column)
     path = f"{constants.VERTEX_ATTRIBUTES}/{name}"
     old = level.cells.get(path)
     said = {**_kept(old), "zv_array": "attribute", "name": name, **spec.attributes()}
@@ -120,14 +122,17 @@ def vertex_attribute(level: LevelState, name: str, column: Column, places: Place
     added.dropped |= set(stored_objects(old))
 
 
-def link_attribute(level: LevelState, name: str, column: Column, held: list[LinkCells], added: Additions) -> None:
+def link_attribute(
+    level: LevelState, name: str, column: Column, spec: ColumnSpec, held: list[LinkCells], added: Additions
+) -> None:
     """Add an attribute of links.
 
     Args:
         column: A value for each link, segment by segment and cell by cell.
+        spec: The type to store it as.
         held: The cells of all segments that hold links.
     """
-    family, spec = level.links, column_spec(column)
+    family = level.links
     assert family is not None
     values = np.ascontiguousarray(column_codes(column, spec))
     group = f"{constants.LINK_ATTRIBUTES}/{name}"

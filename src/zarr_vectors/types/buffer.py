@@ -113,6 +113,7 @@ class ChangeBuffer:
         column = self._column("attribute", name, values, there + more, dtype)
         check_column(name, column)
         changes.vertices[name] = take_column(column, slice(0, there))
+        changes.specs["vertices", name] = column_spec(column)
         if by_row_id:
             changes.by_row_id.add(name)
         if appended is not None:
@@ -131,6 +132,7 @@ class ChangeBuffer:
         column = self._column(what, name, values, there + more, dtype)
         check_column(name, column)
         changes.links[name] = take_column(column, slice(0, there))
+        changes.specs["links", name] = column_spec(column)
         if isinstance(appended, Linked):
             new = take_column(column, slice(there, None))
             changes.appended = with_link_columns(appended, {**appended.link_attributes, name: new})

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.geometry import Column
@@ -20,7 +21,7 @@ from zarr_vectors.types.append_links import link_arrays
 from zarr_vectors.types.attributes import Additions, stored_objects
 from zarr_vectors.types.encode import CellPlan
 from zarr_vectors.types.links import LinkPlan, LinkSink
-from zarr_vectors.types.table import column_codes, column_spec
+from zarr_vectors.types.table import column_codes
 from zarr_vectors.typing import IntArray, JsonObject
 
 __all__ = ["tree_edges"]
@@ -32,6 +33,7 @@ def tree_edges(
     places: Places,
     ends: IntArray,
     columns: Mapping[str, Column],
+    specs: Mapping[str, ColumnSpec],
     added: Additions,
 ) -> None:
     """Store every edge of a level of trees, with these attributes, in place of those that are stored.
@@ -39,6 +41,7 @@ def tree_edges(
     Args:
         ends: ``(E, 2)`` child and parent of each edge, as vertices of ``places``.
         columns: All attributes of edges, those that the level has already included.
+        specs: The types to store them as.
 
     Raises:
         ConventionError: The level keeps its edges in another way, or an attribute has no value for some edges.
@@ -58,7 +61,6 @@ def tree_edges(
                 store=level.store,
                 hint=f"replace {name!r} first, with a value for every edge",
             )
-    specs = {name: column_spec(column) for name, column in columns.items()}
     cells = CellPlan(
         arrays={constants.VERTICES: level.vertices},
         chunk_shape=level.chunk_shape,
