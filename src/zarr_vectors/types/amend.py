@@ -117,7 +117,7 @@ def _check_same_order(opened: LevelState, level: LevelState, changes: Changes) -
     """Refuse values for a level that has changed since."""
 
     def facts(state: LevelState) -> JsonObject:
-        said: JsonObject = {"vertices": state.metadata.vertex_count}
+        said: JsonObject = {"count": state.metadata.vertex_count}
         said |= {name: state.cells[name].document for name in _ORDER_ARRAYS if name in state.cells}
         if changes.objects:
             said["objects"] = state.object_index

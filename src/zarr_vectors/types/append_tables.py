@@ -26,7 +26,15 @@ from zarr_vectors.types.table import code_dtype
 from zarr_vectors.types.unite import concatenate_columns
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["TableMerge", "filler", "match_columns", "merge_categories", "merge_object_tables", "missing_rows"]
+__all__ = [
+    "TableMerge",
+    "fillable_names",
+    "filler",
+    "match_columns",
+    "merge_categories",
+    "merge_object_tables",
+    "missing_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,7 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
             expected=f"only {sorted(stored)}",
             hint="leave the attribute out of the append",
         )
-    fillable = {*stored, *level.object_columns} - {constants.ROW_ID}
+    fillable = fillable_names(level)
     useless = [name for name in options.fill if name not in fillable]
     if useless:
         raise InputError(
@@ -144,6 +152,12 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
                 recoded[level.column_path(name)] = columns[name]
     intake.recode(columns, lookups)
     return recoded
+
+
+def fillable_names(level: LevelState) -> set[str]:
+    """Attributes of a level that appended rows, links and objects may lack."""
+    links = {} if level.links is None else level.links.columns
+    return {*level.row_columns, *links, *level.object_columns} - {constants.ROW_ID}
 
 
 def _check_per_fragment(level: LevelState, options: WriteOptions) -> None:

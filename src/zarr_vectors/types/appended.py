@@ -165,6 +165,8 @@ def cast_column(what: str, name: str, column: Column, dtype: Any) -> Column:
         wanted = np.dtype(object if text else dtype)
     except TypeError as error:
         raise InputError("dtype is not one of numpy's", got=repr(dtype)) from error
+    if text and not len(column):
+        return Categorical(np.zeros(0, dtype=np.int64), ())
     if isinstance(column, Categorical):
         if wanted.kind not in "OUST":
             raise InputError(f"{what} {name!r} cannot be cast to {wanted}", got="text")

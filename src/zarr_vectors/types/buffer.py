@@ -20,7 +20,7 @@ from zarr_vectors.query.values import distinct_rows
 from zarr_vectors.spatial.grid import chunk_coords
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.amend import Changes, amend, count_links, count_vertices
-from zarr_vectors.types.append_tables import missing_rows
+from zarr_vectors.types.append_tables import fillable_names, missing_rows
 from zarr_vectors.types.appended import (
     as_value,
     cast_column,
@@ -143,15 +143,19 @@ class ChangeBuffer:
         if not self.level.has_objects and changes.appended is None:
             raise InputError("the level has no objects", store=self.level.store)
         self._check_name(what, name, changes.objects, self.level.object_columns)
-        known, appended = self._object_ids, changes.appended
+        there, appended = self.level.object_slots, changes.appended
         own = np.zeros(0, dtype=np.int64) if appended is None else ids_of(appended)
-        ids = np.concatenate([known, own[~np.isin(own, known)]])
-        given = as_table("object", name, values, ids.tolist()) if isinstance(values, Mapping) else values
-        column = self._column(what, name, given, len(ids), dtype)
+        ids = self._object_ids if appended is not None or isinstance(values, Mapping) else None
+        if ids is not None:
+            ids = np.concatenate([ids, own[~np.isin(own, ids)]])
+        given = values
+        if isinstance(values, Mapping) and ids is not None:
+            given = as_table("object", name, values, ids.tolist())
+        column = self._column(what, name, given, there if ids is None else len(ids), dtype)
         as_stored_column(name, column)
         if self.level.has_objects:
-            changes.objects[name] = take_column(column, slice(0, len(known)))
-        if appended is not None:
+            changes.objects[name] = take_column(column, slice(0, there))
+        if appended is not None and ids is not None:
             order = np.argsort(ids, kind="stable")
             rows = order[np.searchsorted(ids[order], own)]
             changes.appended = with_tables(appended, {name: take_column(column, rows)})
@@ -168,8 +172,8 @@ class ChangeBuffer:
         if dtype is not None:
             options = self.options.append(dtype)
             value = replace(value, positions=cast_positions(value.positions, options.dtype))
-        now = self._without_waiting(value)
-        intake, new_objects = check_append(self.storage, self.root, self.level, now, self.options.append(dtype))
+        now, options = self._without_waiting(value), self._fill_now(self.options.append(dtype))
+        intake, new_objects = check_append(self.storage, self.root, self.level, now, options)
         self._check_apart(value)
         self._keep(value)
         chunks = np.stack(chunk_coords(intake.extent.sample, self.level.chunk_shape), axis=-1)
@@ -242,6 +246,12 @@ class ChangeBuffer:
         specs = link_specs(self.level)
         links = _as_now("link attribute", value.link_attributes, changes.links, specs, len(value.links))
         return with_link_columns(value, links)
+
+    def _fill_now(self, options: WriteOptions) -> WriteOptions:
+        """Options without the fill of attributes that wait."""
+        changes, known = self.changes, fillable_names(self.level)
+        waiting = {*changes.vertices, *changes.links, *changes.objects}
+        return replace(options, fill={n: v for n, v in options.fill.items() if n in known or n not in waiting})
 
     def _check_apart(self, value: Geometry) -> None:
         """Refuse objects that have been appended already."""
