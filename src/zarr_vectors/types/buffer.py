@@ -99,6 +99,7 @@ class ChangeBuffer:
     def add_vertex_attribute(self, name: str, values: Any, dtype: Any) -> None:
         """Take an attribute of vertices."""
         changes, by_row_id = self.changes, self.options.order == "input"
+        self._refuse_unordered()
         self._check_name("vertex attribute", name, changes.vertices, self.level.vertex_columns)
         if by_row_id and constants.ROW_ID not in self.level.vertex_columns:
             raise InputError(
@@ -125,6 +126,7 @@ class ChangeBuffer:
         changes, what = self.changes, "link attribute"
         if self.kind.connects not in ("tree", "links"):
             raise InputError(f"a {self.kind.geometry_type} has no edges or faces", store=self.level.store)
+        self._refuse_unordered()
         self._check_name(what, name, changes.links, link_specs(self.level))
         appended = changes.appended
         there = self._links
@@ -216,6 +218,14 @@ class ChangeBuffer:
     def _has_objects(self) -> bool:
         """Whether vertices belong to objects, also where there are none yet."""
         return self.level.has_objects or constants.FRAGMENT_OWNER in self.level.cells
+
+    def _refuse_unordered(self) -> None:
+        if self.level.is_unordered:
+            raise ConventionError(
+                "the Draco cells of this store do not keep the order of their rows, which values would follow",
+                store=self.level.store,
+                hint="read the store and write it anew",
+            )
 
     def _check_name(self, what: str, name: Any, waiting: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         check_attribute_name(name, what)
