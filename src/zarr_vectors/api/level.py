@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.api.described import AttributeInfo, info_of
+from zarr_vectors.api.described import info_of
 from zarr_vectors.api.facts import LevelFacts
+from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
+from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.worker import in_worker
 from zarr_vectors.api.writer import ZVWriter
 from zarr_vectors.exceptions import InputError
@@ -44,14 +46,34 @@ class ZVLevel(LevelFacts):
     """
 
     @cached_property
-    def attributes(self) -> dict[str, AttributeInfo]:
-        """Vertex attributes by name, then those that are stored per fragment.
+    def attributes(self) -> dict[str, LazyAttribute]:
+        """Vertex attributes by name, then those that are stored per fragment; ``.compute()`` reads their values.
 
         A fragment attribute that has the name of a vertex attribute is called ``fragment_attributes/<name>``.
         """
         whole = {name: replace(info_of(spec), per_fragment=True) for name, spec in self._state.fragment_columns.items()}
         rows = {name: info_of(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
-        return {**rows, **whole}
+        shapes = {name: spec.row_shape for name, spec in self._state.row_columns.items()}
+        return {name: lazy_attribute(self, name, info, shapes[name]) for name, info in {**rows, **whole}.items()}
+
+    @property
+    def vertices(self) -> LazyRows:
+        """The positions: ``.compute()`` reads them, ``[i, j, k].compute()`` those of a chunk, ``.to_dask()`` later."""
+        return lazy_vertices(self)
+
+    @property
+    def object_index(self) -> LazyObjectIndex:
+        """Which fragments each object consists of; read when asked for."""
+        return LazyObjectIndex(self)
+
+    @property
+    def polylines(self) -> LazyLines:
+        """Lines by object id, read when asked for.
+
+        Raises:
+            InputError: The level holds another kind of geometry.
+        """
+        return LazyLines(self)
 
     def read(
         self,
@@ -91,6 +113,17 @@ class ZVLevel(LevelFacts):
         """
         selection = self._selection(bbox, object_ids, group_ids, attributes)
         return self._read(selection, self._plan(mode, link_attributes, strict))
+
+    def read_chunks(self, chunks: Any, *, attributes: Sequence[str] | str | None = None, strict: bool = True) -> Any:
+        """Read what lies in these chunks, and what connects it.
+
+        Args:
+            chunks: ``(n, K)`` chunk coordinates, as ``chunk_keys`` has them; those without vertices bring nothing.
+            attributes: Vertex and fragment attributes to read; None for all, ``[]`` for none.
+            strict: As in ``read``.
+        """
+        selection = self._selection(None, None, None, attributes, chunks=chunks)
+        return self._read(selection, self._plan(None, None, strict))
 
     def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
         shape = read_shape(self._storage, self._state, selection, plan)
@@ -163,13 +196,21 @@ class ZVLevel(LevelFacts):
         return sum(len(batch.positions) for batch in batches)
 
     def _selection(
-        self, bbox: Any, object_ids: Any, group_ids: Any, attributes: Any, *, owners: bool = True
+        self,
+        bbox: Any,
+        object_ids: Any,
+        group_ids: Any,
+        attributes: Any,
+        *,
+        owners: bool = True,
+        chunks: Any = None,
     ) -> Selection:
         return Selection.of(
             [axis.name for axis in self._root.axes],
             bbox=bbox,
             object_ids=object_ids,
             group_ids=group_ids,
+            chunks=chunks,
             attributes=attributes if attributes is None or not owners else self._with_row_id(attributes),
             owners=owners,
         )

@@ -46,16 +46,19 @@ def read_cells(
             only zarr-python knows.
     """
     plans = _plans(wanted)
-    seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in storage.shard_indexes}
-    unreadable = _load_shard_indexes(storage, plans)
+    # Others may read the store at the same time, and let go of an index that they find changed.
+    known = {path: storage.shard_indexes.get(path) for plan in plans for path in plan.shards}
+    indexes = {path: index for path, index in known.items() if index is not None}
+    seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in indexes}
+    unreadable = _load_shard_indexes(storage, plans, indexes)
     gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
     for plan in plans:
-        plan.make_requests(storage.shard_indexes, unreadable, gap)
+        plan.make_requests(indexes, unreadable, gap)
     found = storage.fetch([*seals.values(), *(get for plan in plans for get in plan.requests)])
-    changed = [path for path, get in seals.items() if found[get] != storage.shard_indexes[path].seal]
+    changed = [path for path, get in seals.items() if found[get] != indexes[path].seal]
     if changed:
         for path in changed:
-            del storage.shard_indexes[path]
+            storage.shard_indexes.pop(path, None)
         return read_cells(storage, wanted, decode=decode)
     readings = [_Reading(plan, found, decode) for plan in plans]
     steps = [step for reading in readings for step in reading.steps()]
@@ -313,13 +316,13 @@ def _bundles(pieces: Sequence[_Piece]) -> Iterator[Sequence[_Piece]]:
             start, waiting = number + 1, 0
 
 
-def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, str]:
+def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan], indexes: dict[str, ShardIndex]) -> dict[str, str]:
     """Fetch, in one round, the indexes of all shards that are not known yet; what is wrong with which, by path."""
     unreadable: dict[str, str] = {}
     wanted: dict[str, tuple[Get, _Plan]] = {}
     for plan in plans:
         for path in plan.shards:
-            if path not in storage.shard_indexes:
+            if path not in indexes:
                 index = plan.index_request
                 wanted[path] = (Get(path, index.start, index.length), plan)
     found = storage.fetch(get for get, _ in wanted.values())
@@ -329,13 +332,14 @@ def _load_shard_indexes(storage: Storage, plans: Sequence[_Plan]) -> dict[str, s
         cells = int(np.prod(plan.array.block))
         raw = found[get]
         if raw is None:
-            storage.shard_indexes[path] = ShardIndex(np.full((cells, 2), MISSING, dtype="<u8"), None)
+            indexes[path] = ShardIndex(np.full((cells, 2), MISSING, dtype="<u8"), None)
             continue
         try:
             entries = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
-            storage.shard_indexes[path] = ShardIndex(entries, raw[-4:] if sharding.index_crc32c else raw)
+            indexes[path] = ShardIndex(entries, raw[-4:] if sharding.index_crc32c else raw)
         except ValueError as error:
             unreadable[path] = str(error)
+    storage.shard_indexes.update({path: indexes[path] for path in wanted if path in indexes})
     return unreadable
 
 
