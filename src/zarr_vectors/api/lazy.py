@@ -106,7 +106,7 @@ class LazyRows:
         blocks = _Blocks.of(self._level, self._names, self._pick, block_rows)
         sizes = tuple(blocks.sizes.tolist())
         if not sum(sizes):
-            return array.from_array(np.asarray(self.compute()))
+            return array.from_array(np.asarray(self.compute()), chunks=-1)
         row_shape = self._row_shape if self._level.state.keeps_count else np.shape(blocks.read(0))[1:]
         return array.map_blocks(
             blocks,

@@ -127,7 +127,7 @@ class LazyLines(Mapping[int, "LazyLine"]):
     @cached_property
     def object_ids(self) -> IntArray:
         """``(P,)`` object id of each line, in the order in which ``compute`` brings them."""
-        return read_ids(self._level.storage, self._level.state) if self._ids is None else self._ids
+        return LazyObjectIndex(self._level).object_ids if self._ids is None else self._ids
 
     @property
     def count(self) -> int:

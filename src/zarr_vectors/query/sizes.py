@@ -37,6 +37,8 @@ def object_sizes(storage: Storage, level: LevelState) -> tuple[IntArray, IntArra
         CorruptionError: An index cannot be read.
         StoreError: The level's indexes do not tell.
     """
+    if not level.has_objects:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     ids, refs = all_refs(storage, level)
     table = _fragments(storage, level)
     fragments = offsets_of(table.per_cell)[find_rows(level.vertices.present, refs.chunks)] + refs.fragments
