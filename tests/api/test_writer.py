@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from zarr.storage import MemoryStore
 import zarr_vectors as zv
 from tests.storage.counting import CountingStore
 from tests.storage.faults import Bomb, DiskError, Place
-from tests.storage.stores import REPOSITORY
+from tests.storage.stores import GOLDEN, REPOSITORY
 from tests.types.clouds import assert_same_column, masked, memory, values_of
 from zarr_vectors.exceptions import (
     AttributeNotFoundError,
@@ -549,7 +552,7 @@ def test_nothing_deadlocks_on_one_processor_with_a_thousand_chunks(tmp_path: Any
     assert done.stdout.strip() == "22", done.stderr
 
 
-def test_rounds() -> None:
+def test_requests() -> None:
     counting = CountingStore()
     zv.write(counting, cloud(owned=True), layout=LAYOUT)
     level = zv.open(counting, "r+")[0]
@@ -557,7 +560,53 @@ def test_rounds() -> None:
     writer = level.writer()
     writer.add_attribute_sync("a", np.arange(ROWS))
     writer.add_object_attribute_sync("o", np.arange(4))
-    assert counting.rounds == 0, "the documents tell how many values there must be"
-    counting.reset()
+    assert counting.requests == [], "the documents tell how many values there must be"
     level.row_order(cloud().positions)
     assert counting.rounds == 2, "shard indexes, and cells"
+    counting.reset()
+    writer.commit_sync()
+    read = [request for request in counting.requests if request.startswith("0/") and "/c/" in request]
+    shards = {request for request in read if request.startswith("0/vertices/")}
+    assert len(read) <= 2 * len(shards), "of the geometry, positions alone are read, and each shard once"
+
+
+def test_levels_of_a_pyramid(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "pyramid", tmp_path / "store")
+    store = zv.open(str(tmp_path / "store"), "r+")
+    assert len(store) > 1
+    before = [level.read() for level in store]
+    for level in store:
+        with level.writer() as writer:
+            writer.add_attribute_sync("sum", level.read().positions.sum(axis=1))
+        with pytest.raises(ConventionError, match=r"level 0 only|coarser levels"):
+            level.writer().append_vertices_sync(level.read().positions[:1])
+    for level, old in zip(zv.open(str(tmp_path / "store")), before, strict=True):
+        got = level.read()
+        assert (got.positions == old.positions).all()
+        assert values_of(got.attributes["sum"]) == got.positions.sum(axis=1).tolist()
+
+
+def test_positions_in_draco_encoding() -> None:
+    value = cloud(owned=True)
+    level = stored(value, zv.Layout(chunk_shape=2.5, vertex_encoding="draco", keep_order=True))
+    with level.writer(order="input", fill={"row": -1}) as writer:
+        writer.add_attribute_sync("again", np.arange(ROWS))
+        writer.append_vertices_sync(zv.Points(value.positions[:2], {"again": [-1, -1]}, [7, 7]))
+        writer.add_attribute_sync("text", [str(row) for row in range(ROWS)] + ["-1", "-1"])
+    got = again(level).read()
+    assert got.vertex_count == ROWS + 2
+    assert got.attributes["again"].tolist() == got.attributes["row"].tolist()
+    assert values_of(got.attributes["text"]) == [str(row) for row in got.attributes["row"].tolist()]
+
+
+def test_signatures_are_those_that_were_asked_for() -> None:
+    wanted = {"commit": "()", "append_vertices": "(positions, *, object_ids=None, dtype=None)"}
+    wanted |= {f"add_{what}attribute": "(name, values, *, dtype=None)" for what in ("", "node_", "face_", "object_")}
+    for name, expected in wanted.items():
+        method, twin = getattr(zv.ZVWriter, name), getattr(zv.ZVWriter, f"{name}_sync")
+        assert asyncio.iscoroutinefunction(method)
+        assert not asyncio.iscoroutinefunction(twin)
+        for one in (method, twin):
+            found = inspect.signature(one)
+            bare = [p.replace(annotation=p.empty) for p in found.parameters.values() if p.name != "self"]
+            assert str(found.replace(parameters=bare, return_annotation=found.empty)) == expected

@@ -39,6 +39,9 @@ async def in_worker(call: Callable[[], T], *, finish: bool = False) -> T:
         failure: BaseException | None = None
         try:
             result = context.run(call)
+        except StopIteration as error:
+            failure = RuntimeError("a StopIteration, which a coroutine cannot pass on")
+            failure.__cause__ = error
         except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
             failure = error
         if not loop.is_closed():
