@@ -249,6 +249,19 @@ def test_commits_within_a_block() -> None:
     assert np.isnan(np.asarray(level.objects.attributes["size"])[4:]).all()
 
 
+@pytest.mark.parametrize("shards", [None, 2], ids=["no shards", "shards"])
+@pytest.mark.parametrize("where", [1.0, -40.0], ids=["inside", "beyond"])
+def test_chunks_that_no_appended_vertex_touches_have_their_values(where: float, shards: int | None) -> None:
+    value = cloud(rows=200)
+    level = stored(value, zv.Layout(chunk_shape=2.5, shard_shape=shards))
+    with level.writer(out_of_bounds="expand") as writer:
+        writer.add_attribute_sync("again", level.read().attributes["row"])
+        writer.append_vertices_sync(zv.Points(np.full((1, 3), where, "f4"), {"row": [-1], "again": [-1]}))
+    got = again(level).read()
+    assert got.vertex_count == 201
+    assert got.attributes["again"].tolist() == got.attributes["row"].tolist()
+
+
 def test_an_object_is_appended_once() -> None:
     level = stored(cloud(owned=True))
     writer = level.writer()
