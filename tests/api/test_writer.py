@@ -409,6 +409,22 @@ def test_an_empty_store_takes_attributes_and_vertices() -> None:
     assert values_of(got.attributes["label"]) == [None, None]
 
 
+def test_the_first_objects_of_a_store_take_attributes() -> None:
+    place = memory()
+    zv.create(place, bounds=([0, 0], [9, 9]), objects=True)
+    with zv.open(place, "r+")[0].writer() as writer:
+        with pytest.raises(InputError, match="no objects"):
+            writer.add_object_attribute_sync("size", [])
+        assert writer.append_vertices_sync(np.ones((2, 2), dtype="f4"))["new_objects"] == 2
+        writer.add_object_attribute_sync("size", {0: 1.5, 1: 2.5})
+        with pytest.raises(InputError, match="given already"):
+            writer.add_object_attribute_sync("size", [3.0, 4.0])
+        writer.append_vertices_sync(np.ones((1, 2), dtype="f4"))
+    table = zv.open(place)[0].objects
+    assert table.ids.tolist() == [0, 1, 2]
+    np.testing.assert_equal(values_of(table.attributes["size"]), [1.5, 2.5, np.nan])
+
+
 def test_a_graph_takes_edges_with_its_vertices_and_nothing_else() -> None:
     graph = zv.Graph(np.eye(3, dtype="f4"), [[0, 1]], edge_attributes={"w": [1.5]})
     level = stored(graph)

@@ -144,8 +144,10 @@ class ChangeBuffer:
         changes, what = self.changes, "object attribute"
         if not self.level.has_objects and changes.appended is None:
             raise InputError("the level has no objects", store=self.level.store)
-        self._check_name(what, name, changes.objects, self.level.object_columns)
         there, appended = self.level.object_slots, changes.appended
+        # Objects that are the first of their level have nothing that waits but their own tables.
+        waiting = changes.objects if self.level.has_objects or appended is None else appended.object_attributes
+        self._check_name(what, name, waiting, self.level.object_columns)
         own = np.zeros(0, dtype=np.int64) if appended is None else ids_of(appended)
         ids = self._object_ids if appended is not None or isinstance(values, Mapping) else None
         if ids is not None:
