@@ -30,7 +30,7 @@ def clouds(draw: st.DrawFn) -> zv.Points:
 
 
 @kinds
-@fewer_examples(12)
+@fewer_examples(16)
 @given(data=st.data(), layout=LAYOUTS)
 def test_parts_are_those_of_a_read(kind: str, data: st.DataObject, layout: zv.Layout) -> None:
     level = stored(data.draw(clouds() if kind == "point_cloud" else values(kind)), layout)

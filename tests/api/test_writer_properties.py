@@ -22,7 +22,7 @@ from zarr_vectors.types.appended import with_link_columns
 from zarr_vectors.types.join import concatenate
 
 kinds = pytest.mark.parametrize("kind", KINDS)
-examples = fewer_examples(8)
+examples = fewer_examples(12)
 
 
 def opened(value: Any, layout: zv.Layout, **options: Any) -> zv.ZVLevel:
