@@ -38,7 +38,9 @@ PUBLIC_NAMES = [
     "ZVError",
     "ZVLevel",
     "ZVStore",
+    "ZVWriter",
     "__version__",
+    "aopen",
     "create",
     "create_store",
     "detect_scheme",
@@ -50,7 +52,7 @@ PUBLIC_NAMES = [
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""
 
-IMPORTED_ON_USE = ("icechunk", "laspy", "matplotlib", "obstore", "pandas", "pyarrow", "rich", "typer")
+IMPORTED_ON_USE = ("dask", "icechunk", "laspy", "matplotlib", "obstore", "pandas", "pyarrow", "rich", "typer")
 """Packages that only some users need, and that ``import zarr_vectors`` leaves alone."""
 
 

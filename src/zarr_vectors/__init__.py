@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from zarr_vectors import exceptions
 
 if TYPE_CHECKING:
-    from zarr_vectors.api.level import AttributeInfo, ObjectTable, ZVLevel
-    from zarr_vectors.api.store import ZVStore
+    from zarr_vectors.api.described import AttributeInfo, ObjectTable
+    from zarr_vectors.api.level import ZVLevel
+    from zarr_vectors.api.store import ZVStore, aopen
     from zarr_vectors.api.store import open_zv_store as open  # noqa: A004  (the verb of the API)
     from zarr_vectors.api.write import create, write
+    from zarr_vectors.api.writer import ZVWriter
     from zarr_vectors.axes import Axis
     from zarr_vectors.constants import FORMAT_VERSION
     from zarr_vectors.core.group import FsGroup, Group
@@ -49,7 +51,9 @@ __all__ = [
     "ZVError",
     "ZVLevel",
     "ZVStore",
+    "ZVWriter",
     "__version__",
+    "aopen",
     "create",
     "create_store",
     "detect_scheme",
@@ -61,9 +65,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api.level": ("AttributeInfo", "ObjectTable", "ZVLevel"),
-    "api.store": ("ZVStore", "open"),
+    "api.described": ("AttributeInfo", "ObjectTable"),
+    "api.level": ("ZVLevel",),
+    "api.store": ("ZVStore", "aopen", "open"),
     "api.write": ("create", "write"),
+    "api.writer": ("ZVWriter",),
     "axes": ("Axis",),
     "constants": ("FORMAT_VERSION",),
     "core.group": ("FsGroup", "Group"),

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import zarr_vectors as zv
 from tests.formats.trees import Level
-from zarr_vectors.api.level import ObjectTable
+from zarr_vectors.api.described import ObjectTable
 from zarr_vectors.cli import convert
 from zarr_vectors.cli.main import app
 from zarr_vectors.formats import registry

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.formats.trees import XYZ, Level, read
-from zarr_vectors.api.level import ObjectTable
+from zarr_vectors.api.described import ObjectTable
 from zarr_vectors.constants import GEOM_MESH, GEOM_POINT_CLOUD, GEOM_POLYLINE
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats import registry

@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 from hypothesis import strategies as st
 
-from zarr_vectors.api.level import ObjectTable, ZVLevel
+from zarr_vectors.api.described import ObjectTable
+from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
 from zarr_vectors.geometry import Geometry, Skeleton

@@ -41,6 +41,14 @@ def append(target: Any) -> None:
     zv.write(target, cloud(2, -30.0), mode="append", out_of_bounds="expand")
 
 
+def amend(target: Any) -> None:
+    """More vertices and more attributes, of what is there and of what is new."""
+    with zv.open(target, "r+")[0].writer(out_of_bounds="expand") as writer:
+        writer.add_attribute_sync("number", np.arange(6.0))
+        writer.append_vertices_sync(cloud(2, -30.0))
+        writer.add_object_attribute_sync("name", ["a", "b", "c", "d"])
+
+
 def replace(target: Any) -> None:
     """Another rank and another cut, so that files stand where folders stood."""
     other = cloud(3)
@@ -66,6 +74,7 @@ JOBS: dict[str, Callable[[Any], None]] = {
     "create store": create,
     "create sharded store": create_sharded,
     "append to store": append,
+    "amend store": amend,
     "replace store": replace,
     **{f"commit {name}": partial(commit, scenario) for name, scenario in SCENARIOS.items()},
 }

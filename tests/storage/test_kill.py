@@ -13,12 +13,15 @@ import pytest
 
 import zarr_vectors as zv
 from tests.storage.faults import SCENARIOS, Place
-from tests.storage.jobs import append, create
+from tests.storage.jobs import amend, append, create
 from tests.storage.stores import REPOSITORY
 from zarr_vectors.exceptions import StoreNotFoundError
 from zarr_vectors.storage.storage import Storage
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+AGAIN = {"append to store": append, "amend store": amend}
 
 
 def run_killed(job: str, template: Path, out: Path, step: int = 1) -> list[Path]:
@@ -68,18 +71,21 @@ def rows_in(target: Any) -> list[Any] | None:
             points = store[0].read()
     except StoreNotFoundError:
         return None
-    columns = [points.positions.tolist(), np.asarray(points.attributes["weight"]).tolist()]
+    columns = [
+        points.positions.tolist(),
+        *(np.asarray(points.attributes[n]).tolist() for n in sorted(points.attributes)),
+    ]
     tables = {name: np.asarray(column).tolist() for name, column in points.object_attributes.items()}
     return [*sorted(zip(*columns, strict=True)), tables]
 
 
-@pytest.mark.parametrize("job", ["create store", "append to store", "replace store"])
+@pytest.mark.parametrize("job", ["create store", "append to store", "amend store", "replace store"])
 def test_a_write_killed_at_any_change_of_the_disk_is_whole(tmp_path: Path, job: str) -> None:
     template = tmp_path / "template"
     if job != "create store":
         create(template)
     before = rows_in(template)
-    stores = run_killed(job, template, tmp_path / "out", step=7)
+    stores = run_killed(job, template, tmp_path / "out", step=13 if job == "amend store" else 7)
     after = rows_in(stores[-1])
     assert after not in (before, None)
     for folder in stores:
@@ -88,8 +94,8 @@ def test_a_write_killed_at_any_change_of_the_disk_is_whole(tmp_path: Path, job: 
         if seen is None:
             create(folder)
             assert str(rows_in(folder)) == str(after)
-        elif job == "append to store" and str(seen) == str(before):
-            append(folder)
+        elif job in AGAIN and str(seen) == str(before):
+            AGAIN[job](folder)
             assert str(rows_in(folder)) == str(after)
         else:
             with Storage(Place(folder).sound()).lock():

@@ -3,77 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.axes import Axis
-from zarr_vectors.core.documents import ColumnSpec
-from zarr_vectors.core.headers import read_headers
-from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.api.described import info_of
+from zarr_vectors.api.facts import LevelFacts
+from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
+from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
+from zarr_vectors.api.worker import in_worker
+from zarr_vectors.api.writer import ZVWriter
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Column, Geometry
+from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.geometry import ReadPlan, objects_selected, read_shape
+from zarr_vectors.query.order import row_order
 from zarr_vectors.query.rows import iter_rows
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
-from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.query.values import Rows
-from zarr_vectors.storage.storage import Storage
-from zarr_vectors.types.kinds import Kind, kind_of_types
+from zarr_vectors.types.buffer import ChangeOptions
 from zarr_vectors.types.value import Tables, plan_for, value_of
-from zarr_vectors.typing import IntArray, Json, JsonObject
+from zarr_vectors.typing import IntArray
 
-__all__ = ["AttributeInfo", "ObjectTable", "ZVLevel"]
+__all__ = ["ZVLevel"]
 
 
 _COUNT_ROWS = 1_000_000
 
 
-@dataclass(frozen=True)
-class AttributeInfo:
-    """The type of an attribute.
-
-    Args:
-        dtype: Of one value; ``object`` for text and categories.
-        channels: Values per row.
-        categories: The values that occur, for text and categories.
-        unit: Physical unit, where known.
-        per_fragment: Whether it is a fragment attribute: stored once for each part of an object in a chunk, or for each
-            bin, and read as a value for each vertex.
-    """
-
-    dtype: np.dtype[Any]
-    channels: int = 1
-    categories: tuple[Json, ...] | None = None
-    unit: str | None = None
-    per_fragment: bool = False
-
-
-@dataclass(frozen=True)
-class ObjectTable:
-    """The objects of a level, without their geometry.
-
-    Args:
-        ids: ``(O,)`` object ids.
-        attributes: Object attributes, a row for each of ``ids``.
-        groups: Group id to object ids.
-        group_attributes: Group attributes, a row for each group id from 0.
-    """
-
-    ids: IntArray
-    attributes: Mapping[str, Column]
-    groups: Mapping[int, IntArray]
-    group_attributes: Mapping[str, Column]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-class ZVLevel:
+class ZVLevel(LevelFacts):
     """One resolution level; get it from a store: ``store[0]``.
 
     Example:
@@ -84,139 +45,35 @@ class ZVLevel:
         [1.5]
     """
 
-    def __init__(self, storage: Storage, root: RootState, state: LevelState) -> None:
-        self._storage = storage
-        self._root = root
-        self._state = state
-
-    @property
-    def state(self) -> LevelState:
-        """The level's documents and arrays, for those who extend the library."""
-        return self._state
-
-    @property
-    def number(self) -> int:
-        """Which level; 0 is the full resolution."""
-        return self._state.number
-
-    @property
-    def axes(self) -> tuple[Axis, ...]:
-        """Names and units of the positions' columns."""
-        return self._root.axes
-
-    @property
-    def bounds(self) -> tuple[list[float], list[float]]:
-        """Closed box of the store."""
-        return self._root.bounds
-
-    @property
-    def crs(self) -> Json:
-        """Coordinate reference system of the store, or None."""
-        return self._root.metadata.crs
-
     @cached_property
-    def headers(self) -> dict[str, JsonObject]:
-        """What ingested files said about themselves, by format."""
-        return read_headers(self._storage, self._root.attributes)
-
-    @property
-    def vertex_count(self) -> int:
-        """Number of vertices, as the level's metadata states it."""
-        return self._state.metadata.vertex_count
-
-    @property
-    def chunk_shape(self) -> tuple[float, ...]:
-        """Edge lengths of a chunk."""
-        return self._state.chunk_shape
-
-    @property
-    def shard_shape(self) -> tuple[int, ...] | None:
-        """Chunks per stored object along each axis; None where every chunk is an object of its own."""
-        vertices = self._state.vertices
-        return vertices.block if vertices.document.is_sharded else None
-
-    @property
-    def bin_shape(self) -> tuple[float, ...]:
-        """Edge lengths of a bin."""
-        return self._root.level_bin_shape(self.number)
-
-    @property
-    def chunk_count(self) -> int:
-        """Chunks that hold vertices."""
-        return len(self._state.vertices.present)
-
-    @property
-    def chunk_keys(self) -> list[tuple[int, ...]]:
-        """Coordinates of the chunks that hold vertices, in numeric order."""
-        return [tuple(row) for row in self._state.vertices.present.tolist()]
-
-    @property
-    def position_dtype(self) -> np.dtype[Any]:
-        """Of the stored positions."""
-        return self._state.position_dtype
-
-    @property
-    def vertex_encoding(self) -> str:
-        """How positions are stored: ``"raw"`` or ``"draco"``."""
-        return constants.ENCODING_DRACO if self._state.is_draco else constants.ENCODING_RAW
-
-    @property
-    def max_error(self) -> float | None:
-        """What rounding for Draco encoding moved a coordinate at most; None where nothing is rounded or it is unknown.
-
-        Example:
-            >>> import numpy as np, zarr_vectors as zv
-            >>> cloud = zv.Points(np.array([[0, 0, 0], [1.3, 2.7, 4.1], [8, 9, 10]], dtype="f4"))
-            >>> _ = zv.write("memory://error-doc", cloud, layout=zv.Layout(vertex_encoding="draco"))
-            >>> level = zv.open("memory://error-doc")[0]
-            >>> bool(0 < level.max_error <= 10 / 2**11)
-            True
-        """
-        facts = self._state.metadata.draco
-        return None if facts is None or not self._state.is_draco else facts.max_error
-
-    @cached_property
-    def attributes(self) -> dict[str, AttributeInfo]:
-        """Vertex attributes by name, then those that are stored per fragment.
+    def attributes(self) -> dict[str, LazyAttribute]:
+        """Vertex attributes by name, then those that are stored per fragment; ``.compute()`` reads their values.
 
         A fragment attribute that has the name of a vertex attribute is called ``fragment_attributes/<name>``.
         """
-        whole = {name: replace(_info(spec), per_fragment=True) for name, spec in self._state.fragment_columns.items()}
-        rows = {name: _info(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
-        return {**rows, **whole}
-
-    @cached_property
-    def link_attributes(self) -> dict[str, AttributeInfo]:
-        """Attributes of edges or faces by name."""
-        links = self._state.links
-        return {} if links is None else {name: _info(spec) for name, spec in links.columns.items()}
+        whole = {name: replace(info_of(spec), per_fragment=True) for name, spec in self._state.fragment_columns.items()}
+        rows = {name: info_of(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
+        shapes = {name: spec.row_shape for name, spec in self._state.row_columns.items()}
+        return {name: lazy_attribute(self, name, info, shapes[name]) for name, info in {**rows, **whole}.items()}
 
     @property
-    def link_count(self) -> int | None:
-        """Links between vertices that are stored, where the store states it; not those that order implies."""
-        links = self._state.links
-        return None if links is None else links.links
+    def vertices(self) -> LazyRows:
+        """The positions: ``.compute()`` reads them, ``[i, j, k].compute()`` those of a chunk, ``.to_dask()`` later."""
+        return lazy_vertices(self)
 
     @property
-    def has_objects(self) -> bool:
-        """Whether vertices belong to objects, also where there are none yet."""
-        return self._state.has_objects or constants.FRAGMENT_OWNER in self._state.cells
+    def object_index(self) -> LazyObjectIndex:
+        """Which fragments each object consists of; read when asked for."""
+        return LazyObjectIndex(self)
 
     @property
-    def object_count(self) -> int:
-        """Objects in the index, those without vertices included."""
-        return self._state.object_slots
+    def polylines(self) -> LazyLines:
+        """Lines by object id, read when asked for.
 
-    @property
-    def group_count(self) -> int:
-        """Group ids from 0."""
-        table = self._state.tables.get(constants.GROUPS)
-        return 0 if table is None else table.rows
-
-    @cached_property
-    def objects(self) -> ObjectTable:
-        """Ids, attributes and groups of all objects; no geometry is read."""
-        return _object_table(read_level_tables(self._storage, self._state))
+        Raises:
+            InputError: The level holds another kind of geometry.
+        """
+        return LazyLines(self)
 
     def read(
         self,
@@ -257,23 +114,23 @@ class ZVLevel:
         selection = self._selection(bbox, object_ids, group_ids, attributes)
         return self._read(selection, self._plan(mode, link_attributes, strict))
 
+    def read_chunks(self, chunks: Any, *, attributes: Sequence[str] | str | None = None, strict: bool = True) -> Any:
+        """Read what lies in these chunks, and what connects it.
+
+        Args:
+            chunks: ``(n, K)`` chunk coordinates, as ``chunk_keys`` has them; those without vertices bring nothing.
+            attributes: Vertex and fragment attributes to read; None for all, ``[]`` for none.
+            strict: As in ``read``.
+        """
+        selection = self._selection(None, None, None, attributes, chunks=chunks)
+        return self._read(selection, self._plan(None, None, strict))
+
     def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
         shape = read_shape(self._storage, self._state, selection, plan)
         return self._as_value(shape, self._tables if selection.is_everything and self.has_objects else None)
 
     def _plan(self, mode: str | None, link_attributes: Sequence[str] | str | None, strict: bool) -> ReadPlan:
         return plan_for(self._root, self.kind, mode, link_attributes, strict=strict)
-
-    @cached_property
-    def kind(self) -> Kind:
-        """The kind of geometry that the store holds.
-
-        Raises:
-            StoreError: It is a composite store.
-            ConventionError: It mixes kinds that nothing tells apart.
-        """
-        self._state.refuse_composite()
-        return kind_of_types(self._root.metadata.geometry_types, self._storage.url)
 
     def iter(
         self,
@@ -339,13 +196,21 @@ class ZVLevel:
         return sum(len(batch.positions) for batch in batches)
 
     def _selection(
-        self, bbox: Any, object_ids: Any, group_ids: Any, attributes: Any, *, owners: bool = True
+        self,
+        bbox: Any,
+        object_ids: Any,
+        group_ids: Any,
+        attributes: Any,
+        *,
+        owners: bool = True,
+        chunks: Any = None,
     ) -> Selection:
         return Selection.of(
             [axis.name for axis in self._root.axes],
             bbox=bbox,
             object_ids=object_ids,
             group_ids=group_ids,
+            chunks=chunks,
             attributes=attributes if attributes is None or not owners else self._with_row_id(attributes),
             owners=owners,
         )
@@ -374,6 +239,71 @@ class ZVLevel:
         family = self._state.links if self.kind.connects == "links" else None
         return value_of(shape, self.kind, self._root.axes, family, tables)
 
+    async def aread(self, *args: Any, **options: Any) -> Any:
+        """Read as ``read`` does, with the same arguments, without keeping an event loop from its other work."""
+        return await in_worker(lambda: self.read(*args, **options))
+
+    def writer(
+        self,
+        *,
+        order: str = "store",
+        overwrite: bool = False,
+        out_of_bounds: str = "raise",
+        extend: bool = False,
+        fill: Mapping[str, Any] | None = None,
+    ) -> ZVWriter:
+        """A writer that adds attributes and vertices, for a ``with`` or ``async with`` block.
+
+        Args:
+            order: Of attribute values of vertices: ``"store"``, that of ``read``, or ``"input"``, that in which they
+                were written, where ``Layout(keep_order=True)`` kept it: a value for each row id from 0.
+            overwrite: Whether attributes that exist may be replaced.
+            out_of_bounds: Appended vertices outside the bounds: ``"raise"``, ``"expand"`` the bounds, or ``"ignore"``
+                them.
+            extend: Whether appended vertices may join objects that exist.
+            fill: ``{attribute: value}`` for attributes that appended vertices lack.
+
+        Raises:
+            ReadOnlyError: The store was opened for reading.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> _ = zv.write("memory://level-writer-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+            >>> level = zv.open("memory://level-writer-doc", "r+")[0]
+            >>> with level.writer() as writer:
+            ...     writer.add_attribute_sync("height", level.read().positions[:, 1])
+            >>> level.read().attributes["height"].tolist()
+            [1.0, 2.0]
+        """
+        options = ChangeOptions(
+            order=order, overwrite=overwrite, out_of_bounds=out_of_bounds, extend=extend, fill=fill or {}
+        )
+        return ZVWriter(self).with_options(options)
+
+    def row_order(self, positions: Any = None) -> IntArray:
+        """``(N,)`` int64 row of the input that each vertex was, in the order of ``read``.
+
+        ``values[level.row_order()]`` brings values from the order of the input to that of the store, in which
+        ``writer`` takes them.
+
+        Args:
+            positions: ``(M, D)`` positions as they were written, to find each vertex again by its own. By default the
+                row ids tell that a store keeps with ``Layout(keep_order=True)``.
+
+        Raises:
+            InputError: There are no row ids; or a vertex has none of the positions, or several.
+
+        Example:
+            >>> import numpy as np, zarr_vectors as zv
+            >>> xy = np.array([[9.0, 1.0], [5.0, 2.0], [1.0, 3.0]])
+            >>> _ = zv.write("memory://order-doc", zv.Points(xy), layout=zv.Layout(chunk_shape=4))
+            >>> level = zv.open("memory://order-doc")[0]
+            >>> order = level.row_order(xy)
+            >>> bool((xy[order] == level.read().positions).all())
+            True
+        """
+        return row_order(self._storage, self._root, self._state, self.kind.connects, positions)
+
     def __repr__(self) -> str:
         return (
             f"ZVLevel({self.number}: {self.vertex_count:,} vertices in {self.chunk_count:,} chunks, "
@@ -381,17 +311,7 @@ class ZVLevel:
         )
 
 
-def _info(spec: ColumnSpec) -> AttributeInfo:
-    dtype = np.dtype(object) if spec.categories is not None else spec.dtype
-    return AttributeInfo(dtype, spec.channels, spec.categories, spec.unit)
-
-
 def _as_count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise InputError(f"{name} must be a whole number from 1", got=repr(value))
     return int(value)
-
-
-def _object_table(tables: LevelTables) -> ObjectTable:
-    groups = dict(enumerate(tables.groups.members))
-    return ObjectTable(tables.ids, tables.attributes, groups, tables.group_attributes)

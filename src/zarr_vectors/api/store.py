@@ -9,7 +9,9 @@ from operator import index
 from types import TracebackType
 from typing import Any, Self, SupportsIndex
 
-from zarr_vectors.api.level import AttributeInfo, ZVLevel
+from zarr_vectors.api.described import AttributeInfo
+from zarr_vectors.api.level import ZVLevel
+from zarr_vectors.api.worker import in_worker
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
@@ -21,7 +23,7 @@ from zarr_vectors.storage.urls import StoreLike, open_backend
 from zarr_vectors.types.kinds import KINDS
 from zarr_vectors.typing import Json, JsonObject
 
-__all__ = ["ZVStore", "open_zv_store"]
+__all__ = ["ZVStore", "aopen", "open_zv_store"]
 
 MODES = ("r", "r+", "a")
 
@@ -39,8 +41,13 @@ class ZVStore:
 
     def __init__(self, storage: Storage, root: RootState, level: LevelState) -> None:
         self._storage = storage
-        self._root = root
-        self._levels: dict[int, ZVLevel] = {level.number: ZVLevel(storage, root, level)}
+        self._first = ZVLevel(storage, root, level)
+        self._levels: dict[int, ZVLevel] = {level.number: self._first}
+
+    @property
+    def _root(self) -> RootState:
+        """The root's documents, as the level has them whose writer may change them."""
+        return self._first.root
 
     @property
     def url(self) -> str:
@@ -276,3 +283,18 @@ def open_zv_store(
     storage = Storage(open_backend(target, read_only=mode == "r", storage_options=storage_options, backend=backend))
     root, documents = open_root(storage, ["0/zarr.json"])
     return ZVStore(storage, root, open_level(storage, root, 0, documents["0/zarr.json"]))
+
+
+async def aopen(target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None) -> ZVStore:
+    """Open a store as ``zv.open`` does, without keeping an event loop from its other work.
+
+    Example:
+        >>> import asyncio, zarr_vectors as zv
+        >>> _ = zv.write("memory://aopen-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+        >>> async def first():
+        ...     store = await zv.aopen("memory://aopen-doc")
+        ...     return await store[0].aread(bbox=([0, 0], [1, 1]))
+        >>> asyncio.run(first()).positions.tolist()
+        [[0.0, 1.0]]
+    """
+    return await in_worker(lambda: open_zv_store(target, mode, storage_options=storage_options))

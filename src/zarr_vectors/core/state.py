@@ -11,7 +11,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
-from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.core.documents import ColumnSpec, cell_array_document
 from zarr_vectors.core.links import LinkFamily, parse_family
 from zarr_vectors.core.listing import COMPOSITE, array_names
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
@@ -136,6 +136,14 @@ class LevelState:
     def vertices(self) -> CellArray:
         """The positions."""
         return self.cell_array(constants.VERTICES)
+
+    def array_beside(self, other: CellArray, name: str, said: JsonObject) -> CellArray:
+        """A new array below the level, without cells yet, cut and compressed as another one."""
+        sharding = other.document.sharding
+        codecs = other.document.codecs if sharding is None else sharding.inner
+        shards = other.block if other.document.is_sharded else None
+        document = cell_array_document(other.grid, shards, codecs, said)
+        return CellArray(f"{self.number}/{name}", document, self.store)
 
     @cached_property
     def position_dtype(self) -> np.dtype[Any]:

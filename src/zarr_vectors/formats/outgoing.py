@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors.api.level import ObjectTable, ZVLevel
+from zarr_vectors.api.described import ObjectTable
+from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.exceptions import ExportError
 from zarr_vectors.formats.base import Format
 from zarr_vectors.geometry import Geometry, Linked, Polylines, as_ids, take_column

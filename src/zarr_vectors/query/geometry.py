@@ -41,7 +41,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, IntArray
 
-__all__ = ["ReadPlan", "objects_selected", "read_shape"]
+__all__ = ["ReadPlan", "objects_selected", "read_connected", "read_shape"]
 
 Within = Callable[[Shape, BoolArray], Shape]
 
@@ -120,6 +120,18 @@ def _point_rows(storage: Storage, level: LevelState, selection: Selection, plan:
     return rows if box is None else rows.take(box.mask(rows.positions))
 
 
+def read_connected(
+    storage: Storage, level: LevelState, plan: ReadPlan, names: Sequence[str] = ()
+) -> tuple[Block, Shape, list[LinkPart]]:
+    """Everything with these attributes, and the cells that vertices and links come from.
+
+    Raises:
+        CorruptionError: A cell is gone or corrupt.
+    """
+    level.refuse_composite()
+    return _Reader(storage, level, Selection(attributes=tuple(names)), plan).everything()
+
+
 def objects_selected(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> IntArray:
     """Ids of the objects of a selection, in reading order; of those asked for by id that exist."""
     bare = replace(selection, attributes=())
@@ -161,18 +173,21 @@ class _Reader:
         refs = wanted_refs(self.storage, self.level, self.selection)
         if refs is not None:
             return self._of_objects(refs)
-        coords = self.level.vertices.present
         if self.selection.chunks is not None:
-            chunks = self.selection.chunks
+            chunks, coords = self.selection.chunks, self.level.vertices.present
             coords = coords[find_rows(chunks, coords) >= 0] if chunks.size else coords[:0]
             block, parts = self._read(coords)
             return self._shape(block, parts, whole=False)
-        block, parts = self._read(coords)
+        return self.everything()[1]
+
+    def everything(self) -> tuple[Block, Shape, list[LinkPart]]:
+        """All vertices and what connects them, and the cells that they come from."""
+        block, parts = self._read(self.level.vertices.present)
         shape = self._shape(block, parts, whole=True)
         if self.plan.connects != "sequence" or not self.level.metadata.shared_fragments:
             check_count(self.level, len(shape.rows.positions), shape.rows.errors, self.plan.strict)
         self._check_links(parts)
-        return shape
+        return block, shape, parts
 
     def _of_objects(self, refs: ObjectRefs) -> Shape:
         block, parts = self._read(cells_of(self.level, refs, None), owned=False, partly=self.plan.counts_left)

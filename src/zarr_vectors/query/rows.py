@@ -32,6 +32,7 @@ __all__ = [
     "cells_of",
     "cells_touched",
     "check_count",
+    "every_row",
     "iter_rows",
     "raise_errors",
     "read_rows",
@@ -225,13 +226,10 @@ def _read(
     wants_owners = level.has_objects and selection.owners and refs is None
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level)[1] if wants_owners and not owners_stored else None
-    arrays = {constants.VERTICES: level.vertices}
     by_fragment = any(name in level.fragment_columns for name in names)
-    if wants_owners or refs is not None or by_fragment or not level.metadata.fragments_tile or level.is_draco:
-        arrays[constants.VERTEX_FRAGMENTS] = level.cell_array(constants.VERTEX_FRAGMENTS)
+    arrays = _arrays(level, names, fragments=wants_owners or refs is not None or by_fragment)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
-    arrays |= attribute_arrays(level, names)
     block = Block.read(storage, level, coords, arrays)
     block.prepare(names)
     rows = block.assemble(refs, foreign)
@@ -240,6 +238,29 @@ def _read(
     if selection.box is None or not len(rows.positions):
         return rows
     return _inside(rows, selection.box)
+
+
+def _arrays(level: LevelState, names: Sequence[str], *, fragments: bool) -> dict[str, CellArray]:
+    """What holds the positions and these attributes, with the fragment indexes where they are needed anyway."""
+    arrays = {constants.VERTICES: level.vertices}
+    if fragments or not level.metadata.fragments_tile or level.is_draco:
+        arrays[constants.VERTEX_FRAGMENTS] = level.cell_array(constants.VERTEX_FRAGMENTS)
+    return arrays | attribute_arrays(level, names)
+
+
+def every_row(storage: Storage, level: LevelState, names: Sequence[str]) -> tuple[Block, Rows]:
+    """The rows that a read of everything brings, without owners, and the cells that they come from.
+
+    Raises:
+        CorruptionError: A cell is gone or corrupt, or rows are missing.
+    """
+    check_unordered(storage, level, names)
+    block = Block.read(storage, level, level.vertices.present, _arrays(level, names, fragments=False))
+    block.prepare(names)
+    rows = block.assemble(None, None)
+    raise_errors(block, strict=True)
+    check_count(level, len(rows.positions), [], strict=True)
+    return block, rows
 
 
 def raise_errors(block: Block, *, strict: bool) -> None:

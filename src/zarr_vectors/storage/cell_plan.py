@@ -201,13 +201,13 @@ class CellPlan:
         return missing
 
 
-def load_shard_indexes(storage: Storage, plans: Sequence[CellPlan]) -> dict[str, str]:
+def load_shard_indexes(storage: Storage, plans: Sequence[CellPlan], indexes: dict[str, ShardIndex]) -> dict[str, str]:
     """Fetch, in one round, the indexes of all shards that are not known yet; what is wrong with which, by path."""
     unreadable: dict[str, str] = {}
     wanted: dict[str, tuple[Get, CellPlan]] = {}
     for plan in plans:
         for path in plan.shards:
-            if path not in storage.shard_indexes:
+            if path not in indexes:
                 index = plan.index_request
                 wanted[path] = (Get(path, index.start, index.length), plan)
     found = storage.fetch(get for get, _ in wanted.values())
@@ -217,13 +217,14 @@ def load_shard_indexes(storage: Storage, plans: Sequence[CellPlan]) -> dict[str,
         cells = int(np.prod(plan.array.block))
         raw = found[get]
         if raw is None:
-            storage.shard_indexes[path] = ShardIndex(np.full((cells, 2), MISSING, dtype="<u8"), None)
+            indexes[path] = ShardIndex(np.full((cells, 2), MISSING, dtype="<u8"), None)
             continue
         try:
             entries = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)
-            storage.shard_indexes[path] = ShardIndex(entries, bytes(raw[-4:] if sharding.index_crc32c else raw))
+            indexes[path] = ShardIndex(entries, bytes(raw[-4:] if sharding.index_crc32c else raw))
         except ValueError as error:
             unreadable[path] = str(error)
+    storage.shard_indexes.update({path: indexes[path] for path in wanted if path in indexes})
     return unreadable
 
 

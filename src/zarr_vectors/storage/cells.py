@@ -41,16 +41,19 @@ def read_cells(
             only zarr-python knows.
     """
     plans = plans_of(wanted)
-    seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in storage.shard_indexes}
-    unreadable = load_shard_indexes(storage, plans)
+    # Others may read the store at the same time, and let go of an index that they find changed.
+    known = {path: storage.shard_indexes.get(path) for plan in plans for path in plan.shards}
+    indexes = {path: index for path, index in known.items() if index is not None}
+    seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in indexes}
+    unreadable = load_shard_indexes(storage, plans, indexes)
     gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
     for plan in plans:
-        plan.make_requests(storage.shard_indexes, unreadable, gap)
+        plan.make_requests(indexes, unreadable, gap)
     found = storage.fetch([*seals.values(), *(get for plan in plans for get in plan.requests)])
-    changed = [path for path, get in seals.items() if found[get] != storage.shard_indexes[path].seal]
+    changed = [path for path, get in seals.items() if found[get] != indexes[path].seal]
     if changed:
         for path in changed:
-            del storage.shard_indexes[path]
+            storage.shard_indexes.pop(path, None)
         return read_cells(storage, wanted, decode=decode)
     readings = [_Reading(plan, found, decode) for plan in plans]
     steps = [step for reading in readings for step in reading.steps()]

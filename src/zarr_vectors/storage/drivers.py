@@ -23,7 +23,8 @@ def reopen(backend: Backend, driver: Any, options: Mapping[str, Any]) -> Backend
 
     Args:
         backend: What is open.
-        driver: ``"local"``, ``"obstore"``, ``"fsspec"``, ``"memory"``, ``"icechunk"``, None, an open zarr store or a backend.
+        driver: ``"local"``, ``"obstore"``, ``"fsspec"``, ``"memory"``, ``"icechunk"``, None, an open zarr store or a
+            backend.
         options: ``storage_options`` or the driver's own options.
 
     Raises:

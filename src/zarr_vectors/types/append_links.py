@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec, cell_array_document
+from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.links import LinkFamily
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs, offsets_of
@@ -160,12 +160,7 @@ class LinkMerge:
         if name in self.new:
             array = self.new[name]
             return CellArray(array.path, array.document.with_attributes(**said), array.store)
-        vertices = self.cells.vertices
-        sharding = vertices.document.sharding
-        codecs = vertices.document.codecs if sharding is None else sharding.inner
-        shards = vertices.block if vertices.document.is_sharded else None
-        document = cell_array_document(vertices.grid, shards, codecs, said)
-        return CellArray(f"{self.level.number}/{name}", document, self.level.store)
+        return self.level.array_beside(self.cells.vertices, name, said)
 
     def puts(self) -> Iterator[Put]:
         """Cells of all segments that get links, and every document that changes."""

@@ -26,7 +26,15 @@ from zarr_vectors.types.table import code_dtype
 from zarr_vectors.types.unite import concatenate_columns
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["TableMerge", "filler", "match_columns", "merge_categories", "merge_object_tables"]
+__all__ = [
+    "TableMerge",
+    "fillable_names",
+    "filler",
+    "match_columns",
+    "merge_categories",
+    "merge_object_tables",
+    "missing_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
             expected=f"only {sorted(stored)}",
             hint="leave the attribute out of the append",
         )
-    fillable = {*stored, *level.object_columns} - {constants.ROW_ID}
+    fillable = fillable_names(level)
     useless = [name for name in options.fill if name not in fillable]
     if useless:
         raise InputError(
@@ -147,6 +155,12 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
                 recoded[level.column_path(name)] = columns[name]
     intake.recode(columns, lookups)
     return recoded
+
+
+def fillable_names(level: LevelState) -> set[str]:
+    """Attributes of a level that appended rows, links and objects may lack."""
+    links = {} if level.links is None else level.links.columns
+    return {*level.row_columns, *links, *level.object_columns} - {constants.ROW_ID}
 
 
 def _check_per_fragment(level: LevelState, options: WriteOptions) -> None:
@@ -308,7 +322,7 @@ def _append_rows(
     given = fresh.attributes.get(name)
     count = int((~known).sum())
     if given is None:
-        tail = _missing_rows(name, old, count, fill)
+        tail = missing_rows(name, old, count, fill)
     else:
         order = np.argsort(old_ids, kind="stable")
         place = order[np.searchsorted(old_ids[order], fresh.ids[known])]
@@ -334,7 +348,8 @@ def _joined(what: str, name: str, old: Column, tail: Column) -> Column:
     return concatenate_columns(what, name, [old, tail if isinstance(tail, Categorical) else tail.astype(old.dtype)])
 
 
-def _missing_rows(name: str, old: Column, count: int, fill: Mapping[str, Any]) -> Column:
+def missing_rows(name: str, old: Column, count: int, fill: Mapping[str, Any]) -> Column:
+    """So many rows of an object attribute that new objects lack."""
     if name in fill and isinstance(old, Categorical):
         return Categorical.from_values([fill[name]] * count, name=name)
     if name in fill and not isinstance(old, Categorical):

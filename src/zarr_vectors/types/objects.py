@@ -20,6 +20,7 @@ from zarr_vectors.core.documents import (
     vlen_table_document,
 )
 from zarr_vectors.core.object_index import manifest_puts
+from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.compression import cell_codecs, typed_codecs
 from zarr_vectors.encoding.manifests import ManifestTable
@@ -34,7 +35,17 @@ from zarr_vectors.types.encode import CellPlan, Fragments
 from zarr_vectors.types.table import check_attribute_name, check_width
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
-__all__ = ["ObjectTables", "as_stored_column", "check_tables", "manifests_of", "table_puts", "worth_refs"]
+__all__ = [
+    "ObjectTables",
+    "as_stored_column",
+    "check_tables",
+    "manifests_of",
+    "object_attribute_puts",
+    "table_codecs",
+    "table_names",
+    "table_puts",
+    "worth_refs",
+]
 
 _WORTH_REFS = 1 << 20
 """Bytes of manifests from which on reading a few objects is mostly decoding the manifests of others."""
@@ -156,17 +167,29 @@ def table_puts(
     if tables.attributes:
         yield f"{level}/{constants.OBJECT_ATTRIBUTES}/zarr.json", dump_json(group_document())
     for name, column in tables.attributes.items():
-        values, complete = as_stored_column(name, column)
-        said = _described("object_attribute", name, values) | {"fill_sentinel_meaning": "absent"}
-        document = typed_table_document(
-            values,
-            min(constants.OBJECT_ATTRIBUTE_CHUNK, len(values)),
-            codecs,
-            said | ({EVERY_ROW_PRESENT: True} if complete else {}),
-            False if values.dtype.kind == "b" else absent_value(values.dtype),
-        )
-        yield from _table(level, f"{constants.OBJECT_ATTRIBUTES}/{name}", document, values)
+        yield from object_attribute_puts(level, name, column, codecs)
     yield from _group_puts(level, tables, codecs, text_codecs)
+
+
+def object_attribute_puts(level: int, name: str, column: Column, codecs: list[JsonObject]) -> Iterator[Put]:
+    """The stored objects and the document of one object attribute."""
+    values, complete = as_stored_column(name, column)
+    said = _described("object_attribute", name, values) | {"fill_sentinel_meaning": "absent"}
+    document = typed_table_document(
+        values,
+        min(constants.OBJECT_ATTRIBUTE_CHUNK, len(values)),
+        codecs,
+        said | ({EVERY_ROW_PRESENT: True} if complete else {}),
+        False if values.dtype.kind == "b" else absent_value(values.dtype),
+    )
+    yield from _table(level, f"{constants.OBJECT_ATTRIBUTES}/{name}", document, values)
+
+
+def table_codecs(level: LevelState) -> list[JsonObject]:
+    """The bytes-to-bytes codecs of a level's cells, for its tables."""
+    document = level.vertices.document
+    codecs = document.codecs if document.sharding is None else document.sharding.inner
+    return [dict(codec) for codec in codecs if codec.get("name") != "vlen-bytes"]
 
 
 def _group_puts(

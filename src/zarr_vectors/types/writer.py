@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.axes import as_axes
+from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
 from zarr_vectors.encoding.draco import load_draco
@@ -23,12 +24,13 @@ from zarr_vectors.query.objects import read_ids
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
 from zarr_vectors.types.append_links import match_links
-from zarr_vectors.types.append_tables import match_columns, merge_object_tables
+from zarr_vectors.types.append_tables import TableMerge, match_columns, merge_object_tables
 from zarr_vectors.types.check import check_same_axes
 from zarr_vectors.types.conventions import check_conventions
 from zarr_vectors.types.create import write_new
 from zarr_vectors.types.intake import First, Intake, Limits, memory_intake
 from zarr_vectors.types.kinds import POINT_CLOUD, Kind, kind_of_types, kind_of_value
+from zarr_vectors.types.objects import check_tables, table_codecs
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.refill import Refill
@@ -36,7 +38,7 @@ from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.spill import stream_intake
 from zarr_vectors.typing import FloatArray, JsonObject
 
-__all__ = ["write_value"]
+__all__ = ["check_append", "next_object_id", "write_value"]
 
 
 def write_value(storage: Storage, value: Any, options: WriteOptions) -> WriteReport:
@@ -78,25 +80,8 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
     with storage.lock():
         root, documents = open_root(storage, ["0/zarr.json"])
         level = open_level(storage, root, 0, documents["0/zarr.json"])
-        _check_appendable(storage, root, level, options, kind)
-
-        def limits(ndim: int) -> tuple[FloatArray, FloatArray]:
-            if ndim != root.metadata.ndim:
-                raise InputError(
-                    "the value and the store differ in the number of axes", expected=root.metadata.ndim, got=ndim
-                )
-            return as_bounds(root.metadata.bounds, ndim)
-
-        numbered = constants.ROW_ID in level.vertex_columns
-        row_id = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
-        first = First(row_id=row_id, line_id=_next_id(storage, level) if kind.connects == "sequence" else 0)
-        if options.axes is not None:
-            check_same_axes(as_axes(options.axes, root.metadata.ndim), root.axes)
-        options = replace(options, headers=_beside(storage, root, options.headers), axes=root.axes)
-        with _intake(value, kind, options, limits, first) as intake:
-            _match_positions(level, intake, options)
-            recoded = match_columns(level, intake, options)
-            match_links(level, kind, intake, options)
+        with _matched(storage, root, level, value, options, kind) as match:
+            intake, options = match.intake, match.options
             if not level.has_objects and not len(level.vertices.present):
                 assigned = None
                 if constants.FRAGMENT_OWNER in level.cells and not intake.has_objects and intake.extent.rows:
@@ -106,10 +91,76 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
                     refill = Refill(root=root, level=level)
                     report = write_new(storage, kind, intake, refill.options(options, root.metadata.bounds), refill)
                     return replace(report, mode="append", assigned_ids=assigned)
-            merge = merge_object_tables(storage, level, intake, options, _table_codecs(level))
-            if intake.numbered_lines:
-                merge = replace(merge, assigned=(first.line_id, first.line_id + intake.numbered_lines - 1))
-            return append_rows(storage, root, level, intake, options, merge, recoded, kind)
+            merge = match.merge(storage, level)
+            return append_rows(storage, root, level, intake, options, merge, match.recoded, kind)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Rows that fit the level they are to be appended to.
+
+    Args:
+        intake: The rows.
+        recoded: Arrays of attributes whose stored type must widen, with their new type.
+        options: How to write, with what the store says.
+        first: Where numbers continue.
+    """
+
+    intake: Intake
+    recoded: Mapping[str, ColumnSpec]
+    options: WriteOptions
+    first: First
+
+    def merge(self, storage: Storage, level: LevelState) -> TableMerge:
+        """The tables of objects, old and new."""
+        merge = merge_object_tables(storage, level, self.intake, self.options, table_codecs(level))
+        lines = self.intake.numbered_lines
+        return replace(merge, assigned=(self.first.line_id, self.first.line_id + lines - 1)) if lines else merge
+
+
+@contextmanager
+def _matched(
+    storage: Storage, root: RootState, level: LevelState, value: Any, options: WriteOptions, kind: Kind
+) -> Iterator[_Match]:
+    """Take in what is to be appended, and bring it to the types of the level."""
+    _check_appendable(storage, root, level, options, kind)
+
+    def limits(ndim: int) -> tuple[FloatArray, FloatArray]:
+        if ndim != root.metadata.ndim:
+            raise InputError(
+                "the value and the store differ in the number of axes", expected=root.metadata.ndim, got=ndim
+            )
+        return as_bounds(root.metadata.bounds, ndim)
+
+    numbered = constants.ROW_ID in level.vertex_columns
+    row_id = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
+    first = First(row_id=row_id, line_id=next_object_id(storage, level) if kind.connects == "sequence" else 0)
+    if options.axes is not None:
+        check_same_axes(as_axes(options.axes, root.metadata.ndim), root.axes)
+    options = replace(options, headers=_beside(storage, root, options.headers), axes=root.axes)
+    with _intake(value, kind, options, limits, first) as intake:
+        _match_positions(level, intake, options)
+        recoded = match_columns(level, intake, options)
+        match_links(level, kind, intake, options)
+        yield _Match(intake, recoded, options, first)
+
+
+def check_append(
+    storage: Storage, root: RootState, level: LevelState, value: Geometry, options: WriteOptions
+) -> tuple[Intake, int]:
+    """Refuse what cannot be appended to a level, and write nothing.
+
+    Returns:
+        The rows, and the number of objects that they add.
+
+    Raises:
+        InputError, ConventionError: As ``write_value`` with ``mode="append"``.
+    """
+    with _matched(storage, root, level, value, options, kind_of_value(value)) as match:
+        if not level.has_objects and not len(level.vertices.present):
+            check_tables(match.intake.tables)
+            return match.intake, len(match.intake.tables.ids)
+        return match.intake, match.merge(storage, level).new_objects
 
 
 def _check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
@@ -178,15 +229,8 @@ def _match_positions(level: LevelState, intake: Intake, options: WriteOptions) -
         raise InputError("dtype must be that of the store", expected=str(dtype), got=str(options.dtype))
 
 
-def _table_codecs(level: LevelState) -> list[JsonObject] | None:
-    """The bytes-to-bytes codecs of the level's cells, for its tables."""
-    document = level.vertices.document
-    codecs = document.codecs if document.sharding is None else document.sharding.inner
-    return [dict(codec) for codec in codecs if codec.get("name") != "vlen-bytes"]
-
-
-def _next_id(storage: Storage, level: LevelState) -> int:
-    """The id above the largest."""
+def next_object_id(storage: Storage, level: LevelState) -> int:
+    """The id above the largest of a level."""
     ids = read_ids(storage, level) if level.has_objects else np.zeros(0, dtype=np.int64)
     return int(ids.max(initial=-1)) + 1
 

@@ -1,0 +1,86 @@
+"""What is needed of a level to read parts of it later, and how these parts become blocks."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.exceptions import InputError, MissingDependencyError
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.types.kinds import Kind
+from zarr_vectors.typing import IntArray
+
+__all__ = ["BLOCK_ROWS", "ReadableLevel", "block_begins", "dask_array", "dask_delayed", "position_dtype"]
+
+BLOCK_ROWS = 250_000
+"""Rows of a block of dask, about."""
+
+
+class ReadableLevel(Protocol):
+    """What is needed of a level to read it later."""
+
+    @property
+    def storage(self) -> Storage:
+        """Where the level is."""
+        ...
+
+    @property
+    def root(self) -> RootState:
+        """The root's documents."""
+        ...
+
+    @property
+    def state(self) -> LevelState:
+        """The level's documents."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of geometry."""
+        ...
+
+    @property
+    def vertex_count(self) -> int:
+        """Number of vertices."""
+        ...
+
+    def read(
+        self, bbox: Any = None, *, object_ids: Any = None, attributes: Any = None, link_attributes: Any = None
+    ) -> Any:
+        """Read."""
+        ...
+
+    def read_chunks(self, chunks: Any, *, attributes: Any = None) -> Any:
+        """Read chunks."""
+        ...
+
+
+def position_dtype(level: ReadableLevel) -> np.dtype[Any]:
+    """Of positions as they are read."""
+    return level.state.position_dtype if level.root.offset is None else np.dtype(np.float64)
+
+
+def block_begins(sizes: IntArray, block_rows: int) -> IntArray:
+    """Where blocks of about so many rows begin."""
+    if block_rows < 1:
+        raise InputError("block_rows must be a whole number from 1", got=repr(block_rows))
+    block = (np.cumsum(sizes) - sizes) // block_rows
+    return np.flatnonzero(np.diff(block, prepend=-1)).astype(np.int64)
+
+
+def dask_array() -> Any:
+    """The module ``dask.array``; raises ``MissingDependencyError``."""
+    try:
+        import dask.array
+    except ImportError as error:
+        raise MissingDependencyError("to_dask needs dask", hint="pip install 'zarr-vectors[dask]'") from error
+    return dask.array
+
+
+def dask_delayed(call: Any) -> Any:
+    """A call that dask makes later."""
+    from dask.delayed import delayed
+
+    return delayed(call, pure=False)

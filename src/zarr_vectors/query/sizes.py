@@ -1,0 +1,73 @@
+"""How many rows chunks and objects have, from indexes alone: no position or attribute is read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.state import LevelState
+from zarr_vectors.encoding.blobs import offsets_of
+from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
+from zarr_vectors.exceptions import CorruptionError, StoreError
+from zarr_vectors.query.objects import all_refs
+from zarr_vectors.query.values import find_rows
+from zarr_vectors.spatial.grid import format_keys
+from zarr_vectors.storage.cells import read_cells
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import IntArray
+
+__all__ = ["chunk_sizes", "object_sizes"]
+
+
+def chunk_sizes(storage: Storage, level: LevelState) -> IntArray:
+    """``(C,)`` rows that a read brings of each chunk that holds vertices, in numeric order.
+
+    Raises:
+        CorruptionError: A fragment index cannot be read.
+        StoreError: The level's indexes do not tell.
+    """
+    table = _fragments(storage, level)
+    return np.add.reduceat(np.append(table.counts, 0), offsets_of(table.per_cell)[:-1]) * (table.per_cell > 0)
+
+
+def object_sizes(storage: Storage, level: LevelState) -> tuple[IntArray, IntArray]:
+    """``(O,)`` ids in the order in which a read of lines brings them, and the rows of each.
+
+    Raises:
+        CorruptionError: An index cannot be read.
+        StoreError: The level's indexes do not tell.
+    """
+    if not level.has_objects:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    ids, refs = all_refs(storage, level)
+    table = _fragments(storage, level)
+    fragments = offsets_of(table.per_cell)[find_rows(level.vertices.present, refs.chunks)] + refs.fragments
+    sizes = np.zeros(len(ids), dtype=np.int64)
+    np.add.at(sizes, refs.numbers, table.counts[fragments])
+    if level.number and not level.metadata.shared_fragments and constants.FRAGMENT_OFFSET in level.cells:
+        order = np.argsort(ids, kind="stable")
+        ids, sizes = ids[order], sizes[order]
+    return ids, sizes
+
+
+def _fragments(storage: Storage, level: LevelState) -> FragmentTable:
+    level.refuse_composite()
+    if level.is_unordered:
+        raise StoreError(
+            "the indexes of this store do not tell how many rows its Draco cells have",
+            store=level.store,
+            hint="read it at once, with compute()",
+        )
+    coords = level.vertices.present
+    (read,) = read_cells(storage, [(level.cell_array(constants.VERTEX_FRAGMENTS), coords)])
+    table, errors = decode_fragments(read.check().cells)
+    if errors:
+        cell = min(errors)
+        raise CorruptionError(
+            "a fragment index is corrupt",
+            store=level.store,
+            array=read.array.path,
+            cell=format_keys(coords[cell : cell + 1])[0],
+            got=errors[cell],
+        )
+    return table
