@@ -177,13 +177,14 @@ class ZVLevel:
 
     @cached_property
     def attributes(self) -> dict[str, AttributeInfo]:
-        """Vertex attributes by name, then those that are stored per fragment.
+        """Vertex attributes by name, then the one that the level is chunked by, then those that are stored per fragment.
 
         A fragment attribute that has the name of a vertex attribute is called ``fragment_attributes/<name>``.
         """
         whole = {name: replace(_info(spec), per_fragment=True) for name, spec in self._state.fragment_columns.items()}
         rows = {name: _info(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
-        return {**rows, **whole}
+        chunked = {name: _info(spec) for name, spec in self._state.chunk_columns.items()}
+        return {**rows, **chunked, **whole}
 
     @cached_property
     def link_attributes(self) -> dict[str, AttributeInfo]:

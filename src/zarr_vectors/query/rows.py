@@ -43,8 +43,7 @@ _OWNED = constants.FRAGMENT_OWNER
 
 def attribute_names(level: LevelState) -> list[str]:
     """Vertex and fragment attributes of a level, the one that it is chunked by included."""
-    chunked_by = level.metadata.chunk_attribute_name
-    return [*level.row_columns, *([chunked_by] if chunked_by else [])]
+    return [*level.row_columns, *level.chunk_columns]
 
 
 def attribute_arrays(level: LevelState, names: Sequence[str]) -> dict[str, CellArray]:
