@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from zarr_vectors import exceptions
 
+# A function with the name of its package is bound before anyone can ask for the package.
+from zarr_vectors.rechunk import RechunkSpec, rechunk, rechunk_by_attribute
+
 if TYPE_CHECKING:
     from zarr_vectors.api.level import AttributeInfo, ObjectTable, ZVLevel
     from zarr_vectors.api.store import ZVStore
@@ -42,6 +45,7 @@ __all__ = [
     "ObjectTable",
     "Points",
     "Polylines",
+    "RechunkSpec",
     "Skeleton",
     "StorageBackend",
     "WriteReport",
@@ -55,6 +59,8 @@ __all__ = [
     "exceptions",
     "open",
     "open_store",
+    "rechunk",
+    "rechunk_by_attribute",
     "write",
 ]
 

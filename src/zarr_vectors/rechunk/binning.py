@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,7 +24,6 @@ __all__ = ["Binning", "plan_bins"]
 _MOST_SINGLE = 10
 """Distinct numbers of an attribute up to which each is a bin of its own without being asked for."""
 _SAMPLE_VALUES = 1_000_000
-_NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,8 +46,8 @@ class Binning:
 
     count: int
     has_axis: bool = True
-    ids: IntArray = _NO_IDS
-    of_objects: IntArray = _NO_IDS
+    ids: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    of_objects: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     cuts: AnyArray | None = None
     attribute: str | None = None
     of: str | None = None
@@ -130,9 +129,7 @@ def _by_group(level: LevelState, tables: LevelTables) -> Binning:
     )
 
 
-def _by_attribute(
-    storage: Storage, level: LevelState, tables: LevelTables, name: str, spec: RechunkSpec
-) -> Binning:
+def _by_attribute(storage: Storage, level: LevelState, tables: LevelTables, name: str, spec: RechunkSpec) -> Binning:
     if name in tables.attributes:
         column = tables.attributes[name]
         _check_column(name, column)

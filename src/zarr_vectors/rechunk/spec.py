@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
-from numbers import Real
+from typing import Any
+
+import numpy as np
 
 from zarr_vectors.exceptions import InputError
 
@@ -63,22 +64,26 @@ class RechunkSpec:
             InputError: ``by`` is not known, bins are not ascending numbers or stand beside something that has none, or
                 a name is no text.
         """
-        if not isinstance(self.by, str) or (self.by not in {GROUP, OBJECT_ID, SPATIAL} and not self.attribute):
+        by: Any = self.by
+        name: Any = self.prefix_dim_name
+        if not isinstance(by, str) or (by not in {GROUP, OBJECT_ID, SPATIAL} and not self.attribute):
             raise InputError(
-                "by is not known", got=repr(self.by), expected="'group', 'object_id', 'spatial' or 'attribute:<name>'"
+                "by is not known", got=repr(by), expected="'group', 'object_id', 'spatial' or 'attribute:<name>'"
             )
-        if self.prefix_dim_name is not None and (not isinstance(self.prefix_dim_name, str) or not self.prefix_dim_name):
-            raise InputError("prefix_dim_name must be text", got=repr(self.prefix_dim_name))
-        if self.by == SPATIAL and self.prefix_dim_name is not None:
+        if name is not None and (not isinstance(name, str) or not name):
+            raise InputError("prefix_dim_name must be text", got=repr(name))
+        if by == SPATIAL and name is not None:
             raise InputError("chunks by space alone have no axis that prefix_dim_name could name")
+        if not isinstance(self.categorical, bool):
+            raise InputError("categorical must be True or False", got=repr(self.categorical))
         if self.bins is not None:
             self._check_bins(self.bins)
 
-    def _check_bins(self, bins: Sequence[float]) -> None:
+    def _check_bins(self, bins: Any) -> None:
         if self.by in {GROUP, SPATIAL}:
             raise InputError(f"bins are for object ids and attributes, not for by={self.by!r}", got=repr(bins))
-        ends = list(bins)
-        if not ends or not all(isinstance(end, Real) and isfinite(end) for end in ends):
+        ends = np.asarray(bins)
+        if ends.ndim != 1 or not len(ends) or ends.dtype.kind not in "iuf" or not np.isfinite(ends).all():
             raise InputError("bins must be finite numbers, at least one", got=repr(bins))
-        if any(after <= before for before, after in zip(ends, ends[1:], strict=False)):
+        if not (ends[1:] > ends[:-1]).all():
             raise InputError("bins must ascend", got=repr(bins))
