@@ -177,7 +177,7 @@ class ZVLevel:
 
     @cached_property
     def attributes(self) -> dict[str, AttributeInfo]:
-        """Vertex attributes by name, then the one that the level is chunked by, then those that are stored per fragment.
+        """Vertex attributes by name, then the one that the level is chunked by, then those stored per fragment.
 
         A fragment attribute that has the name of a vertex attribute is called ``fragment_attributes/<name>``.
         """

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import InputError, StoreError
 from zarr_vectors.geometry import Categorical, Column
@@ -95,7 +96,7 @@ def plan_bins(storage: Storage, level: LevelState, tables: LevelTables, spec: Re
         return Binning(count=0, has_axis=False)
     if spec.attribute is not None:
         return _by_attribute(storage, level, tables, spec.attribute, spec)
-    if not level.has_objects:
+    if not level.has_objects and constants.FRAGMENT_OWNER not in level.cells:
         raise StoreError(f"the level has no objects, so that it cannot be chunked by {spec.by}", store=level.store)
     if spec.by == GROUP:
         return _by_group(level, tables)
@@ -245,7 +246,8 @@ def _known_values(column: Column) -> AnyArray:
 def _table(column: Categorical) -> AnyArray:
     """The categories: text as objects, numbers as an array of them."""
     text = any(isinstance(value, str) for value in column.categories)
-    return np.array(column.categories, dtype=object if text or not column.categories else None)
+    table: AnyArray = np.array(column.categories, dtype=object if text or not column.categories else None)
+    return table
 
 
 def _bins_of(column: Column, cuts: AnyArray, *, exact: bool) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
@@ -25,9 +26,9 @@ def stored_columns(storage: Storage, level: LevelState) -> dict[str, ColumnSpec]
     for name, spec in level.row_columns.items():
         array = level.cells[level.column_path(name)]
         shape = _row_shape(storage, level, name, array)
-        spec = spec if shape is None or shape == spec.row_shape else replace(spec, row_shape=shape)
-        gaps = not array.has_all_of(level.vertices)
-        found[name] = without_gaps(f"attribute {name!r}", spec, array.path, level.store) if gaps else spec
+        found[name] = spec if shape is None or shape == spec.row_shape else replace(spec, row_shape=shape)
+        if not array.has_all_of(level.vertices):
+            found[name] = without_gaps(f"attribute {name!r}", found[name], array.path, level.store)
     return found
 
 

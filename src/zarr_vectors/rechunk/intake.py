@@ -27,7 +27,7 @@ class LevelIntake(SpillIntake):
     stored_links: SourceLinks | None = None
 
     def blocks(self, plan: CellPlan) -> Iterator[RowTable]:
-        """The rows, group of shards after group of shards: those of lines along them, those of trees with their roots."""
+        """The rows, group of shards after group of shards: of lines in their order, of trees with their roots."""
         for table in super().blocks(plan):
             if plan.connects == "sequence" and table.numbers is not None:
                 yield table.take(stable_order([table.numbers]))
