@@ -19,7 +19,7 @@ SHAPES = [None, 1, 2.5, 6, 1000]
 
 
 @st.composite
-def point_values(draw: st.DrawFn, ndim: int, *, most: int = 24, **options: Any) -> zv.Points:
+def point_values(draw: st.DrawFn, /, ndim: int, *, most: int = 24, **options: Any) -> zv.Points:
     rows = draw(st.integers(0, most))
     given = draw(connected.positions(rows, ndim, **options))
     known = draw(st.lists(st.integers(-3, 10**12), min_size=1, max_size=5, unique=True))
@@ -28,7 +28,7 @@ def point_values(draw: st.DrawFn, ndim: int, *, most: int = 24, **options: Any) 
 
 
 @st.composite
-def values(draw: st.DrawFn, kind: str, ndim: int | None = None, **options: Any) -> Any:
+def values(draw: st.DrawFn, /, kind: str, ndim: int | None = None, **options: Any) -> Any:
     """A value of a kind with tables of objects and groups."""
     if kind == "points":
         axes = draw(st.integers(1, 4)) if ndim is None else ndim
@@ -81,6 +81,12 @@ def specs(draw: st.DrawFn, value: Any) -> zv.RechunkSpec:
         spatial_chunk_shape=None if shape is None else (shape,) * value.ndim,
         categorical=draw(st.booleans()),
     )
+
+
+def write(place: Any, value: Any, layout: zv.Layout | None = None) -> None:
+    """Write a value; an empty one into a small box, as chunks of the one that is chosen for it would be too many."""
+    bounds = ([-13.0] * value.ndim, [13.0] * value.ndim) if not value.vertex_count else None
+    zv.write(place, value, layout=layout, bounds=bounds)
 
 
 def narrowed(got: Any, expected: Any) -> Any:
@@ -146,7 +152,7 @@ def labels_of(spec: zv.RechunkSpec, whole: Any) -> list[Any]:
     if spec.by == "spatial":
         return [None] * whole.vertex_count
     owners = np.repeat(whole.line_ids, whole.lengths) if isinstance(whole, zv.Polylines) else whole.object_ids
-    owners = np.asarray(owners).tolist()
+    owners = list(np.asarray(owners).tolist())
     if spec.by == "object_id":
         return owners
     if spec.by == "group":

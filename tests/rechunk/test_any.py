@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 
 import zarr_vectors as zv
 from tests.query.connected import LAYOUTS, of_objects
-from tests.rechunk.shapes import KINDS, assert_same_rows, expected_bins, ids_of, narrowed, rows_by_chunk, specs
-from tests.rechunk.shapes import tables_of, values
-
+from tests.rechunk.shapes import (
+    KINDS,
+    assert_same_rows,
+    expected_bins,
+    ids_of,
+    narrowed,
+    rows_by_chunk,
+    specs,
+    tables_of,
+    values,
+    write,
+)
 
 EXAMPLES = 6
 
@@ -30,7 +39,7 @@ def test_everything_stays(kind: str, data: st.DataObject) -> None:
 
 def check_everything(kind: str, data: st.DataObject, place: str) -> None:
     value = data.draw(values(kind))
-    zv.write(place, value, layout=data.draw(LAYOUTS))
+    write(place, value, data.draw(LAYOUTS))
     before = zv.open(place)[0]
     whole, tables = before.read(), tables_of(before)
     for _ in range(data.draw(st.integers(1, 2))):
@@ -79,8 +88,8 @@ def test_boxes_bring_what_they_bring_of_a_store_that_was_never_rechunked(kind: s
 
 def check_boxes(kind: str, data: st.DataObject, place: str, plain: str) -> None:
     value = data.draw(values(kind, dtypes=["f4", "f8", "i4"]))
-    zv.write(place, value, layout=data.draw(LAYOUTS))
-    zv.write(plain, value)
+    write(place, value, data.draw(LAYOUTS))
+    write(plain, value)
     zv.rechunk(place, data.draw(specs(value)))
     low = np.array(data.draw(st.lists(st.integers(-8, 8), min_size=value.ndim, max_size=value.ndim)), dtype=float)
     box = (low, low + data.draw(st.integers(0, 8)))

@@ -22,6 +22,7 @@ from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.query.values import Rows
+from zarr_vectors.query.where import conditions_of, resolve
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.kinds import Kind, kind_of_types
 from zarr_vectors.types.value import Tables, plan_for, value_of
@@ -225,6 +226,7 @@ class ZVLevel:
         *,
         object_ids: Any = None,
         group_ids: Any = None,
+        where: Mapping[str, Any] | None = None,
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         link_attributes: Sequence[str] | str | None = None,
@@ -236,6 +238,9 @@ class ZVLevel:
             bbox: Closed box ``(lo, hi)``, None in it for an open side, or ``{axis name: (lo, hi)}``.
             object_ids: These objects, in this order.
             group_ids: The objects of these groups.
+            where: ``{attribute: value}``, or a list of values of which any will do: objects with such a value, or, for
+                a vertex or fragment attribute, vertices with one and what connects them with each other. Of a level
+                that is chunked by the attribute only the chunks of these values are read.
             attributes: Vertex and fragment attributes to read; None for all, ``[]`` for none.
             mode: What the box selects. ``"vertices"``: those in the box, and what connects them with each other.
                 ``"objects"``: whole objects of which any vertex, segment, edge or face meets the box. ``"clip"``: what
@@ -253,9 +258,9 @@ class ZVLevel:
         Raises:
             CorruptionError: A cell is gone or corrupt.
             ObjectNotFoundError, AttributeNotFoundError: An id or a name does not exist.
-            InputError: A box, ids or a mode that cannot be meant.
+            InputError: A box, ids, a condition or a mode that cannot be meant.
         """
-        selection = self._selection(bbox, object_ids, group_ids, attributes)
+        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
         return self._read(selection, self._plan(mode, link_attributes, strict))
 
     def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
@@ -282,6 +287,7 @@ class ZVLevel:
         *,
         object_ids: Any = None,
         group_ids: Any = None,
+        where: Mapping[str, Any] | None = None,
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         batch_rows: int = 1_000_000,
@@ -294,7 +300,8 @@ class ZVLevel:
         between batches, all that is left comes at once as soon as one leads to another object.
         """
         rows = _as_count("batch_rows", batch_rows)
-        selection, plan = self._selection(bbox, object_ids, group_ids, attributes), self._plan(mode, None, strict)
+        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
+        plan = self._plan(mode, None, strict)
         if not self.kind.is_linked and plan.offset is None and (plan.mode == "vertices" or selection.box is None):
             return self._batches(selection, rows, strict)
         return self._object_batches(selection, plan, rows)
@@ -330,9 +337,17 @@ class ZVLevel:
                 return
             yield self._as_value(shape)
 
-    def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None, mode: str | None = None) -> int:
+    def count(
+        self,
+        bbox: Any = None,
+        *,
+        object_ids: Any = None,
+        group_ids: Any = None,
+        where: Mapping[str, Any] | None = None,
+        mode: str | None = None,
+    ) -> int:
         """Number of vertices that ``read`` would bring."""
-        selection = self._selection(bbox, object_ids, group_ids, (), owners=self.kind.is_linked)
+        selection = self._selection(bbox, object_ids, group_ids, (), where=where, owners=self.kind.is_linked)
         plan = self._plan(mode, (), True)
         if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
             return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
@@ -340,9 +355,9 @@ class ZVLevel:
         return sum(len(batch.positions) for batch in batches)
 
     def _selection(
-        self, bbox: Any, object_ids: Any, group_ids: Any, attributes: Any, *, owners: bool = True
+        self, bbox: Any, object_ids: Any, group_ids: Any, attributes: Any, *, where: Any, owners: bool = True
     ) -> Selection:
-        return Selection.of(
+        selection = Selection.of(
             [axis.name for axis in self._root.axes],
             bbox=bbox,
             object_ids=object_ids,
@@ -350,6 +365,8 @@ class ZVLevel:
             attributes=attributes if attributes is None or not owners else self._with_row_id(attributes),
             owners=owners,
         )
+        conditions = conditions_of(where)
+        return resolve(self._storage, self._state, replace(selection, where=conditions)) if conditions else selection
 
     def _with_row_id(self, attributes: Sequence[str] | str) -> list[str]:
         if isinstance(attributes, str):

@@ -18,6 +18,7 @@ from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.objects import ObjectRefs, all_refs, decode_groups, refs_of
 from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows
+from zarr_vectors.query.where import met_by, narrow_cells
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.cells import CellArray
@@ -94,6 +95,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection)
     coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
+    coords = narrow_cells(coords, selection)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
     rows = _read(storage, level, coords, names, refs, selection, strict)
@@ -110,10 +112,10 @@ def iter_rows(
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection)
     if refs is not None:
-        coords = cells_of(level, refs, selection.box)
+        coords = narrow_cells(cells_of(level, refs, selection.box), selection)
         yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
         return
-    coords = candidate_cells(level, selection.box)
+    coords = narrow_cells(candidate_cells(level, selection.box), selection)
     per_cell = max(1, level.metadata.vertex_count // max(1, len(level.vertices.present)))
     step = max(1, batch_rows // per_cell)
     start, done, errors = 0, 0, False
@@ -182,7 +184,8 @@ def wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> Ob
     wanted = np.concatenate([named, members])
     first = np.sort(np.unique(wanted, return_index=True)[1])
     # A group may be a range of ids of which not all exist; an id that the caller names must.
-    return refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient))
+    refs = refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient))
+    return refs.among(selection.among)
 
 
 def _no_refs(level: LevelState, selection: Selection) -> ObjectRefs:
@@ -225,17 +228,21 @@ def _read(
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level)[1] if wants_owners and not owners_stored else None
     arrays = {constants.VERTICES: level.vertices}
-    by_fragment = any(name in level.fragment_columns for name in names)
+    by_fragment = any(name in level.fragment_columns for name in [*names, *selection.names_beside(names)])
     if wants_owners or refs is not None or by_fragment or not level.metadata.fragments_tile or level.is_draco:
         arrays[constants.VERTEX_FRAGMENTS] = level.cell_array(constants.VERTEX_FRAGMENTS)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
-    arrays |= attribute_arrays(level, names)
+    beside = selection.names_beside(names)
+    arrays |= attribute_arrays(level, [*names, *beside])
     block = Block.read(storage, level, coords, arrays)
-    block.prepare(names)
+    block.prepare([*names, *beside])
     rows = block.assemble(refs, foreign)
     raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]
+    met = met_by(rows, selection)
+    if met is not None:
+        rows = rows.take(met).without(beside)
     if selection.box is None or not len(rows.positions):
         return rows
     return _inside(rows, selection.box)

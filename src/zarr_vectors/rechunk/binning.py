@@ -254,7 +254,7 @@ def _bins_of(column: Column, cuts: AnyArray, *, exact: bool) -> IntArray:
     """Bins of values: of equal ones, or of those from one lower end to the next; ``len(cuts)`` for missing ones."""
     if isinstance(column, Categorical):
         bins = _bins_of_known(_table(column), cuts, exact=exact)
-        return np.append(bins, len(cuts))[column.codes]
+        return np.append(bins, len(cuts)).take(column.codes)
     values = np.ma.getdata(column)
     missing = np.ma.getmaskarray(column)
     if values.dtype.kind == "f":

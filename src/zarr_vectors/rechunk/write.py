@@ -160,11 +160,11 @@ class Rewrite:
         document = parse_json(data, store=self.source.url, path=path)
         if document["node_type"] != "group":
             return path, data
-        old = self.target.level.link_documents.get(name)
-        if old is not None:
+        old = self.target.level.link_documents.get(name) or self.source.read_documents([path])[path]
+        if old is not None and document["attributes"]:
             merged = {**(old.get("attributes") or {}), **document["attributes"]}
             return path, dump_json({**old, **group_document(merged)})
-        return None if not document["attributes"] and self._has_group(path) else (path, data)
+        return None if old is not None else (path, data)
 
     def _object_puts(self) -> Iterator[Put]:
         """The index: the same objects in the same rows, with their new fragments."""
