@@ -33,7 +33,7 @@ def check(peer: Peer, path: Path, value: Geometry) -> None:
 @pytest.mark.parametrize("name", [name for name in CASES if name in KIND_CASES])
 def test_0_9_2_reads_ours_in_other_chunks(name: str, spec: str, peer: Peer, tmp_path: Path) -> None:
     case = KIND_CASES[name]
-    value = value_of(case.kind, case.writer, case.live())
+    value = value_of(case.kind, case.writer, case.golden())
     zv.write(tmp_path / "store", value, layout=zv.Layout(chunk_shape=10))
     zv.rechunk(tmp_path / "store", SPECS[spec])
     check(peer, tmp_path / "store", value)
@@ -42,7 +42,7 @@ def test_0_9_2_reads_ours_in_other_chunks(name: str, spec: str, peer: Peer, tmp_
 @pytest.mark.parametrize("name", ["polylines", "graph", "skeleton", "mesh"])
 def test_0_9_2_reads_its_own_in_other_chunks(name: str, peer: Peer, tmp_path: Path) -> None:
     case = KIND_CASES[name]
-    keywords = case.live()
+    keywords = case.golden()
     peer.call("write", path=str(tmp_path / "theirs"), writer=case.writer, kwargs=keywords)
     value = value_of(case.kind, case.writer, keywords)
     zv.rechunk(tmp_path / "theirs", zv.RechunkSpec("object_id", bins=[0, 3]), tmp_path / "ours")

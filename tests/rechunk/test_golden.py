@@ -59,17 +59,16 @@ def test_stores_of_0_9_2_keep_their_content(golden: Path, tmp_path: Path) -> Non
         pytest.skip("it cannot be read")
     for number, spec in enumerate(specs(before[0])):
         target = tmp_path / str(number)
+        if number % 2:
+            shutil.copytree(golden, target)
         try:
-            report = zv.rechunk(golden, spec, target)
+            report = zv.rechunk(target, spec) if number % 2 else zv.rechunk(golden, spec, target)
         except zv.ZVError as error:
             assert any(text in str(error) for text in (*REFUSED.values(), SPARSE)), error
             assert not target.exists()
             return
         assert Path(report["output_path"].removeprefix("file://")) == target
         check(zv.open(target), before, spec, names, whole)
-        shutil.copytree(golden, tmp_path / f"in place {number}")
-        zv.rechunk(tmp_path / f"in place {number}", spec)
-        check(zv.open(tmp_path / f"in place {number}"), before, spec, names, whole)
 
 
 def check(after: zv.ZVStore, before: zv.ZVStore, spec: zv.RechunkSpec, names: list[str], whole: Any) -> None:
