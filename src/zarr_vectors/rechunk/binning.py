@@ -237,8 +237,7 @@ def _check_finite(name: str, cuts: AnyArray) -> None:
 def _known_values(column: Column) -> AnyArray:
     """The values that are not missing; of categories those that occur, each once."""
     if isinstance(column, Categorical):
-        table = _table(column)
-        return table[np.unique(column.codes[column.codes >= 0])]
+        return _table(column).take(np.unique(column.codes[column.codes >= 0]))
     values: AnyArray = np.ma.getdata(column)[~np.ma.getmaskarray(column)]
     return values[~np.isnan(values)] if values.dtype.kind == "f" else values
 
@@ -253,8 +252,8 @@ def _table(column: Categorical) -> AnyArray:
 def _bins_of(column: Column, cuts: AnyArray, *, exact: bool) -> IntArray:
     """Bins of values: of equal ones, or of those from one lower end to the next; ``len(cuts)`` for missing ones."""
     if isinstance(column, Categorical):
-        bins = _bins_of_known(_table(column), cuts, exact=exact)
-        return np.append(bins, len(cuts)).take(column.codes)
+        of_codes = np.append(_bins_of_known(_table(column), cuts, exact=exact), len(cuts))
+        return np.asarray(of_codes[column.codes], dtype=np.int64)
     values = np.ma.getdata(column)
     missing = np.ma.getmaskarray(column)
     if values.dtype.kind == "f":
