@@ -63,7 +63,7 @@ def check_everything(kind: str, data: st.DataObject, place: str) -> None:
 def check_chunks(level: zv.ZVLevel, spec: zv.RechunkSpec, whole: Any, report: dict[str, Any]) -> None:
     """Every vertex lies in the chunk of its place and of its bin."""
     if spec.spatial_chunk_shape is not None:
-        assert level.chunk_shape == tuple(spec.spatial_chunk_shape)
+        assert np.array_equal(level.chunk_shape, spec.spatial_chunk_shape)
     shape = np.asarray(level.chunk_shape, dtype=np.float64)
     lead = 0 if spec.by == "spatial" else 1
     bins = expected_bins(spec, whole)

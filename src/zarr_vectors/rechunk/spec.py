@@ -30,7 +30,8 @@ class RechunkSpec:
             ``bins[i]`` and less than the next end, the last one all that is larger, the first one all that is smaller
             too. Without them each object id is a bin of its own; so is each value of an attribute if there are at
             most 10, else the quartiles bound four bins.
-        spatial_chunk_shape: New edge lengths of chunks in data units, one per axis; by default they stay.
+        spatial_chunk_shape: New edge lengths of chunks in data units, one for all axes or one per axis; by default they
+            stay.
         prefix_dim_name: What the axis before the spatial ones is called; by default ``"group"``, ``"object_id"`` or
             ``"attribute"``.
         categorical: Whether each value of an attribute is a bin of its own however many there are; always so for text.
@@ -43,7 +44,7 @@ class RechunkSpec:
 
     by: str
     bins: Sequence[float] | None = None
-    spatial_chunk_shape: Sequence[float] | None = None
+    spatial_chunk_shape: float | Sequence[float] | None = None
     prefix_dim_name: str | None = None
     categorical: bool = False
 
