@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -255,6 +255,39 @@ def test_the_package_and_the_function_are_one(first: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_package_that_is_loaded_anew_can_be_called() -> None:
+    code = """if True:
+        import importlib, sys
+        import zarr_vectors as zv
+        del sys.modules["zarr_vectors.rechunk"]
+        importlib.import_module("zarr_vectors.rechunk")
+        try:
+            zv.rechunk("memory://nothing", zv.RechunkSpec("group"))
+        except zv.exceptions.StoreNotFoundError:
+            print("called")
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "called\n"
+
+
+def test_links_to_levels_that_do_not_exist_are_left_out_and_told(tmp_path: Path) -> None:
+    edges = [[0, 1], [1, 2]]
+    graph = zv.Graph(
+        np.array([[1.0, 1], [2, 2], [12, 3]]), edges, object_ids=[1, 1, 1], edge_attributes={"w": [1.5, 2]}
+    )
+    zv.write(tmp_path / "store", graph, layout=zv.Layout(chunk_shape=10))
+    for folder in ("links/+1/0.0", "link_attributes/w/-1/0.0"):
+        (tmp_path / "store/0" / folder).mkdir(parents=True)
+        shutil.copy(tmp_path / "store/0/links/0/0.0/zarr.json", tmp_path / "store/0" / folder / "zarr.json")
+    report = zv.rechunk(tmp_path / "store", zv.RechunkSpec("object_id"), tmp_path / "out")
+    assert report["links_left_out"] == ["link_attributes/w/-1", "links/+1"]
+    zv.rechunk(tmp_path / "store", zv.RechunkSpec("object_id"))
+    for name in ("store", "out"):
+        assert not any(path.name in {"+1", "-1"} for path in (tmp_path / name / "0").rglob("*"))
+        got = zv.open(tmp_path / name)[0].read()
+        assert sorted(got.positions[got.edges][:, :, 0].tolist()) == [[1, 2], [2, 12]]
+        assert sorted(got.edge_attributes["w"]) == [1.5, 2]
+
+
 def test_signatures_are_those_that_were_asked_for() -> None:
     def names(what: Any) -> list[tuple[str, Any]]:
         return [(name, one.default) for name, one in inspect.signature(what).parameters.items()]
@@ -274,5 +307,4 @@ def test_signatures_are_those_that_were_asked_for() -> None:
         "prefix_dim_name",
         "categorical",
     ]
-    assert importlib.import_module("zarr_vectors.rechunk").rechunk is zv.rechunk
     assert zv.RechunkSpec("attribute:len").dimension_name == "attribute"

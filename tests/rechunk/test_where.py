@@ -15,6 +15,7 @@ import zarr_vectors as zv
 from tests.query.connected import LAYOUTS, induced, of_objects
 from tests.rechunk.shapes import KINDS, assert_same_rows, ids_of, labels_of, narrowed, values, write
 from tests.storage.counting import CountingStore
+from zarr_vectors.types.points import read_points
 
 ROWS = 4000
 GENES = [f"gene{number}" for number in range(10)]
@@ -138,3 +139,15 @@ def test_what_cannot_be_meant_is_refused() -> None:
         level.read(where={"n": "a"})
     with pytest.raises(zv.exceptions.InputError, match="number, boolean or text"):
         level.read(where={"n": {"a": 1}})
+
+
+def test_the_filter_of_read_points_reads_the_same_chunks() -> None:
+    store = CountingStore()
+    value = spots()
+    zv.write(store, value, layout=zv.Layout(chunk_shape=20, shard_shape=None))
+    zv.rechunk_by_attribute(store, "gene")
+    store.reset()
+    got = read_points(store, attribute_filter={"gene": "gene3"}, attribute_names=["n", "gene"])
+    expected = np.flatnonzero(np.asarray(value.attributes["gene"]) == "gene3")
+    assert sorted(got["vertex_attributes"]["n"]) == expected.tolist()
+    assert {lead for _, lead in cells_read(store)} == {3}

@@ -19,7 +19,7 @@ from zarr_vectors.query.values import Rows
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, IntArray
 
-__all__ = ["conditions_of", "met_by", "narrow_cells", "resolve"]
+__all__ = ["conditions_of", "met_by", "narrow_cells", "only_chunks_of", "resolve"]
 
 
 def conditions_of(where: Any) -> tuple[Condition, ...]:
@@ -85,6 +85,14 @@ def resolve(storage: Storage, level: LevelState, selection: Selection) -> Select
         if condition.name in level.chunk_columns:
             selection = replace(selection, leads=_leads(level, condition, selection.leads))
     return replace(selection, row_conditions=tuple(of_rows))
+
+
+def only_chunks_of(level: LevelState, selection: Selection, wanted: Mapping[str, Any]) -> Selection:
+    """Leave out the chunks whose rows cannot have these values; whoever asks compares the rows."""
+    conditions = conditions_of({name: value for name, value in wanted.items() if name in level.chunk_columns})
+    for condition in conditions:
+        selection = replace(selection, where=conditions, leads=_leads(level, condition, selection.leads))
+    return selection
 
 
 def _unknown(level: LevelState, name: str, known: Sequence[str]) -> AttributeNotFoundError:
