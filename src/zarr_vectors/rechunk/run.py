@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def rechunk_store(store_path: StoreLike, spec: RechunkSpec, output: StoreLike | 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zarr-vectors-")))
         root, documents = open_root(source, ["0/zarr.json"])
         level = open_level(source, root, 0, documents["0/zarr.json"])
+        place = store_path if output is None else output
         job = _Job.of(source, target, root, level, spec, folder)
+        job.place = str(place) if isinstance(place, (str, PathLike)) else target.url
         return job.run()
 
 
@@ -72,6 +75,7 @@ class _Job:
     binning: Binning
     chunk_shape: tuple[float, ...]
     folder: Path
+    place: str = ""
 
     @classmethod
     def of(
@@ -220,7 +224,7 @@ class _Job:
         return {
             "objects_rechunked": len(self.tables.ids),
             "bins_created": int(found.used.sum()) if self.binning.has_axis else 1,
-            "output_path": self.target.url,
+            "output_path": self.place,
             "total_vertices": found.count,
             "rechunk_dims": [self.spec.dimension_name, *names] if self.binning.has_axis else names,
             "objects_in_several_bins": self.binning.in_several,

@@ -89,7 +89,8 @@ class Scan:
         used: ``(B,)`` whether each bin has rows.
         low: ``(D,)`` least coordinates, or None.
         high: ``(D,)`` greatest coordinates.
-        sample: Some positions.
+        faces: File of the faces that lay in cells of positions, as numbers of rows; not there where there are none.
+        parents: File of the number of each row's parent, -1 for none; of trees only.
     """
 
     rows: ColumnFile
