@@ -15,7 +15,14 @@ from zarr_vectors.query.rows import read_rows
 from zarr_vectors.query.selection import Selection
 
 KINDS = ["points", *connected.KINDS]
-SHAPES = [None, 1, 2.5, 6, 1000]
+SHAPES = [None, 2.5, 6, 1000]
+LAYOUTS = st.builds(
+    zv.Layout,
+    chunk_shape=st.sampled_from([2.5, 6, 1000]),
+    shard_shape=st.sampled_from([None, "auto", 2]),
+    keep_order=st.booleans(),
+    compressor=st.just("none"),
+)
 
 
 @st.composite

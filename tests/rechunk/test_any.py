@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
-from tests.query.connected import LAYOUTS, of_objects
+from tests.query.connected import of_objects
 from tests.rechunk.shapes import (
     KINDS,
+    LAYOUTS,
     assert_same_rows,
     expected_bins,
     ids_of,
@@ -26,7 +27,7 @@ from tests.rechunk.shapes import (
     write,
 )
 
-EXAMPLES = 6
+EXAMPLES = 4
 
 
 @pytest.mark.parametrize("kind", KINDS)

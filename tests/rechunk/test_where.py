@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
-from tests.query.connected import LAYOUTS, induced, of_objects
-from tests.rechunk.shapes import KINDS, assert_same_rows, ids_of, labels_of, narrowed, values, write
+from tests.query.connected import induced, of_objects
+from tests.rechunk.shapes import KINDS, LAYOUTS, assert_same_rows, ids_of, labels_of, narrowed, values, write
 from tests.storage.counting import CountingStore
 from zarr_vectors.types.points import read_points
 
@@ -74,7 +74,7 @@ def test_objects_of_a_value_are_read_from_their_bins_alone(bins: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_conditions_are_filters_on_any_store(kind: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
