@@ -32,6 +32,7 @@ PUBLIC_NAMES = [
     "ObjectTable",
     "Points",
     "Polylines",
+    "RechunkSpec",
     "Skeleton",
     "StorageBackend",
     "WriteReport",
@@ -48,6 +49,8 @@ PUBLIC_NAMES = [
     "open",
     "open_store",
     "rebind",
+    "rechunk",
+    "rechunk_by_attribute",
     "write",
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from zarr_vectors import exceptions
 
+# A function with the name of its package is bound before anyone can ask for the package.
+from zarr_vectors.rechunk import RechunkSpec, rechunk, rechunk_by_attribute
+
 if TYPE_CHECKING:
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
     from zarr_vectors.api.level import ZVLevel
@@ -45,6 +48,7 @@ __all__ = [
     "ObjectTable",
     "Points",
     "Polylines",
+    "RechunkSpec",
     "Skeleton",
     "StorageBackend",
     "WriteReport",
@@ -61,6 +65,8 @@ __all__ = [
     "open",
     "open_store",
     "rebind",
+    "rechunk",
+    "rechunk_by_attribute",
     "write",
 ]
 

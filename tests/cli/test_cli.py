@@ -72,7 +72,7 @@ def test_version() -> None:
 
 def test_help_lists_the_commands() -> None:
     shown = zvrun("--help").out
-    for command in ("convert", "info", "query", "plot"):
+    for command in ("convert", "info", "query", "plot", "rechunk"):
         assert command in shown
         assert "--help" in zvrun(command, "--help").out
 

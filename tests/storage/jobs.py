@@ -66,6 +66,11 @@ def stream(target: Any) -> None:
     zv.write(target, values(), layout=LAYOUT, bounds=([0.0], [30.0]), mode="replace")
 
 
+def rechunk(target: Any) -> None:
+    """In place: chunks of other boxes, with an axis more."""
+    zv.rechunk(target, zv.RechunkSpec("object_id", spatial_chunk_shape=(15,)))
+
+
 def commit(scenario: Scenario, target: Any) -> None:
     Storage(open_backend(target)).commit(scenario.batch())
 
@@ -76,5 +81,6 @@ JOBS: dict[str, Callable[[Any], None]] = {
     "append to store": append,
     "amend store": amend,
     "replace store": replace,
+    "rechunk store": rechunk,
     **{f"commit {name}": partial(commit, scenario) for name, scenario in SCENARIOS.items()},
 }

@@ -24,6 +24,7 @@ from zarr_vectors.query.rows import iter_rows
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows
+from zarr_vectors.query.where import conditions_of, resolve
 from zarr_vectors.types.buffer import ChangeOptions
 from zarr_vectors.types.value import Tables, plan_for, value_of
 from zarr_vectors.typing import IntArray
@@ -47,14 +48,17 @@ class ZVLevel(LevelFacts):
 
     @cached_property
     def attributes(self) -> dict[str, LazyAttribute]:
-        """Vertex attributes by name, then those that are stored per fragment; ``.compute()`` reads their values.
+        """Vertex attributes by name, then the one that the level is chunked by, then those stored per fragment.
 
-        A fragment attribute that has the name of a vertex attribute is called ``fragment_attributes/<name>``.
+        ``.compute()`` reads their values. A fragment attribute that has the name of a vertex attribute is called
+        ``fragment_attributes/<name>``.
         """
         whole = {name: replace(info_of(spec), per_fragment=True) for name, spec in self._state.fragment_columns.items()}
         rows = {name: info_of(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
-        shapes = {name: spec.row_shape for name, spec in self._state.row_columns.items()}
-        return {name: lazy_attribute(self, name, info, shapes[name]) for name, info in {**rows, **whole}.items()}
+        chunked = {name: info_of(spec) for name, spec in self._state.chunk_columns.items()}
+        specs = {**self._state.row_columns, **self._state.chunk_columns}
+        found = {**rows, **chunked, **whole}
+        return {name: lazy_attribute(self, name, info, specs[name].row_shape) for name, info in found.items()}
 
     @property
     def vertices(self) -> LazyRows:
@@ -81,6 +85,7 @@ class ZVLevel(LevelFacts):
         *,
         object_ids: Any = None,
         group_ids: Any = None,
+        where: Mapping[str, Any] | None = None,
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         link_attributes: Sequence[str] | str | None = None,
@@ -92,6 +97,9 @@ class ZVLevel(LevelFacts):
             bbox: Closed box ``(lo, hi)``, None in it for an open side, or ``{axis name: (lo, hi)}``.
             object_ids: These objects, in this order.
             group_ids: The objects of these groups.
+            where: ``{attribute: value}``, or a list of values of which any will do: objects with such a value, or, for
+                a vertex or fragment attribute, vertices with one and what connects them with each other. Of a level
+                that is chunked by the attribute only the chunks of these values are read.
             attributes: Vertex and fragment attributes to read; None for all, ``[]`` for none.
             mode: What the box selects. ``"vertices"``: those in the box, and what connects them with each other.
                 ``"objects"``: whole objects of which any vertex, segment, edge or face meets the box. ``"clip"``: what
@@ -109,9 +117,9 @@ class ZVLevel(LevelFacts):
         Raises:
             CorruptionError: A cell is gone or corrupt.
             ObjectNotFoundError, AttributeNotFoundError: An id or a name does not exist.
-            InputError: A box, ids or a mode that cannot be meant.
+            InputError: A box, ids, a condition or a mode that cannot be meant.
         """
-        selection = self._selection(bbox, object_ids, group_ids, attributes)
+        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
         return self._read(selection, self._plan(mode, link_attributes, strict))
 
     def read_chunks(self, chunks: Any, *, attributes: Sequence[str] | str | None = None, strict: bool = True) -> Any:
@@ -138,6 +146,7 @@ class ZVLevel(LevelFacts):
         *,
         object_ids: Any = None,
         group_ids: Any = None,
+        where: Mapping[str, Any] | None = None,
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         batch_rows: int = 1_000_000,
@@ -150,7 +159,8 @@ class ZVLevel(LevelFacts):
         between batches, all that is left comes at once as soon as one leads to another object.
         """
         rows = _as_count("batch_rows", batch_rows)
-        selection, plan = self._selection(bbox, object_ids, group_ids, attributes), self._plan(mode, None, strict)
+        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
+        plan = self._plan(mode, None, strict)
         if not self.kind.is_linked and plan.offset is None and (plan.mode == "vertices" or selection.box is None):
             return self._batches(selection, rows, strict)
         return self._object_batches(selection, plan, rows)
@@ -186,9 +196,17 @@ class ZVLevel(LevelFacts):
                 return
             yield self._as_value(shape)
 
-    def count(self, bbox: Any = None, *, object_ids: Any = None, group_ids: Any = None, mode: str | None = None) -> int:
+    def count(
+        self,
+        bbox: Any = None,
+        *,
+        object_ids: Any = None,
+        group_ids: Any = None,
+        where: Mapping[str, Any] | None = None,
+        mode: str | None = None,
+    ) -> int:
         """Number of vertices that ``read`` would bring."""
-        selection = self._selection(bbox, object_ids, group_ids, (), owners=self.kind.is_linked)
+        selection = self._selection(bbox, object_ids, group_ids, (), where=where, owners=self.kind.is_linked)
         plan = self._plan(mode, (), True)
         if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
             return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
@@ -202,10 +220,11 @@ class ZVLevel(LevelFacts):
         group_ids: Any,
         attributes: Any,
         *,
+        where: Any = None,
         owners: bool = True,
         chunks: Any = None,
     ) -> Selection:
-        return Selection.of(
+        selection = Selection.of(
             [axis.name for axis in self._root.axes],
             bbox=bbox,
             object_ids=object_ids,
@@ -214,6 +233,8 @@ class ZVLevel(LevelFacts):
             attributes=attributes if attributes is None or not owners else self._with_row_id(attributes),
             owners=owners,
         )
+        conditions = conditions_of(where)
+        return resolve(self._storage, self._state, replace(selection, where=conditions)) if conditions else selection
 
     def _with_row_id(self, attributes: Sequence[str] | str) -> list[str]:
         if isinstance(attributes, str):

@@ -12,6 +12,7 @@ from zarr_vectors.cli.convert import convert
 from zarr_vectors.cli.info import info
 from zarr_vectors.cli.plot import plot
 from zarr_vectors.cli.query import query
+from zarr_vectors.cli.rechunk import rechunk
 
 __all__ = ["app", "main"]
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for command in (convert, info, query, plot):
+for command in (convert, info, query, plot, rechunk):
     app.command()(command)
 
 

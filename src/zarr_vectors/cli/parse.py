@@ -22,6 +22,7 @@ __all__ = [
     "parse_fill",
     "parse_ids",
     "parse_names",
+    "parse_numbers",
     "parse_shape",
     "parse_shard_shape",
     "parse_size",
@@ -113,6 +114,22 @@ def parse_names(text: str) -> list[str]:
     if repeated:
         raise ValueError(f"{', '.join(repeated)} is named more than once")
     return names
+
+
+def parse_numbers(text: str) -> list[float]:
+    """Finite numbers, whole ones as such.
+
+    Raises:
+        ValueError: One of them is none.
+
+    Example:
+        >>> parse_numbers("0, 2.5, 100")
+        [0, 2.5, 100]
+    """
+    numbers = [_number(part) for part in _split(text, "numbers such as 0,10,100")]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"{text!r} must be finite")
+    return [int(number) if number.is_integer() else number for number in numbers]
 
 
 def parse_shape(text: str) -> float | tuple[float, ...]:

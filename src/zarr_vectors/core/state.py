@@ -11,6 +11,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
+from zarr_vectors.core.chunk_axis import chunk_column
 from zarr_vectors.core.documents import ColumnSpec, cell_array_document
 from zarr_vectors.core.links import LinkFamily, parse_family
 from zarr_vectors.core.listing import COMPOSITE, array_names
@@ -207,6 +208,14 @@ class LevelState:
     def row_columns(self) -> dict[str, ColumnSpec]:
         """Types of all that a read brings for each row: vertex attributes, then fragment attributes."""
         return {**self.vertex_columns, **self.fragment_columns}
+
+    @cached_property
+    def chunk_columns(self) -> dict[str, ColumnSpec]:
+        """Type of the attribute that the level is chunked by and that no array of rows holds, by its name."""
+        name = self.metadata.chunk_attribute_name
+        if name is None or name in self.row_columns:
+            return {}
+        return {name: chunk_column(self.metadata, self.store)}
 
     @cached_property
     def array_columns(self) -> dict[str, ColumnSpec]:

@@ -14,7 +14,7 @@ from zarr_vectors.exceptions import FormatError
 from zarr_vectors.metadata.base import Document
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["DracoFacts", "LevelMetadata", "RootMetadata", "check_version"]
+__all__ = ["ChunkAxis", "DracoFacts", "LevelMetadata", "RootMetadata", "check_version"]
 
 Numbers = tuple[float | int, ...]
 
@@ -105,6 +105,21 @@ class DracoFacts(Document):
     max_error: float = Field(ge=0, allow_inf_nan=False)
 
 
+class ChunkAxis(Document):
+    """What the axis of the chunk keys before the spatial ones stands for; an addition to the format.
+
+    ``by`` is what ``RechunkSpec`` calls so, ``of`` whose attribute it is (``"object"`` or ``"vertex"``). ``edges`` are
+    the lower ends of its bins, in order. ``extra`` says that one more bin at the end takes what has no value or group.
+    ``array`` holds the array attributes of a vertex attribute that the chunk keys say and no array stores.
+    """
+
+    by: str
+    of: str | None = None
+    edges: tuple[Any, ...] | None = None
+    extra: bool = False
+    array: JsonObject | None = None
+
+
 class LevelMetadata(Document):
     """The ``zarr_vectors_level`` object of a level's attributes."""
 
@@ -118,6 +133,7 @@ class LevelMetadata(Document):
     chunk_dims: tuple[str, ...] | None = None
     chunk_attribute_name: str | None = None
     chunk_attribute_values: tuple[Any, ...] | None = None
+    chunk_axis: ChunkAxis | None = None
     preserves_object_ids: bool = False
     inherited_num_objects: int | None = None
     shared_fragments: bool = False

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.chunk_axis import chunk_values
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
@@ -214,7 +215,7 @@ class Block:
         columns: dict[str, Column] = {}
         for name in names:
             if name not in self.level.row_columns:
-                columns[name] = self._chunk_attribute(rows_per_cell)
+                columns[name] = self._chunk_attribute(name, rows_per_cell)
             elif name in self.level.vertex_columns:
                 columns[name] = self._column(name, rows_per_cell, usable)
             elif table is not None:
@@ -238,20 +239,12 @@ class Block:
             return values
         return self._categorical(path, values, spec)
 
-    def _chunk_attribute(self, rows_per_cell: IntArray) -> Column:
+    def _chunk_attribute(self, name: str, rows_per_cell: IntArray) -> Column:
         """The attribute that the store is chunked by: all rows of a chunk have the value of its leading coordinate."""
-        values = self.level.metadata.chunk_attribute_values or ()
-        codes = np.repeat(self.coords[:, 0], rows_per_cell)
-        if len(codes) and (int(codes.min()) < 0 or int(codes.max()) >= len(values)):
-            raise CorruptionError(
-                "a chunk has no value of the attribute that the store is chunked by",
-                store=self.level.store,
-                array=self.level.vertices.path,
-                got=f"{len(values)} values, leading coordinate {codes.max()}",
-            )
-        if any(isinstance(value, str) for value in values):
-            return Categorical(codes, values)
-        return np.asarray(values)[codes]
+        level = self.level
+        lead = np.repeat(self.coords[:, 0], rows_per_cell)
+        spec = level.chunk_columns[name]
+        return chunk_values(level.metadata, spec, lead, store=level.store, array=level.vertices.path)
 
     def _channels(
         self,

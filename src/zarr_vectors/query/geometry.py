@@ -35,6 +35,7 @@ from zarr_vectors.query.rows import (
 from zarr_vectors.query.selection import MODES, Selection, choose_names
 from zarr_vectors.query.shape import Shape, lines_within, links_within
 from zarr_vectors.query.values import Rows, distinct_numbers, distinct_rows, find_rows
+from zarr_vectors.query.where import met_by, narrow_cells
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray
@@ -87,6 +88,17 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
         return _read_points(storage, level, selection, plan)
     if selection.chunks is not None and (selection.box is not None or selection.by_object):
         raise InputError("chunks cannot be combined with a box or objects", hint="choose by one of them")
+    names = choose_names(selection.attributes, attribute_names(level), store=level.store)
+    beside = selection.names_beside(names)
+    shape = _read_connected(storage, level, replace(selection, attributes=(*names, *beside)), plan)
+    met = met_by(shape.rows, selection)
+    if met is None:
+        return shape
+    kept = lines_within(shape, met) if shape.offsets is not None else links_within(shape, met)
+    return replace(kept, rows=kept.rows.without(beside), links_left=shape.links_left)
+
+
+def _read_connected(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:
     reader = _Reader(storage, level, selection, plan)
     if selection.box is None or selection.by_object:
         shape = reader.whole()
@@ -101,7 +113,7 @@ def _read_points(storage: Storage, level: LevelState, selection: Selection, plan
     """A point is cut by nothing; whole objects of which any point lies in the box are read by their ids."""
     if plan.mode != "objects" or selection.box is None or not level.has_objects:
         return Shape(_point_rows(storage, level, selection, plan))
-    inside = _point_rows(storage, level, replace(selection, attributes=()), plan)
+    inside = _point_rows(storage, level, replace(selection, attributes=(), row_conditions=(), leads=None), plan)
     ids = distinct_numbers(inside.object_ids) if inside.object_ids is not None else np.zeros(0, dtype=np.int64)
     wanted = replace(selection, box=None, object_ids=ids, group_ids=None, lenient=True)
     rows = _point_rows(storage, level, wanted, plan)
@@ -173,10 +185,14 @@ class _Reader:
         refs = wanted_refs(self.storage, self.level, self.selection)
         if refs is not None:
             return self._of_objects(refs)
-        if self.selection.chunks is not None:
-            chunks, coords = self.selection.chunks, self.level.vertices.present
-            coords = coords[find_rows(chunks, coords) >= 0] if chunks.size else coords[:0]
-            block, parts = self._read(coords)
+        chunks = self.selection.chunks
+        if chunks is not None or self.selection.leads is not None:
+            coords = self.level.vertices.present
+            if chunks is not None:
+                coords = coords[find_rows(chunks, coords) >= 0] if chunks.size else coords[:0]
+            coords = narrow_cells(coords, self.selection)
+            # A parent in a chunk that is not read must be known of, or the vertex before would pass for it.
+            block, parts = self._read(coords, partly=self.plan.connects == "tree")
             return self._shape(block, parts, whole=False)
         return self.everything()[1]
 
@@ -190,7 +206,9 @@ class _Reader:
         return block, shape, parts
 
     def _of_objects(self, refs: ObjectRefs) -> Shape:
-        block, parts = self._read(cells_of(self.level, refs, None), owned=False, partly=self.plan.counts_left)
+        coords = narrow_cells(cells_of(self.level, refs, None), self.selection)
+        partly = self.plan.counts_left or (self.plan.connects == "tree" and self.selection.leads is not None)
+        block, parts = self._read(coords, owned=False, partly=partly)
         if self.plan.connects == "sequence":
             block.prepare(self.names)
             # At coarser levels an object without fragments has been dropped.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -12,14 +13,29 @@ from zarr_vectors.core.links import LinkFamily, Segment
 from zarr_vectors.encoding.links import decode_grouped, decode_plain, permutations_at
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column, take_column
-from zarr_vectors.query.block import Block
 from zarr_vectors.query.values import RowFinder, distinct_rows, find_rows, with_gaps
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["LinkPart", "Links", "cells_passed_through", "decode_links", "links_among"]
+__all__ = ["LinkPart", "Links", "RowFrame", "cells_passed_through", "decode_links", "links_among"]
+
+
+class RowFrame(Protocol):
+    """Chunks and how many rows each has: what links are decoded against. A ``Block`` is one."""
+
+    coords: IntArray
+    """``(C, K)`` chunks."""
+    others: dict[str, CellRead]
+    """Cells of links and their attributes, by the path of their array."""
+    errors: list[CorruptionError]
+    """What cannot be read is added here."""
+
+    @property
+    def bases(self) -> IntArray:
+        """``(C + 1,)`` where the rows of each chunk begin among those of all."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -113,9 +129,9 @@ def _ends(segment: Segment) -> IntArray:
 
 
 def decode_links(
-    family: LinkFamily, block: Block, parts: Sequence[LinkPart], names: Sequence[str], *, partly: bool = False
+    family: LinkFamily, block: RowFrame, parts: Sequence[LinkPart], names: Sequence[str], *, partly: bool = False
 ) -> Links:
-    """Records as vertices of a block: rows of the buffers of all of its cells.
+    """Records as vertices of a block, or of anything that tells where rows lie: rows of the buffers of all its cells.
 
     Records of cells that cannot be read, or that name cells which cannot, are left out and told in the block's errors.
 
@@ -140,7 +156,7 @@ def decode_links(
 class _Decoder:
     """One part of a segment."""
 
-    def __init__(self, family: LinkFamily, block: Block, part: LinkPart, finder: RowFinder) -> None:
+    def __init__(self, family: LinkFamily, block: RowFrame, part: LinkPart, finder: RowFinder) -> None:
         self.lost: list[int] = []
         self.finder = finder
         self.family = family

@@ -41,6 +41,15 @@ class ObjectRefs:
     numbers: IntArray
     asked: IntArray
 
+    def among(self, ids: IntArray | None) -> ObjectRefs:
+        """Those of the objects of these ids; all for None."""
+        if ids is None:
+            return self
+        keep = np.isin(self.asked, ids)
+        which = keep[self.numbers]
+        numbers = (np.cumsum(keep) - 1)[self.numbers[which]]
+        return ObjectRefs(self.ids[which], self.chunks[which], self.fragments[which], numbers, self.asked[keep])
+
     def take(self, which: AnyArray) -> ObjectRefs:
         """These references, by mask or index."""
         return ObjectRefs(self.ids[which], self.chunks[which], self.fragments[which], self.numbers[which], self.asked)

@@ -18,6 +18,7 @@ from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.objects import ObjectRefs, all_refs, decode_groups, refs_of
 from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows
+from zarr_vectors.query.where import met_by, narrow_cells
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.cells import CellArray
@@ -44,8 +45,7 @@ _OWNED = constants.FRAGMENT_OWNER
 
 def attribute_names(level: LevelState) -> list[str]:
     """Vertex and fragment attributes of a level, the one that it is chunked by included."""
-    chunked_by = level.metadata.chunk_attribute_name
-    return [*level.row_columns, *([chunked_by] if chunked_by else [])]
+    return [*level.row_columns, *level.chunk_columns]
 
 
 def attribute_arrays(level: LevelState, names: Sequence[str]) -> dict[str, CellArray]:
@@ -96,6 +96,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection)
     coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
+    coords = narrow_cells(coords, selection)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
     rows = _read(storage, level, coords, names, refs, selection, strict)
@@ -112,10 +113,10 @@ def iter_rows(
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection)
     if refs is not None:
-        coords = cells_of(level, refs, selection.box)
+        coords = narrow_cells(cells_of(level, refs, selection.box), selection)
         yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
         return
-    coords = candidate_cells(level, selection.box)
+    coords = narrow_cells(candidate_cells(level, selection.box), selection)
     per_cell = max(1, level.metadata.vertex_count // max(1, len(level.vertices.present)))
     step = max(1, batch_rows // per_cell)
     start, done, errors = 0, 0, False
@@ -184,7 +185,8 @@ def wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> Ob
     wanted = np.concatenate([named, members])
     first = np.sort(np.unique(wanted, return_index=True)[1])
     # A group may be a range of ids of which not all exist; an id that the caller names must.
-    return refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient))
+    refs = refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient))
+    return refs.among(selection.among)
 
 
 def _no_refs(level: LevelState, selection: Selection) -> ObjectRefs:
@@ -226,15 +228,19 @@ def _read(
     wants_owners = level.has_objects and selection.owners and refs is None
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level)[1] if wants_owners and not owners_stored else None
-    by_fragment = any(name in level.fragment_columns for name in names)
-    arrays = _arrays(level, names, fragments=wants_owners or refs is not None or by_fragment)
+    beside = selection.names_beside(names)
+    by_fragment = any(name in level.fragment_columns for name in [*names, *beside])
+    arrays = _arrays(level, [*names, *beside], fragments=wants_owners or refs is not None or by_fragment)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
     block = Block.read(storage, level, coords, arrays)
-    block.prepare(names)
+    block.prepare([*names, *beside])
     rows = block.assemble(refs, foreign)
     raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]
+    met = met_by(rows, selection)
+    if met is not None:
+        rows = rows.take(met).without(beside)
     if selection.box is None or not len(rows.positions):
         return rows
     return _inside(rows, selection.box)

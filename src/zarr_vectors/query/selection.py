@@ -14,10 +14,23 @@ from zarr_vectors.geometry import as_ids
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.typing import IntArray
 
-__all__ = ["MODES", "Selection", "choose_names"]
+__all__ = ["MODES", "Condition", "Selection", "choose_names"]
 
 MODES = ("vertices", "objects", "clip")
 """What a box selects: vertices inside it, whole objects that meet it, or what is left when cut at it."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An attribute has one of some values.
+
+    Args:
+        name: Of the attribute.
+        values: The values; None for missing.
+    """
+
+    name: str
+    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +45,10 @@ class Selection:
         attributes: Names of the vertex attributes to bring along; None for all.
         owners: Whether to bring along the object of each row.
         lenient: Whether ids of objects that do not exist are left out, rather than an error.
+        where: Conditions on attributes, as they were given.
+        among: Of the objects asked for, those of these ids; None for all.
+        leads: Rows of chunks with these leading coordinates; None for all.
+        row_conditions: Those of the conditions that rows must meet.
     """
 
     box: ClosedBox | None = None
@@ -41,6 +58,10 @@ class Selection:
     attributes: tuple[str, ...] | None = None
     owners: bool = True
     lenient: bool = False
+    where: tuple[Condition, ...] = ()
+    among: IntArray | None = None
+    leads: IntArray | None = None
+    row_conditions: tuple[Condition, ...] = ()
 
     @classmethod
     def of(
@@ -77,7 +98,11 @@ class Selection:
     @property
     def is_everything(self) -> bool:
         """Whether no row is left out."""
-        return self.box is None and self.chunks is None and not self.by_object
+        return self.box is None and self.chunks is None and not self.by_object and not self.where
+
+    def names_beside(self, names: Sequence[str]) -> list[str]:
+        """Attributes that must be read for conditions on rows, beside these."""
+        return list(dict.fromkeys(one.name for one in self.row_conditions if one.name not in names))
 
 
 def _as_chunks(value: Any) -> IntArray:

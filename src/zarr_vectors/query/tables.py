@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,8 +38,11 @@ class LevelTables:
     group_attributes: dict[str, Column] = field(default_factory=dict)
 
 
-def read_level_tables(storage: Storage, level: LevelState) -> LevelTables:
+def read_level_tables(storage: Storage, level: LevelState, *, only: Sequence[str] | None = None) -> LevelTables:
     """Read all tables but the manifests in one round.
+
+    Args:
+        only: Object attributes to read, and nothing else but ids; None for everything.
 
     Raises:
         CorruptionError: A table cannot be read, or is longer than the index.
@@ -48,8 +52,13 @@ def read_level_tables(storage: Storage, level: LevelState) -> LevelTables:
     if run is None:
         wanted[constants.OBJECT_IDS] = level.tables[constants.OBJECT_IDS]
     families = (constants.OBJECT_ATTRIBUTES, constants.GROUP_ATTRIBUTES)
-    wanted |= {name: table for name, table in level.tables.items() if name.partition("/")[0] in families}
-    if constants.GROUPS in level.tables:
+    named = None if only is None else {f"{constants.OBJECT_ATTRIBUTES}/{name}" for name in only}
+    wanted |= {
+        name: table
+        for name, table in level.tables.items()
+        if (name.partition("/")[0] in families if named is None else name in named)
+    }
+    if constants.GROUPS in level.tables and named is None:
         wanted[constants.GROUPS] = level.tables[constants.GROUPS]
     values = dict(zip(wanted, read_tables(storage, [(table, None) for table in wanted.values()]), strict=True))
     ids = np.asarray(values[constants.OBJECT_IDS], dtype=np.int64) if run is None else run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,6 +45,11 @@ class Rows:
             self.errors,
             self.per_fragment,
         )
+
+    def without(self, names: Sequence[str]) -> Rows:
+        """The rows without some columns."""
+        columns = {name: column for name, column in self.columns.items() if name not in names}
+        return Rows(self.positions, columns, self.object_ids, self.errors, self.per_fragment - set(names))
 
 
 def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:

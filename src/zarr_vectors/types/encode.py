@@ -36,7 +36,8 @@ class CellPlan:
     """How the rows of a level become cells.
 
     Args:
-        arrays: Chunk-grid arrays by name below the level, on one grid with one shard shape.
+        arrays: Chunk-grid arrays by name below the level, on one grid with one shard shape. The grid may have an axis
+            before the spatial ones; every row then says its coordinate there.
         chunk_shape: Edge lengths of a chunk.
         bin_shape: Edge lengths of a bin.
         bins: Bins of a chunk along each axis.
@@ -68,23 +69,34 @@ class CellPlan:
         """The array that all others follow."""
         return self.arrays[constants.VERTICES]
 
+    def fragment_path(self, name: str) -> str:
+        """Where an attribute that is stored per fragment lies; one that has a vertex attribute's name says the path."""
+        return f"{constants.FRAGMENT_ATTRIBUTES}/{name.removeprefix(f'{constants.FRAGMENT_ATTRIBUTES}/')}"
+
     @property
     def binned(self) -> bool:
         """Whether fragments are bins."""
         return not self.has_objects and int(np.prod(self.bins)) > 1
 
-    def keys(self, positions: AnyArray) -> AnyArray:
-        """``(N,)`` number of each row's cell, counting shard by shard."""
+    def keys(self, positions: AnyArray, lead: AnyArray | None = None) -> AnyArray:
+        """``(N,)`` number of each row's cell, counting shard by shard.
+
+        Args:
+            positions: ``(N, D)``.
+            lead: ``(N,)`` coordinates on the axis before the spatial ones, counted from 0; None where there is none.
+        """
         tables = self._key_tables()
+        origin = self.vertices.grid.origin[-len(self.chunk_shape) :]
         keys = np.zeros(len(positions), dtype=tables[0].dtype)
         for start in range(0, len(positions), _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
-            local = chunk_coords(positions[rows], self.chunk_shape, self.vertices.grid.origin)
+            local = chunk_coords(positions[rows], self.chunk_shape, origin)
             for axis, table in enumerate(tables):
-                keys[rows] += table.take(local[axis])
+                inside = local[axis] if lead is None else lead[rows] if axis == 0 else local[axis - 1]
+                keys[rows] += table.take(inside)
         return keys
 
-    def shards(self, positions: AnyArray) -> AnyArray:
+    def shards(self, positions: AnyArray, lead: AnyArray | None = None) -> AnyArray:
         """``(N,)`` number of each row's stored object."""
         per_shard = prod(self.vertices.block)
         blocks = [-(-n // b) for n, b in zip(self.vertices.grid.shape, self.vertices.block, strict=True)]
@@ -92,7 +104,7 @@ class CellPlan:
         shards = np.empty(len(positions), dtype=dtype)
         for start in range(0, len(positions), _BLOCK_ROWS):
             rows = slice(start, start + _BLOCK_ROWS)
-            shards[rows] = self.keys(positions[rows]) // per_shard
+            shards[rows] = self.keys(positions[rows], None if lead is None else lead[rows]) // per_shard
         return shards
 
     def keys_of(self, coords: IntArray) -> IntArray:
@@ -240,13 +252,13 @@ def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
     """
     if not len(table):
         return
-    for rows in _parts(plan, table.positions):
+    for rows in _parts(plan, table):
         yield _sorted_part(plan, table, rows)
 
 
 def _sorted_part(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> SortedRows:
     """Some of the rows in storage order, or all."""
-    keys = plan.keys(table.positions if rows is None else take_rows(table.positions, rows))
+    keys = _keys_of(plan, table, rows)
     fine = _fine_key(plan, table, rows)
     order = stable_order([keys] if fine is None else [keys, fine])
     picked = order if rows is None else rows.take(order)
@@ -261,12 +273,18 @@ def _sorted_part(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> Sort
     return replace(cut, table=replace(part, object_ids=None, breaks=None))
 
 
-def _parts(plan: CellPlan, positions: AnyArray) -> Iterator[AnyArray | None]:
+def _keys_of(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> AnyArray:
+    if rows is None:
+        return plan.keys(table.positions, table.lead)
+    return plan.keys(take_rows(table.positions, rows), None if table.lead is None else take_rows(table.lead, rows))
+
+
+def _parts(plan: CellPlan, table: RowTable) -> Iterator[AnyArray | None]:
     """Rows of some hundred thousand at a time that do not split a shard, shard after shard; None for all rows."""
-    if plan.whole or len(positions) <= _PART_ROWS:
+    if plan.whole or len(table) <= _PART_ROWS:
         yield None
         return
-    shards = plan.shards(positions)
+    shards = plan.shards(table.positions, table.lead)
     order = stable_order([shards])
     if len(order) < 2**32:
         order = order.astype(np.uint32)
@@ -317,12 +335,13 @@ def _cut(
 
 
 def _run_keys(plan: CellPlan, table: RowTable) -> list[AnyArray]:
-    """What else ends a fragment than another object: a gap along the line, or a root."""
+    """What else ends a fragment than another object: a gap along the line, a root, or another part."""
+    parts = [] if table.parts is None else [table.parts]
     if plan.connects == "sequence" and table.numbers is not None:
-        return [table.numbers - np.arange(len(table), dtype=table.numbers.dtype)]
+        return [table.numbers - np.arange(len(table), dtype=table.numbers.dtype), *parts]
     if plan.connects == "tree" and table.breaks is not None:
-        return [np.cumsum(table.breaks, dtype=np.int32 if len(table) < 2**31 else np.int64)]
-    return []
+        return [np.cumsum(table.breaks, dtype=np.int32 if len(table) < 2**31 else np.int64), *parts]
+    return parts
 
 
 def encode_sorted(plan: CellPlan, part: SortedRows, tally: Tally) -> Iterator[Put]:
@@ -346,11 +365,16 @@ def note(plan: CellPlan, tally: Tally, part: SortedRows, *, first_number: IntArr
     """
     tally.rows += len(part.table)
     tally.coords.append(part.coords)
-    if part.owners is None:
+    if part.owners is None and tally.places is None:
         return
     cells = plan.cell_numbers(part.coords)
     if plan.vertices.grid.cells < 2**31:
         cells = cells.astype(np.int32)
+    if tally.places is not None and part.table.numbers is not None:
+        inside = np.arange(len(part.table)) - np.repeat(offsets_of(part.cell_rows)[:-1] - first_row, part.cell_rows)
+        tally.places.put(part.table.numbers, np.repeat(cells, part.cell_rows), inside)
+    if part.owners is None:
+        return
     numbers = np.arange(len(part.counts)) - np.repeat(offsets_of(part.per_cell)[:-1] - first_number, part.per_cell)
     rows = part.first_rows() + np.repeat(first_row, part.per_cell)
     offsets = np.zeros(0, dtype=np.int32) if part.offsets is None else part.offsets
@@ -359,9 +383,6 @@ def note(plan: CellPlan, tally: Tally, part: SortedRows, *, first_number: IntArr
             part.owners, np.repeat(cells, part.per_cell), _narrow(numbers), _narrow(rows), _narrow(part.counts), offsets
         )
     )
-    if tally.places is not None and part.table.numbers is not None:
-        inside = np.arange(len(part.table)) - np.repeat(offsets_of(part.cell_rows)[:-1] - first_row, part.cell_rows)
-        tally.places.put(part.table.numbers, np.repeat(cells, part.cell_rows), inside)
 
 
 def _narrow(numbers: IntArray) -> AnyArray:
@@ -387,7 +408,7 @@ def cells_of(plan: CellPlan, part: SortedRows) -> dict[str, Blobs]:
         cells[f"{constants.VERTEX_ATTRIBUTES}/{name}"] = rows_as_cells(column, part.cell_rows)
     for name, spec in plan.per_fragment.items():
         column = first_values(table.columns[name], part.counts, spec)
-        cells[f"{constants.FRAGMENT_ATTRIBUTES}/{name}"] = rows_as_cells(column, part.per_cell)
+        cells[plan.fragment_path(name)] = rows_as_cells(column, part.per_cell)
     return cells
 
 

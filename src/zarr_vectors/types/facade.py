@@ -13,6 +13,7 @@ from zarr_vectors.exceptions import ConventionError, InputError, OptionError
 from zarr_vectors.geometry import Column, Geometry
 from zarr_vectors.query.geometry import read_shape
 from zarr_vectors.query.selection import Selection
+from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
@@ -145,6 +146,7 @@ def read_facade(
         group_ids=query.group_ids,
         chunks=query.chunks,
     )
+    selection = only_chunks_of(level, selection, query.attribute_filter or {})
     plan = plan_for(root, kind, query.mode, None, strict=query.strict)
     shape = read_shape(storage, level, selection, plan)
     value = value_of(shape, kind, root.axes, level.links if kind.connects == "links" else None)

@@ -56,6 +56,7 @@ class LinkPlan:
         columns: Types of the attributes of links.
         array: Makes an array for a new segment.
         always: Whether the family is written without any link too.
+        leaves_implied: Whether links of a tree are left out where the order of rows implies them.
     """
 
     level: int
@@ -65,6 +66,7 @@ class LinkPlan:
     columns: Mapping[str, ColumnSpec]
     array: MakeArray
     always: bool = True
+    leaves_implied: bool = True
 
     @property
     def family(self) -> str:
@@ -121,7 +123,8 @@ class LinkSink:
             block = slice(start, start + _BLOCK_LINKS)
             cells, rows = places.at(table.ends[block])
             columns = {name: column[block] for name, column in table.columns.items()}
-            if self.plan.cells.connects == "tree" and not columns and not self.plan.cells.explicit:
+            implies = self.plan.leaves_implied and not self.plan.cells.explicit
+            if self.plan.cells.connects == "tree" and not columns and implies:
                 said = ~implied(cells, rows)
                 cells, rows = cells[said], rows[said]
             self.add(cells, rows, columns)

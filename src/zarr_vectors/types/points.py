@@ -16,6 +16,7 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Points
 from zarr_vectors.query.geometry import ReadPlan, read_shape
 from zarr_vectors.query.selection import Selection
+from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
 from zarr_vectors.types.facade import refuse, same_as, split_columns, write_facade
@@ -151,6 +152,7 @@ def read_points(
     rank = state.vertices.ndim
     if selection.chunks is not None and selection.chunks.size and selection.chunks.shape[1] != rank:
         raise InputError("chunks must be coordinates of as many axes as the store has", expected=rank, got=repr(chunks))
+    selection = only_chunks_of(state, selection, filters)
     plan = ReadPlan(connects="nothing", implied=False, mode="vertices", strict=strict, offset=root.offset)
     rows = read_shape(storage, state, selection, plan).rows
     for name, value in filters.items():

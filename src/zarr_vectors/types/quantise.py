@@ -82,7 +82,7 @@ class Packing:
         """Bitstreams of cells.
 
         Args:
-            coords: ``(n, 3)`` chunk of each cell.
+            coords: ``(n, K)`` chunk of each cell; the last three components are spatial.
             cells: Rows of three float32.
 
         Raises:
@@ -106,7 +106,8 @@ class Packing:
         lattice = self.lattice
         bits, reach = lattice.bits, lattice.reach
         packed, decoded = [], [np.zeros((0, 3), dtype=DRACO_DTYPE)]
-        for number, (origin, cell) in enumerate(zip(lattice.origins(coords), cells.views(), strict=True)):
+        origins = lattice.origins(coords[:, -len(lattice.chunk_shape) :])
+        for number, (origin, cell) in enumerate(zip(origins, cells.views(), strict=True)):
             positions = np.frombuffer(cell, dtype=DRACO_DTYPE).reshape(-1, 3)
             try:
                 data = encode_draco(positions, origin=origin, reach=reach, bits=bits)

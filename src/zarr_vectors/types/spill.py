@@ -38,11 +38,13 @@ from zarr_vectors.types.table import LinkTable, RowTable, table_of
 from zarr_vectors.types.unite import merge_tables
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["stream_intake"]
+__all__ = ["SpillIntake", "stream_intake"]
 
 _IN_MEMORY_ROWS = 1_000_000
 _GROUP_ROWS = 1_000_000
 _SAMPLE_PER_BATCH = 4096
+_CARRIED = ("numbers", "breaks", "lead", "parts")
+"""Fields of a record that go into a ``RowTable`` as they are."""
 
 
 def stream_intake(
@@ -289,7 +291,8 @@ class SpillIntake:
 
     def _shards(self, plan: CellPlan, rows: AnyArray) -> AnyArray:
         positions = np.ascontiguousarray(rows["positions"])
-        return plan.keys(positions) // int(np.prod(plan.vertices.block))
+        lead = np.ascontiguousarray(rows["lead"]) if "lead" in (rows.dtype.names or ()) else None
+        return plan.keys(positions, lead) // int(np.prod(plan.vertices.block))
 
     def _group_shards(self, plan: CellPlan) -> tuple[AnyArray, IntArray]:
         """Shard numbers that occur, ascending, and the group of each: about a million rows, never a part of a shard."""
@@ -329,7 +332,6 @@ class SpillIntake:
             ids = np.full(len(rows), self.one_object, dtype=np.int64)
         elif self.has_objects:
             ids = np.ascontiguousarray(rows["object_ids"])
-        kept = {
-            name: np.ascontiguousarray(rows[name]) for name in ("numbers", "breaks") if name in (rows.dtype.names or ())
-        }
+        known = rows.dtype.names or ()
+        kept = {name: np.ascontiguousarray(rows[name]) for name in _CARRIED if name in known}
         return RowTable(np.ascontiguousarray(rows["positions"]), columns, ids, **kept)

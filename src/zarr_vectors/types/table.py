@@ -44,6 +44,8 @@ class RowTable:
         numbers: ``(N,)`` integers: the number of each vertex along its line, or, where links name vertices, among all
             vertices of the input. None where neither is needed.
         breaks: ``(N,)`` vertices before which a fragment ends whatever stands there: roots, which have no parent.
+        lead: ``(N,)`` coordinate of each vertex's chunk on the axis before the spatial ones; None where there is none.
+        parts: ``(N,)`` numbers of which a fragment holds only one; None where objects alone tell fragments apart.
     """
 
     positions: AnyArray
@@ -51,6 +53,8 @@ class RowTable:
     object_ids: IntArray | None = None
     numbers: AnyArray | None = None
     breaks: BoolArray | None = None
+    lead: AnyArray | None = None
+    parts: AnyArray | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -63,6 +67,8 @@ class RowTable:
             None if self.object_ids is None else take_rows(self.object_ids, rows),
             None if self.numbers is None else take_rows(self.numbers, rows),
             None if self.breaks is None else take_rows(self.breaks, rows),
+            None if self.lead is None else take_rows(self.lead, rows),
+            None if self.parts is None else take_rows(self.parts, rows),
         )
 
 

@@ -191,7 +191,12 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
             got=twice,
         )
     if level.metadata.leading_axes:
-        raise ConventionError("rows cannot be appended to a store chunked by an attribute", store=storage.url)
+        raise ConventionError(
+            "nothing can be appended to a store whose chunks have an axis before the spatial ones",
+            store=storage.url,
+            got=f"chunks by {', '.join(level.metadata.chunk_dims or ())}",
+            hint="rechunk it with RechunkSpec('spatial'), append, and rechunk it again",
+        )
     coarser = [number for number in level_numbers(storage, root) if number > level.number]
     if coarser:
         raise ConventionError(
