@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format bench fuzz golden clean
+.PHONY: help venv demo test lint format bench fuzz golden docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,9 @@ fuzz: $(INSTALLED) ## Run the property tests with many more examples
 golden: $(INSTALLED) ## Make tests/golden anew with zarr-vectors 0.9.2
 	$(BIN)/python scripts/make_golden.py
 
+docs: $(INSTALLED) ## Make the reference in docs/api: a page for each module
+	$(BIN)/python -W ignore scripts/make_docs.py
+
 clean: ## Remove everything that make has made
-	rm -rf .venv .venv-peer demo/out benchmarks/out dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peer demo/out docs/api benchmarks/out dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts benchmarks demo -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,9 +17,6 @@ import pytest
 TABLE: dict[str, dict[str, list[str]]] = json.loads((Path(__file__).parent / "seed_api.json").read_text("utf-8"))
 NAMES = [f"{module}:{name}" for module, names in TABLE.items() for name in names]
 
-NOT_YET: set[str] = set()
-"""Names that do not exist yet. One that comes to exist has to leave this list."""
-
 
 def found(name: str) -> Any:
     """What a name stands for.
@@ -71,20 +68,11 @@ def differences(wanted: list[inspect.Parameter], own: list[inspect.Parameter]) -
     return problems
 
 
-def exists(name: str) -> bool:
-    try:
-        found(name)
-    except (AttributeError, ImportError):
-        return False
-    return True
-
-
 def test_the_table_is_whole() -> None:
     assert len(NAMES) == 62
-    assert set(NAMES) >= NOT_YET
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - NOT_YET))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_a_name_is_what_was_asked_for(name: str) -> None:
     module, _, path = name.partition(":")
     kind, *signature = TABLE[module][path]
@@ -98,11 +86,6 @@ def test_a_name_is_what_was_asked_for(name: str) -> None:
         assert inspect.iscoroutinefunction(value)
     assert differences(wanted_parameters(signature[0]), own_parameters(value)) == []
     assert inspect.getdoc(value)
-
-
-@pytest.mark.parametrize("name", sorted(NOT_YET))
-def test_a_name_that_exists_leaves_the_list(name: str) -> None:
-    assert not exists(name), f"{name} exists: take it from NOT_YET"
 
 
 @pytest.mark.parametrize(

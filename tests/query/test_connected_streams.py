@@ -18,7 +18,7 @@ import zarr_vectors as zv
 from tests.query.connected import KINDS, LINKED, assert_same, of_objects, rebuilt, stored, values
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Graph, Mesh, Polylines, Skeleton
-from zarr_vectors.types import encode, links, spill
+from zarr_vectors.types import links, sort, spill
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 FEW = settings(max_examples=settings().max_examples // 5)
@@ -51,7 +51,7 @@ def components(value: Any) -> list[int]:
 def small_steps(patch: pytest.MonkeyPatch, rows: int) -> None:
     patch.setattr(spill, "_IN_MEMORY_ROWS", 5)
     patch.setattr(spill, "_GROUP_ROWS", rows)
-    patch.setattr(encode, "_PART_ROWS", rows)
+    patch.setattr(sort, "_PART_ROWS", rows)
     patch.setattr(links, "_IN_MEMORY_RECORDS", rows)
 
 

@@ -12,7 +12,7 @@ from tests.interop.kind_compare import keys_of, same
 from tests.types.clouds import memory
 from zarr_vectors.exceptions import ConventionError, InputError
 from zarr_vectors.geometry import Geometry, Polylines
-from zarr_vectors.types import column_file, encode, links, spill
+from zarr_vectors.types import column_file, links, sort, spill
 from zarr_vectors.types.join import concatenate
 
 KINDS = ("line", "polyline", "graph", "skeleton", "mesh")
@@ -77,7 +77,7 @@ def test_a_stream_reads_like_one_value(
     monkeypatch.setattr(spill, "_IN_MEMORY_ROWS", 50)
     monkeypatch.setattr(spill, "_GROUP_ROWS", rows)
     monkeypatch.setattr(column_file, "_READ_ROWS", 23)
-    monkeypatch.setattr(encode, "_PART_ROWS", rows)
+    monkeypatch.setattr(sort, "_PART_ROWS", rows)
     monkeypatch.setattr(links, "_IN_MEMORY_RECORDS", 30)
     monkeypatch.setattr(links, "_BLOCK_LINKS", 11)
     parts = [value_of(kind, 40, 1), value_of(kind, 30, 4), value_of(kind, 20, 7)]

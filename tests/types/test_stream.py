@@ -28,7 +28,7 @@ from tests.types.clouds import (
     uniform,
 )
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.types import column_file, encode, spill
+from zarr_vectors.types import column_file, sort, spill
 
 
 @pytest.fixture(params=[None, 1, 37, 10**9], ids=["defaults", "one row", "37 rows", "one group"])
@@ -38,7 +38,7 @@ def group_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(spill, "_IN_MEMORY_ROWS", 20)
         monkeypatch.setattr(spill, "_GROUP_ROWS", request.param)
         monkeypatch.setattr(column_file, "_READ_ROWS", 50)
-        monkeypatch.setattr(encode, "_PART_ROWS", request.param)
+        monkeypatch.setattr(sort, "_PART_ROWS", request.param)
     return request.param
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from zarr_vectors.rechunk.links import SourceLinks
 from zarr_vectors.rechunk.source import Scan, ScanPlan
 from zarr_vectors.spatial.partition import stable_order
-from zarr_vectors.types.encode import CellPlan
+from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.intake import Extent
 from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.spill import SpillIntake

@@ -19,7 +19,7 @@ from zarr_vectors.rechunk.source import Scan, ScanPlan
 from zarr_vectors.spatial.grid import Grid
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS, check_edges
 from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.types.encode import CellPlan
+from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["Target", "array_attributes", "new_chunk_shape", "plan_target"]

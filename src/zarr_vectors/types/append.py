@@ -24,8 +24,9 @@ from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
 from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_merge import CellMerge, recode
+from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
-from zarr_vectors.types.encode import CellPlan, SortedRows, Tally, cells_of, note, sort_table
+from zarr_vectors.types.encode import Tally, cells_of, note
 from zarr_vectors.types.extend import LineTails, line_tails
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
@@ -35,6 +36,7 @@ from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
+from zarr_vectors.types.sort import SortedRows, sort_table
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
 
 __all__ = ["append_rows"]

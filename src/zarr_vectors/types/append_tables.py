@@ -18,7 +18,8 @@ from zarr_vectors.geometry import Categorical, Column, same_values
 from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.storage.tables import read_tables
-from zarr_vectors.types.encode import CellPlan, Tally
+from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.encode import Tally
 from zarr_vectors.types.intake import Intake, casts_exactly
 from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts, worth_refs
 from zarr_vectors.types.options import WriteOptions

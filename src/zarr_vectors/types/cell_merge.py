@@ -17,9 +17,11 @@ from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.spatial.grid import bin_numbers, format_keys
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.cells import CellArray, CellRead
-from zarr_vectors.types.encode import CellPlan, SortedRows, rows_as_cells
+from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.encode import rows_as_cells
 from zarr_vectors.types.fragment_check import not_constant
 from zarr_vectors.types.fragment_values import first_change, first_values
+from zarr_vectors.types.sort import SortedRows
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["CellMerge", "recode"]

@@ -17,7 +17,8 @@ from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.types.encode import CellPlan, Fragments
+from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.encode import Fragments
 from zarr_vectors.types.table import RowTable
 from zarr_vectors.typing import IntArray
 

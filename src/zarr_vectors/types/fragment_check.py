@@ -10,9 +10,10 @@ import numpy as np
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.grid import format_keys
-from zarr_vectors.types.encode import CellPlan, SortedRows, sort_table
+from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.fragment_values import GivenFragments, first_change
 from zarr_vectors.types.intake import Intake
+from zarr_vectors.types.sort import SortedRows, sort_table
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["check_fragments", "check_part", "not_constant"]

@@ -13,8 +13,8 @@ from zarr_vectors import constants
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines
+from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.check import cast_positions, check_value, keep_inside, measure, tables_of
-from zarr_vectors.types.encode import CellPlan
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.options import WriteOptions

@@ -25,7 +25,8 @@ from zarr_vectors.spatial.partition import runs_of, stable_order
 from zarr_vectors.spatial.placement import canonical_order, offset_groups, same_cell
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
-from zarr_vectors.types.encode import CellPlan, Fragments, Tally, rows_as_cells
+from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.encode import Fragments, Tally, rows_as_cells
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.table import LinkTable

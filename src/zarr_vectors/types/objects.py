@@ -31,7 +31,8 @@ from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.tables import TableArray
-from zarr_vectors.types.encode import CellPlan, Fragments
+from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.encode import Fragments
 from zarr_vectors.types.table import check_attribute_name, check_width
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 

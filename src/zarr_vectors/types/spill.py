@@ -15,9 +15,9 @@ from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.spatial.partition import stable_order
+from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.check import tables_of
 from zarr_vectors.types.column_file import ColumnFile
-from zarr_vectors.types.encode import CellPlan
 from zarr_vectors.types.intake import (
     Extent,
     First,

@@ -19,7 +19,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.append_links import link_arrays
 from zarr_vectors.types.attributes import Additions, stored_objects
-from zarr_vectors.types.encode import CellPlan
+from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.links import LinkPlan, LinkSink
 from zarr_vectors.types.table import column_codes
 from zarr_vectors.typing import IntArray, JsonObject

@@ -1,0 +1,147 @@
+"""Rows sorted into storage order, and cut into cells and fragments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from zarr_vectors.encoding.blobs import offsets_of
+from zarr_vectors.rowwise import take_rows
+from zarr_vectors.spatial.grid import bin_numbers
+from zarr_vectors.spatial.partition import runs_of, stable_order
+from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.table import RowTable
+from zarr_vectors.typing import AnyArray, IntArray
+
+__all__ = ["SortedRows", "sort_table"]
+
+_PART_ROWS = 250_000
+_BLOCK_ROWS = 1 << 15
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """Rows in storage order, and where cells and fragments begin.
+
+    Args:
+        table: The rows.
+        coords: ``(C, K)`` chunk of each cell.
+        cell_rows: ``(C,)`` rows of each cell.
+        per_cell: ``(C,)`` fragments of each cell.
+        counts: ``(F,)`` rows of each fragment.
+        owners: ``(F,)`` object of each fragment, or None.
+        offsets: ``(F,)`` number, along its line, of each fragment's first row; None for kinds without lines.
+    """
+
+    table: RowTable
+    coords: IntArray
+    cell_rows: IntArray
+    per_cell: IntArray
+    counts: IntArray
+    owners: IntArray | None
+    offsets: AnyArray | None = None
+
+    def first_rows(self) -> IntArray:
+        """``(F,)`` first row of each fragment inside its cell."""
+        return offsets_of(self.counts)[:-1] - np.repeat(offsets_of(self.cell_rows)[:-1], self.per_cell)
+
+
+def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
+    """Rows in storage order, in parts that end where shards end.
+
+    Rows are first told apart by shard and then sorted part by part, so that the temporaries of sorting stay small.
+    """
+    if not len(table):
+        return
+    for rows in _parts(plan, table):
+        yield _sorted_part(plan, table, rows)
+
+
+def _sorted_part(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> SortedRows:
+    """Some of the rows in storage order, or all."""
+    keys = _keys_of(plan, table, rows)
+    fine = _fine_key(plan, table, rows)
+    order = stable_order([keys] if fine is None else [keys, fine])
+    picked = order if rows is None else rows.take(order)
+    keys = keys.take(order)
+    cells = runs_of(keys)
+    part = table.take(picked)
+    # With objects the fine key is the id, which has just been gathered.
+    fine = part.object_ids if plan.has_objects or fine is None else fine.take(order)
+    del order, picked
+    cut = _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
+    # Fragments now say who owns which rows.
+    return replace(cut, table=replace(part, object_ids=None, breaks=None))
+
+
+def _keys_of(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> AnyArray:
+    if rows is None:
+        return plan.keys(table.positions, table.lead)
+    return plan.keys(take_rows(table.positions, rows), None if table.lead is None else take_rows(table.lead, rows))
+
+
+def _parts(plan: CellPlan, table: RowTable) -> Iterator[AnyArray | None]:
+    """Rows of some hundred thousand at a time that do not split a shard, shard after shard; None for all rows."""
+    if plan.whole or len(table) <= _PART_ROWS:
+        yield None
+        return
+    shards = plan.shards(table.positions, table.lead)
+    order = stable_order([shards])
+    if len(order) < 2**32:
+        order = order.astype(np.uint32)
+    runs = runs_of(shards.take(order))
+    del shards
+    start = 0
+    for end in (runs.starts + runs.counts).tolist():
+        if end - start >= _PART_ROWS or end == len(order):
+            yield order[start:end]
+            start = end
+
+
+def _fine_key(plan: CellPlan, table: RowTable, rows: IntArray | None) -> AnyArray | None:
+    """What orders rows inside a cell: the object, or the bin."""
+    if plan.has_objects:
+        assert table.object_ids is not None
+        return table.object_ids if rows is None else table.object_ids.take(rows)
+    if not plan.binned:
+        return None
+    positions = table.positions if rows is None else take_rows(table.positions, rows)
+    numbers = np.empty(len(positions), dtype=np.int32)
+    for start in range(0, len(positions), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        numbers[block] = bin_numbers(positions[block], plan.chunk_shape, plan.bin_shape, plan.bins)
+    return numbers
+
+
+def _cut(
+    plan: CellPlan, table: RowTable, coords: IntArray, cell_rows: IntArray, keys: AnyArray, fine: AnyArray | None
+) -> SortedRows:
+    """Cut sorted rows into fragments."""
+    if plan.has_objects:
+        assert fine is not None
+        runs = runs_of(keys, fine, *_run_keys(plan, table))
+        begins = offsets_of(cell_rows)[:-1]
+        per_cell = np.diff(np.searchsorted(runs.starts, begins), append=len(runs))
+        offsets = None
+        if plan.connects == "sequence" and table.numbers is not None:
+            offsets = table.numbers[runs.starts]
+        return SortedRows(table, coords, cell_rows, per_cell, runs.counts, fine[runs.starts], offsets)
+    bins = int(np.prod(plan.bins))
+    per_cell = np.full(len(coords), bins, dtype=np.int64)
+    if fine is None:
+        return SortedRows(table, coords, cell_rows, per_cell, cell_rows, None)
+    cell = np.repeat(np.arange(len(coords), dtype=np.int64), cell_rows)
+    counts = np.bincount(cell * bins + fine, minlength=bins * len(coords)).astype(np.int64)
+    return SortedRows(table, coords, cell_rows, per_cell, counts, None)
+
+
+def _run_keys(plan: CellPlan, table: RowTable) -> list[AnyArray]:
+    """What else ends a fragment than another object: a gap along the line, a root, or another part."""
+    parts = [] if table.parts is None else [table.parts]
+    if plan.connects == "sequence" and table.numbers is not None:
+        return [table.numbers - np.arange(len(table), dtype=table.numbers.dtype), *parts]
+    if plan.connects == "tree" and table.breaks is not None:
+        return [np.cumsum(table.breaks, dtype=np.int32 if len(table) < 2**31 else np.int64), *parts]
+    return parts
