@@ -110,8 +110,8 @@ class LazyLines(Mapping[int, "LazyLine"]):
     Example:
         >>> import zarr_vectors as zv
         >>> lines = zv.Polylines([[[0.0, 1.0], [5.0, 2.0]], [[6.0, 2.5]]], ids=[7, 9])
-        >>> _ = zv.write("memory://lines-doc", lines, layout=zv.Layout(chunk_shape=4))
-        >>> found = zv.open("memory://lines-doc")[0].polylines
+        >>> _ = zv.write("memory://lazy-lines-doc", lines, layout=zv.Layout(chunk_shape=4))
+        >>> found = zv.open("memory://lazy-lines-doc")[0].polylines
         >>> found.count, found[7].compute().tolist(), [len(line) for line in found.compute()]
         (2, [[0.0, 1.0], [5.0, 2.0]], [2, 1])
     """
