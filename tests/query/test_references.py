@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ def test_damaged_references_are_passed_over(tmp_path: Path, kind: str) -> None:
     chunks = sorted((tmp_path / "s" / "0" / constants.FRAGMENT_REFS / "c").iterdir())
     chunks[0].write_bytes(chunks[0].read_bytes()[:-3])
     chunks[1].write_bytes(bytes(50))
+    assert zv.open(tmp_path / "s")[0].read(object_ids=ASKED) == expected
+
+
+def test_references_that_are_gone_are_not_missed(tmp_path: Path) -> None:
+    write(tmp_path / "s", "polyline")
+    expected = zv.open(tmp_path / "s")[0].read(object_ids=ASKED)
+    next((tmp_path / "s" / "0" / constants.FRAGMENT_REFS / "c").iterdir()).unlink()
+    assert zv.open(tmp_path / "s")[0].read(object_ids=ASKED) == expected
+    shutil.rmtree(tmp_path / "s" / "0" / constants.FRAGMENT_REFS)
     assert zv.open(tmp_path / "s")[0].read(object_ids=ASKED) == expected
 
 

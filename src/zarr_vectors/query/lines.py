@@ -104,6 +104,8 @@ def _whole_lines(block: Block, table: FragmentTable, rank: IntArray, offsets: In
     lengths = np.bincount(rank, table.counts, minlength=len(ids)).astype(np.int64)
     if (offsets + table.counts > lengths.take(rank)).any():
         return None
+    if not lengths.all() and len(np.unique(ids)) < len(ids):
+        return None
     begins = offsets_of(lengths)
     places = RowPlaces(begins.take(rank) + offsets, table.counts)
     if not places.is_complete:
