@@ -12,14 +12,14 @@ from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.typing import IntArray
 
-__all__ = ["BLOCK_ROWS", "ReadableLevel", "block_begins", "dask_array", "dask_delayed", "position_dtype"]
+__all__ = ["BLOCK_ROWS", "OpenLevel", "ReadableLevel", "block_begins", "dask_array", "dask_delayed", "position_dtype"]
 
 BLOCK_ROWS = 250_000
 """Rows of a block of dask, about."""
 
 
-class ReadableLevel(Protocol):
-    """What is needed of a level to read it later."""
+class OpenLevel(Protocol):
+    """What an open level tells of itself."""
 
     @property
     def storage(self) -> Storage:
@@ -40,6 +40,10 @@ class ReadableLevel(Protocol):
     def kind(self) -> Kind:
         """The kind of geometry."""
         ...
+
+
+class ReadableLevel(OpenLevel, Protocol):
+    """What is needed of a level to read it later."""
 
     @property
     def vertex_count(self) -> int:

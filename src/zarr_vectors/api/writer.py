@@ -7,40 +7,18 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from zarr_vectors.api.readable import OpenLevel
 from zarr_vectors.api.worker import in_worker
-from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import EditError, ReadOnlyError
-from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.buffer import ChangeBuffer, ChangeOptions
-from zarr_vectors.types.kinds import Kind
 
 __all__ = ["WritableLevel", "ZVWriter"]
 
 T = TypeVar("T")
 
 
-class WritableLevel(Protocol):
+class WritableLevel(OpenLevel, Protocol):
     """What a writer needs of a level."""
-
-    @property
-    def storage(self) -> Storage:
-        """Where the level is."""
-        ...
-
-    @property
-    def root(self) -> RootState:
-        """The root's documents."""
-        ...
-
-    @property
-    def state(self) -> LevelState:
-        """The level's documents."""
-        ...
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of geometry."""
-        ...
 
     def refresh(self) -> None:
         """Take notice of what has been written."""

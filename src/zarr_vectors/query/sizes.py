@@ -7,12 +7,11 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
-from zarr_vectors.exceptions import CorruptionError, StoreError
+from zarr_vectors.encoding.fragments import FragmentTable
+from zarr_vectors.exceptions import StoreError
+from zarr_vectors.query.fragments import read_fragments
 from zarr_vectors.query.objects import all_refs
 from zarr_vectors.query.values import find_rows
-from zarr_vectors.spatial.grid import format_keys
-from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import IntArray
 
@@ -58,16 +57,4 @@ def _fragments(storage: Storage, level: LevelState) -> FragmentTable:
             store=level.store,
             hint="read it at once, with compute()",
         )
-    coords = level.vertices.present
-    (read,) = read_cells(storage, [(level.cell_array(constants.VERTEX_FRAGMENTS), coords)])
-    table, errors = decode_fragments(read.check().cells)
-    if errors:
-        cell = min(errors)
-        raise CorruptionError(
-            "a fragment index is corrupt",
-            store=level.store,
-            array=read.array.path,
-            cell=format_keys(coords[cell : cell + 1])[0],
-            got=errors[cell],
-        )
-    return table
+    return read_fragments(storage, level, level.vertices.present)

@@ -6,16 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.encoding.fragments import decode_fragments
-from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.query.fragments import read_fragments
 from zarr_vectors.query.objects import refs_of
 from zarr_vectors.query.values import distinct_rows, find_rows
-from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.spatial.partition import stable_order
-from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.encode import Fragments
@@ -81,17 +77,7 @@ def line_tails(storage: Storage, level: LevelState, ids: IntArray) -> LineTails:
         return LineTails(ids, lengths, chunks, rows)
     refs = refs_of(storage, level, ids, np.ones(len(ids), dtype=bool))
     coords = distinct_rows(refs.chunks)
-    (read,) = read_cells(storage, [(level.cell_array(constants.VERTEX_FRAGMENTS), coords)])
-    table, errors = decode_fragments(read.check().cells)
-    if errors:
-        cell = min(errors)
-        raise CorruptionError(
-            "a fragment index is corrupt",
-            store=level.store,
-            array=read.array.path,
-            cell=format_keys(coords[cell : cell + 1])[0],
-            got=errors[cell],
-        )
+    table = read_fragments(storage, level, coords)
     fragment = offsets_of(table.per_cell)[find_rows(coords, refs.chunks)] + refs.fragments
     counts = table.counts[fragment]
     np.add.at(lengths, refs.numbers, counts)
