@@ -13,6 +13,8 @@ ARRAYS_KEY: Final = "zarr_vectors_arrays"
 """Level attribute (additive): the path of every array of the level, so that nothing needs listing."""
 COMMIT_KEY: Final = "zarr_vectors_commit"
 """Root attribute (additive): the record of a commit that is being published."""
+PUBLISHED_KEY: Final = "zarr_vectors_published"
+"""Root attribute (additive): the root document holds all others, and nobody changes the store."""
 
 VERTICES: Final = "vertices"
 VERTEX_FRAGMENTS: Final = "vertex_fragments"

@@ -10,6 +10,7 @@ from zarr.abc.store import Store
 from zarr.storage import MemoryStore
 
 from zarr_vectors.exceptions import MissingDependencyError, StoreError, ZVError
+from zarr_vectors.storage.access import fsspec_options, obstore_options
 from zarr_vectors.storage.backend import Backend
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
@@ -71,7 +72,8 @@ def _memory(backend: Backend, _options: dict[str, Any]) -> Backend:
 
 def _obstore(backend: Backend, options: dict[str, Any]) -> Backend:
     stores = _optional("obstore.store", "cloud", "obstore")
-    opened = _attempt(backend, "obstore", lambda: stores.from_url(backend.url, **options))
+    translated = obstore_options(detect_scheme(backend.url), backend.url, options)
+    opened = _attempt(backend, "obstore", lambda: stores.from_url(backend.url, **translated))
     wrapped = import_module("zarr.storage").ObjectStore(opened, read_only=backend.read_only)
     return ZarrBackend(wrapped, url=backend.url, read_only=backend.read_only)
 
@@ -79,6 +81,7 @@ def _obstore(backend: Backend, options: dict[str, Any]) -> Backend:
 def _fsspec(backend: Backend, options: dict[str, Any]) -> Backend:
     _optional("fsspec", "fsspec", "fsspec")
     store_class = import_module("zarr.storage").FsspecStore
+    options = fsspec_options(detect_scheme(backend.url), options)
     if detect_scheme(backend.url) in ("", "file"):
         # Alone among its file systems, that of local files makes no folders by itself.
         options = {"auto_mkdir": True, **options}
