@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
-from zarr_vectors.exceptions import OptionError
+from zarr_vectors.exceptions import OptionError, StoreError, StoreNotFoundError
 from zarr_vectors.storage.access import fsspec_options, obstore_options
 
 KEYS = {"key": "a", "secret": "b", "token": "c", "endpoint_url": "https://x", "region": "r"}
@@ -67,5 +69,22 @@ def test_what_is_not_encrypted_is_allowed_where_it_is_said() -> None:
 )
 def test_options_that_mean_nothing_are_refused(url: str, options: dict[str, Any], said: str) -> None:
     pytest.importorskip("obstore")
-    with pytest.raises(OptionError, match=said):
+    with pytest.raises((OptionError, StoreError), match=said):
         zv.open(url, storage_options=options)
+
+
+def test_fsspec_on_request(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    points = zv.Points([[0.0, 1.0], [5.0, 2.0]])
+    zv.write(tmp_path / "a", points)
+    assert zv.open(tmp_path.as_uri() + "/a", backend="fsspec")[0].read().positions.tolist() == [[0, 1], [5, 2]]
+    zv.write("memory://access-fsspec", points, backend="fsspec")
+    assert zv.open("memory://access-fsspec", backend="fsspec")[0].vertex_count == 2
+    with pytest.raises(StoreNotFoundError):
+        zv.open("memory://access-fsspec")
+    with pytest.raises(StoreError, match="fsspec cannot reach"):
+        zv.open("nowhere://x", backend="fsspec")
+    with pytest.raises(StoreError, match="for URLs"):
+        zv.open(MemoryStore(), backend="fsspec")
+    with pytest.raises(StoreError, match="not offered"):
+        zv.open(tmp_path / "a", backend="disk")

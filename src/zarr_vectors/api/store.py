@@ -302,6 +302,7 @@ def open_zv_store(
         target: A path, a URL, or an open zarr store.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
         backend: ``"icechunk"`` for an Icechunk repository; one in a local folder is recognised without it.
+            ``"fsspec"`` to reach a URL by that library instead of obstore.
         storage_options: For object stores, for example ``{"region": "eu-west-1", "skip_signature": True}``; for
             Icechunk also ``branch``, ``tag`` or ``snapshot_id``.
 

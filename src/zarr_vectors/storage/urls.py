@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -13,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 from zarr.abc.store import Store
 from zarr.storage import LocalStore, MemoryStore, ZipStore
 
-from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError, ReadOnlyError, StoreError
-from zarr_vectors.storage.access import obstore_options
+from zarr_vectors.exceptions import InputError, OptionError, ReadOnlyError, StoreError
 from zarr_vectors.storage.archive import ZipBackend
 from zarr_vectors.storage.backend import Backend, StorageBackend
+from zarr_vectors.storage.handles import HANDLES
 from zarr_vectors.storage.icechunk import IcechunkBackend
 from zarr_vectors.storage.icechunk_repository import View
 from zarr_vectors.storage.local import LocalBackend
@@ -60,8 +59,8 @@ def open_backend(
         read_only: Refuse writing.
         storage_options: For object stores and for Icechunk; ``anon``, ``endpoint_url``, ``region``, ``key``,
             ``secret`` and ``token`` mean the same for every driver.
-        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and, in local folders and in memory, by what is
-            there.
+        backend: ``"local"``, ``"icechunk"``, ``"obstore"``, ``"fsspec"`` (for every file system that it knows), or
+            None to go by the URL and, in local folders and in memory, by what is there.
         autocommit: In Icechunk, commit every batch to its branch.
 
     Raises:
@@ -89,11 +88,13 @@ def open_backend(
     text = os.fspath(target)
     if not text or "\0" in text:
         raise InputError("a store must have a path", got=repr(text))
-    return _at_url(text, options, read_only)
+    return _at_url(text, options, read_only, backend)
 
 
-def _at_url(text: str, options: dict[str, Any], read_only: bool) -> Backend:
+def _at_url(text: str, options: dict[str, Any], read_only: bool, driver: str | None) -> Backend:
     scheme = detect_scheme(text)
+    if driver is not None and driver in HANDLES:
+        return ZarrBackend(HANDLES[driver](text, scheme, options, read_only), url=text, read_only=read_only)
     if scheme in {"", "file"}:
         _refuse_options(options, "a local path")
         path = _local_path(text) if scheme else Path(text)
@@ -108,17 +109,21 @@ def _at_url(text: str, options: dict[str, Any], read_only: bool) -> Backend:
     if scheme in _WEB_SCHEMES and not read_only:
         raise ReadOnlyError("a store on the web can only be read", store=text, hint="open it with mode='r'")
     if scheme in _OBSTORE_SCHEMES:
-        return ZarrBackend(_object_store(text, options, read_only), url=text, read_only=read_only)
+        return ZarrBackend(HANDLES["obstore"](text, scheme, options, read_only), url=text, read_only=read_only)
     raise InputError(
         "the URL's scheme is not known",
         got=text,
-        hint="use a path, file://, zip://, memory://, s3://, gs://, az://, http(s)://, or pass an open zarr store",
+        hint="use a path, file://, zip://, memory://, s3://, gs://, az://, http(s)://, pass backend='fsspec', "
+        "or pass an open zarr store",
     )
 
 
 def _check_backend(backend: str | None, target: object) -> None:
-    if backend not in {None, "local", "icechunk"}:
-        raise StoreError("this backend is not offered", got=backend, expected="'local', 'icechunk' or None")
+    if backend not in {None, "local", "icechunk", *HANDLES}:
+        offered = "'local', 'icechunk', 'obstore', 'fsspec' or None"
+        raise StoreError("this backend is not offered", got=backend, expected=offered)
+    if backend in HANDLES and not isinstance(target, (str, os.PathLike)):
+        raise StoreError(f"backend={backend!r} is for URLs", got=str(target), hint="leave it out")
     if backend == "local":
         is_folder = isinstance(target, (str, os.PathLike)) and detect_scheme(target) in {"", "file"}
         if not is_folder and not isinstance(target, (LocalStore, LocalBackend)):
@@ -182,25 +187,6 @@ def store_name(url: str) -> str:
 def _local_path(url: str) -> Path:
     path = unquote(urlsplit(url).path)
     return Path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
-
-
-def _object_store(url: str, options: dict[str, Any], read_only: bool) -> Store:
-    try:
-        obstore = import_module("obstore.store")
-        zarr_storage = import_module("zarr.storage")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{detect_scheme(url)}:// needs obstore", hint="pip install 'zarr-vectors[cloud]'"
-        ) from error
-    translated = obstore_options(detect_scheme(url), url, options)
-    try:
-        opened = obstore.from_url(url, **translated)
-    except Exception as error:
-        # obstore has errors of its own for URLs and options that it does not take.
-        got = str(error).partition("\n")[0]
-        raise OptionError("the place cannot be reached with these storage_options", store=url, got=got) from error
-    store: Store = zarr_storage.ObjectStore(opened, read_only=read_only)
-    return store
 
 
 def _refuse_options(options: dict[str, Any], what: str) -> None:
