@@ -6,15 +6,17 @@ gets, a rename, and a lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from zarr_vectors.encoding.blobs import Buffer
 
-__all__ = ["STAGE", "Backend", "Get", "StorageBackend", "Transaction", "Transactional"]
+__all__ = ["STAGE", "Backend", "Get", "Put", "StorageBackend", "Transaction", "Transactional"]
 
+Put = tuple[str, Buffer]
+"""The key of an object, and its bytes."""
 STAGE = ".zv"
 """Where a writer keeps what is not yet part of the store; the next one sweeps what a dead one left."""
 
@@ -106,12 +108,20 @@ class Backend(StorageBackend, Protocol):
         """Bytes below a prefix."""
         ...
 
-    def move(self, source: str, target: str) -> None:
-        """Put an object under another key, replacing what is there."""
+    def put_all(self, puts: Iterable[Put]) -> None:
+        """Create or overwrite objects, taken one by one as they are made, as many at once as pays."""
         ...
 
-    def copy(self, source: str, target: str) -> None:
-        """Put an object under a second key as well."""
+    def copy_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Put objects under second keys as well."""
+        ...
+
+    def move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Put objects under other keys, replacing what is there; one that is gone has been moved before."""
+        ...
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove objects; a missing one is no error."""
         ...
 
     def replace(self, key: str, data: Buffer) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -16,7 +16,7 @@ import numpy as np
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
-from zarr_vectors.storage.backend import STAGE, Get
+from zarr_vectors.storage.backend import STAGE, Get, Put
 
 __all__ = ["LocalBackend"]
 
@@ -108,22 +108,38 @@ class LocalBackend:
                 os.unlink(self._full(temporary))
             raise
 
-    def move(self, source: str, target: str) -> None:
-        """Rename, replacing what is there."""
-        with self._writing(target):
-            full = self._full(target)
-            self._make_folder(os.path.dirname(full))
-            os.replace(self._full(source), full)
+    def put_all(self, puts: Iterable[Put]) -> None:
+        """Write files one after another, which a disk is fastest at."""
+        for key, data in puts:
+            self.put_bytes(key, data)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy_all(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Link where the disk can, else copy."""
-        with self._writing(target):
-            full = self._full(target)
-            self._make_folder(os.path.dirname(full))
-            try:
-                os.link(self._full(source), full)
-            except OSError:
-                shutil.copyfile(self._full(source), full)
+        for source, target in pairs:
+            with self._writing(target):
+                full = self._full(target)
+                self._make_folder(os.path.dirname(full))
+                try:
+                    os.link(self._full(source), full)
+                except OSError:
+                    shutil.copyfile(self._full(source), full)
+
+    def move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Rename, replacing what is there; a file that is gone has been moved before."""
+        for source, target in pairs:
+            with self._writing(target):
+                full = self._full(target)
+                self._make_folder(os.path.dirname(full))
+                try:
+                    os.replace(self._full(source), full)
+                except FileNotFoundError:
+                    if os.path.lexists(self._full(source)):
+                        raise
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove files."""
+        for key in keys:
+            self.delete(key)
 
     def exists(self, key: str) -> bool:
         """Whether there is a file."""

@@ -25,15 +25,14 @@ from zarr_vectors.constants import COMMIT_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreExistsError
 from zarr_vectors.metadata.base import DocumentParser, dump_json, parse_json
-from zarr_vectors.storage.backend import STAGE, Backend, Get, Transactional
+from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional
 from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
 
-__all__ = ["ROOT", "Batch", "ShardIndex", "Storage"]
+__all__ = ["ROOT", "Batch", "Put", "ShardIndex", "Storage"]
 
 ROOT = "zarr.json"
 _CREATING = f"{STAGE}/creating"
-Put = tuple[str, Buffer]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,8 +257,7 @@ class Storage:
         """Write in place; the root document, put last, makes the store exist."""
         try:
             self.backend.put_bytes(_CREATING, b"{}")
-            for path, data in batch.puts:
-                self.backend.put_bytes(path, data)
+            self.backend.put_all(batch.puts)
             self.backend.replace(ROOT, dump_json(batch.root()))
         except BaseException:
             self._discard_new()
@@ -296,12 +294,13 @@ class Storage:
 
     def _stage(self, batch: Batch, record_id: str) -> tuple[_Record, bytes]:
         written: list[str] = []
-        for path, data in batch.puts:
-            self.backend.put_bytes(f"{STAGE}/{record_id}/{path}", data)
+
+        def staged(path: str) -> str:
             written.append(path)
-        for source, target in batch.copies:
-            self.backend.copy(source, f"{STAGE}/{record_id}/{target}")
-            written.append(target)
+            return f"{STAGE}/{record_id}/{path}"
+
+        self.backend.put_all((staged(path), data) for path, data in batch.puts)
+        self.backend.copy_all((source, staged(target)) for source, target in batch.copies)
         puts = frozenset(written)
         deletes = {*batch.deletes}
         if batch.replace_all:
@@ -316,11 +315,8 @@ class Storage:
     def _publish(self, record: _Record, new_root: bytes) -> None:
         """Move staged objects into place. Every step may be repeated after a crash."""
         # Deletes first: a folder of the old content may stand where a file of the new one goes.
-        for path in record.deletes:
-            self.backend.delete(path)
-        for path in record.puts - {ROOT}:
-            if self.backend.exists(record.staged(path)):
-                self.backend.move(record.staged(path), path)
+        self.backend.delete_all(record.deletes)
+        self.backend.move_all((record.staged(path), path) for path in record.puts - {ROOT})
         self.backend.replace(ROOT, new_root)
         self._record = None
         self.backend.delete_prefix(STAGE)
