@@ -145,8 +145,9 @@ class Place:
         return {get.path: bytes(data) for get, data in found.items() if data is not None}
 
 
-def root_of(number: int) -> JsonObject:
-    return {"zarr_format": 3, "node_type": "group", "attributes": {"number": number}}
+def root_of(number: int, generation: int | None = None) -> JsonObject:
+    said = {} if generation is None else {"zarr_vectors_generation": generation}
+    return {"zarr_format": 3, "node_type": "group", "attributes": {"number": number, **said}}
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ SCENARIOS = {
         ),
         {
             **CHANGED,
-            ROOT: dump_json(root_of(2)),
+            ROOT: dump_json(root_of(2, 1)),
             "a/c/1/0": b"cell 0 0",
             "a/c/1/1": b"cell 0 1",
             "a/c/2/0": b"cell 1 0",
@@ -203,10 +204,10 @@ SCENARIOS = {
     "replace": Scenario(
         OLD,
         lambda: Batch(puts=_puts(REPLACED), root=lambda: root_of(2), replace_all=True),
-        {**REPLACED, ROOT: dump_json(root_of(2))},
+        {**REPLACED, ROOT: dump_json(root_of(2, 1))},
     ),
     "attributes": Scenario(
-        OLD, lambda: Batch(puts=(), root=lambda: root_of(2)), {**OLD, ROOT: dump_json(root_of(2))}
+        OLD, lambda: Batch(puts=(), root=lambda: root_of(2)), {**OLD, ROOT: dump_json(root_of(2, 1))}
     ),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from zarr.storage import MemoryStore
 from zarr_vectors.exceptions import MissingDependencyError, StoreError, ZVError
 from zarr_vectors.storage.backend import Backend
 from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.objects import zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.urls import detect_scheme, open_backend
 
@@ -42,7 +43,7 @@ def reopen(backend: Backend, driver: Any, options: Mapping[str, Any]) -> Backend
     if isinstance(backend, ZarrBackend) and isinstance(backend.store, MemoryStore):
         # What is in memory has no other name than the store that holds it.
         _refuse(driver not in (None, "memory"), backend, driver)
-        return ZarrBackend(backend.store, url=backend.url, read_only=backend.read_only)
+        return zarr_backend(backend.store, url=backend.url, read_only=backend.read_only)
     if driver is None:
         return open_backend(backend.url, read_only=backend.read_only, storage_options=given)
     return _DRIVERS[driver](backend, given)
@@ -73,7 +74,7 @@ def _obstore(backend: Backend, options: dict[str, Any]) -> Backend:
     stores = _optional("obstore.store", "cloud", "obstore")
     opened = _attempt(backend, "obstore", lambda: stores.from_url(backend.url, **options))
     wrapped = import_module("zarr.storage").ObjectStore(opened, read_only=backend.read_only)
-    return ZarrBackend(wrapped, url=backend.url, read_only=backend.read_only)
+    return zarr_backend(wrapped, url=backend.url, read_only=backend.read_only)
 
 
 def _fsspec(backend: Backend, options: dict[str, Any]) -> Backend:
@@ -87,7 +88,7 @@ def _fsspec(backend: Backend, options: dict[str, Any]) -> Backend:
         "fsspec",
         lambda: store_class.from_url(backend.url, storage_options=options, read_only=backend.read_only),
     )
-    return ZarrBackend(store, url=backend.url, read_only=backend.read_only)
+    return zarr_backend(store, url=backend.url, read_only=backend.read_only)
 
 
 def _icechunk(backend: Backend, options: dict[str, Any]) -> Backend:

@@ -16,7 +16,7 @@ import numpy as np
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
-from zarr_vectors.storage.backend import STAGE, Get, Put
+from zarr_vectors.storage.backend import STAGE, Get, Put, Versioned, swap_by_comparing
 
 __all__ = ["LocalBackend"]
 
@@ -140,6 +140,15 @@ class LocalBackend:
         """Remove files."""
         for key in keys:
             self.delete(key)
+
+    def read_versioned(self, key: str) -> Versioned | None:
+        """The whole object as it is now; None where there is none."""
+        data = self.fetch([Get(key)])[0]
+        return None if data is None else Versioned(bytes(data))
+
+    def swap(self, key: str, data: Buffer, expected: Versioned | None) -> Versioned:
+        """Overwrite an object that is still as it was."""
+        return swap_by_comparing(self, key, data, expected)
 
     def exists(self, key: str) -> bool:
         """Whether there is a file."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,7 +19,8 @@ from zarr.storage import MemoryStore
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ReadOnlyError, StoreError
-from zarr_vectors.storage.backend import Get, Put
+from zarr_vectors.storage.backend import Get, Put, Versioned, swap_by_comparing
+from zarr_vectors.storage.lease import holding
 from zarr_vectors.storage.loop import IN_FLIGHT, Change, run, run_changes
 
 __all__ = ["ZarrBackend", "run"]
@@ -27,8 +28,6 @@ __all__ = ["ZarrBackend", "run"]
 T = TypeVar("T")
 
 
-_COPIES_IN_FLIGHT = 16
-"""Objects in memory at once on their way through it."""
 _write_lock = threading.RLock()
 
 
@@ -42,6 +41,8 @@ class ZarrBackend:
     """
 
     is_local = False
+    copies_at_once = 16
+    """Objects in memory at once on their way through it."""
 
     def __init__(self, store: Store, *, url: str | None = None, read_only: bool = False) -> None:
         self.store = store
@@ -112,7 +113,7 @@ class ZarrBackend:
                 raise StoreError("an object to be copied is gone", store=self.url, got=source)
 
         self._change_all(
-            (Change(target, 0, partial(copy, source, target)) for source, target in pairs), at_once=_COPIES_IN_FLIGHT
+            (Change(target, 0, partial(copy, source, target)) for source, target in pairs), at_once=self.copies_at_once
         )
 
     def move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -124,7 +125,7 @@ class ZarrBackend:
                 moved.append(source)
 
         self._change_all(
-            (Change(target, 0, partial(move, source, target)) for source, target in pairs), at_once=_COPIES_IN_FLIGHT
+            (Change(target, 0, partial(move, source, target)) for source, target in pairs), at_once=self.copies_at_once
         )
         self.delete_all(moved)
 
@@ -152,12 +153,23 @@ class ZarrBackend:
             await self.store.delete(key)
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
-        """Every kind of store raises errors of its own."""
+    def _told(self, key: str, *expected: type[Exception]) -> Iterator[None]:
+        """Every kind of store raises errors of its own; those that are expected pass."""
         try:
             yield
+        except expected:
+            raise
         except Exception as error:
             raise StoreError("cannot write to the store", store=self.url, array=key, got=repr(error)) from error
+
+    def read_versioned(self, key: str) -> Versioned | None:
+        """The whole object as it is now; None where there is none."""
+        data = self.fetch([Get(key)])[0]
+        return None if data is None else Versioned(bytes(data))
+
+    def swap(self, key: str, data: Buffer, expected: Versioned | None) -> Versioned:
+        """Overwrite an object that is still as it was."""
+        return swap_by_comparing(self, key, data, expected)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object."""
@@ -218,9 +230,12 @@ class ZarrBackend:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep out other writers of this process; two store objects may share one place, so all wait for one lock."""
+        """Keep out other writers of this process, and others as far as they can be seen in a place shared with them.
+
+        Two store objects may share one place, so that all writers of a process wait for one lock.
+        """
         self._check_writable()
-        with _write_lock:
+        with _write_lock, nullcontext() if self.locks_everyone else holding(self):
             yield
 
     def _ask(self, work: Awaitable[T]) -> T:

@@ -18,6 +18,7 @@ from zarr_vectors.storage.backend import Backend, StorageBackend
 from zarr_vectors.storage.icechunk import IcechunkBackend
 from zarr_vectors.storage.icechunk_repository import View
 from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.objects import zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, is_session_store, place_of
 
@@ -76,7 +77,7 @@ def open_backend(
     if isinstance(target, Store):
         _refuse_options(options, "an open zarr store")
         # Of a session alone there is no copy to write a batch to.
-        return ZarrBackend(target, read_only=read_only or is_session_store(target))
+        return zarr_backend(target, read_only=read_only or is_session_store(target))
     if isinstance(target, (LocalBackend, ZarrBackend)):
         _refuse_options(options, "an open backend")
         return target
@@ -91,9 +92,9 @@ def open_backend(
         return LocalBackend(_local_path(text) if scheme else text, read_only=read_only)
     if scheme == "memory":
         _refuse_options(options, "memory://")
-        return ZarrBackend(_memory.setdefault(text, MemoryStore()), url=text, read_only=read_only)
+        return zarr_backend(_memory.setdefault(text, MemoryStore()), url=text, read_only=read_only)
     if scheme in _OBSTORE_SCHEMES:
-        return ZarrBackend(_object_store(text, options, read_only), url=text, read_only=read_only)
+        return zarr_backend(_object_store(text, options, read_only), url=text, read_only=read_only)
     raise InputError(
         "the URL's scheme is not known",
         got=text,
