@@ -88,19 +88,19 @@ class Committer:
         backend = self._backend
         if isinstance(backend, Transactional):
             return
-        self._root = backend.read_versioned(ROOT)
-        if self._root is None:
-            if backend.exists(_CREATING):
-                self._discard_new()
-        elif (marker := marker_of(self._parsed(self._root))) is not None:
+        self._root = root = backend.read_versioned(ROOT)
+        marker = None if root is None else marker_of(self._parsed(root))
+        if root is None and backend.exists(_CREATING):
+            self._discard_new()
+        elif root is not None and marker is not None:
             record = read_record(backend, marker)
             new_root = backend.fetch([Get(record.staged(ROOT))])[0]
             if new_root is None:
                 raise CorruptionError("the root document of a commit is gone", store=backend.url, array=ROOT)
-            self._publish(record, bytes(new_root), self._root)
+            self._publish(record, bytes(new_root), root)
         elif backend.locks_everyone:
             backend.delete_prefix(STAGE)
-        else:
+        elif root is not None:
             backend.delete(_CREATING)
         on_step(Step.LOCKED)
 

@@ -1,6 +1,6 @@
 """A lock for places that many machines write to: an object that its holder renews, and that others may take over.
 
-No clock is compared with another. Whoever waits has seen the object unchanged for the whole of ``LEASE_SECONDS`` before
+No clock is compared with another. Whoever waits has seen the object unchanged for the whole of ``DEAD_SECONDS`` before
 taking it over; its holder stops changing the store somewhat earlier after the last renewal that it knows of.
 """
 
@@ -23,7 +23,9 @@ __all__ = ["LEASE_KEY", "Lease", "holding"]
 
 LEASE_KEY = f"{STAGE}.lock"
 LEASE_SECONDS = 30.0
-"""After this long without a renewal, a holder counts as dead."""
+"""After this long without a renewal, a holder no longer counts on its lease."""
+DEAD_SECONDS = LEASE_SECONDS
+"""After this long without a renewal, others count a holder as dead."""
 _RENEWALS = 4
 """In this time; the last of them is left out of what the holder itself counts on."""
 _PATIENCE_SECONDS = 60.0
@@ -139,7 +141,7 @@ class Lease:
                 seen, since = found, _now()
             if _owner_of(found) != owner:
                 owner, began = _owner_of(found), _now()
-            if _now() - since >= LEASE_SECONDS:
+            if _now() - since >= DEAD_SECONDS:
                 held = self._swap(found)
                 if held is not None and self._is_settled(held):
                     return held

@@ -12,7 +12,7 @@ from typing import Any
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError
 from zarr_vectors.metadata.base import DocumentParser
-from zarr_vectors.storage.backend import STAGE, Backend, Get, Put
+from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional
 from zarr_vectors.storage.commit import Batch, Committer
 from zarr_vectors.storage.record import ROOT, Record, marker_of, read_record
 from zarr_vectors.storage.urls import store_name
@@ -45,6 +45,7 @@ class Storage:
     backend: Backend
     shard_indexes: dict[str, ShardIndex] = field(default_factory=dict)
     _record: Record | None = None
+    _seen: frozenset[bytes] = frozenset()
     _depth: int = 0
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -89,26 +90,49 @@ class Storage:
         """
         self._record = None
         self.shard_indexes.clear()
-        root, others = self._read_documents_with_root(also)
+        root, others, raw = self._read_documents_with_root(also)
+        seen = {raw}
         while (marker := marker_of(root)) is not None:
             try:
                 self._record = read_record(self.backend, marker)
             except CorruptionError:
                 # Since the root was read, whoever publishes the commit may have come to its end and removed the record.
-                root, others = self._read_documents_with_root(also)
-                if marker_of(root) == marker:
+                self._record = None
+                root, others, again = self._read_documents_with_root(also)
+                if again == raw:
                     raise
+                raw, seen = again, {again}
             else:
-                return self._read_documents_with_root(also)
+                root, others, raw = self._read_documents_with_root(also)
+                seen = {raw, *(seen if marker_of(root) is None else ())}
+        self._seen = frozenset(seen)
         return root, others
 
-    def _read_documents_with_root(self, also: Sequence[str]) -> tuple[JsonObject | None, dict[str, JsonObject | None]]:
+    def _read_documents_with_root(
+        self, also: Sequence[str]
+    ) -> tuple[JsonObject | None, dict[str, JsonObject | None], bytes]:
         found = self.fetch(Get(path) for path in (ROOT, *also))
-        if found[Get(ROOT)] is None:
+        raw = found[Get(ROOT)]
+        if raw is None:
             # What lies beside no root is a store in the making, and may be half written.
-            return None, dict.fromkeys(also)
+            return None, dict.fromkeys(also), b""
         documents = self._parsed(found)
-        return documents.pop(ROOT), documents
+        return documents.pop(ROOT), documents, bytes(raw)
+
+    @property
+    def seen(self) -> frozenset[bytes]:
+        """The root document as it was read last; the same state is known by two while a commit is being published."""
+        return self._seen
+
+    def is_current(self, seen: frozenset[bytes]) -> bool:
+        """Whether nobody has begun to change the store since its root document was read.
+
+        To be asked when everything has been read: objects change only after the root document has.
+        """
+        if isinstance(self.backend, Transactional):
+            return True
+        raw = self.backend.fetch([Get(ROOT)])[0]
+        return raw is not None and bytes(raw) in seen
 
     def read_documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """Parse JSON documents, read in one round."""
