@@ -15,6 +15,8 @@ COMMIT_KEY: Final = "zarr_vectors_commit"
 """Root attribute (additive): the record of a commit that is being published."""
 PUBLISHED_KEY: Final = "zarr_vectors_published"
 """Root attribute (additive): the root document holds all others, and nobody changes the store."""
+GENERATION_KEY: Final = "zarr_vectors_generation"
+"""Root attribute (additive): how many commits have changed the store, so that readers can tell that one has."""
 
 VERTICES: Final = "vertices"
 VERTEX_FRAGMENTS: Final = "vertex_fragments"

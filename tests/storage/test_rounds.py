@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
-from tests.storage.counting import CountingStore
+from tests.storage.counting import CountingStore, rounds_of
 from tests.storage.stores import GOLDEN, as_buffer
 from zarr_vectors.exceptions import StoreError
 
@@ -45,12 +44,6 @@ def written(cloud: zv.Points, layout: str) -> CountingStore:
     return store
 
 
-def rounds_of(store: CountingStore, work: Callable[[], Any]) -> int:
-    store.reset()
-    work()
-    return store.rounds
-
-
 @layouts
 @pytest.mark.parametrize("objects", [None, np.arange(30)], ids=["plain", "with objects"])
 def test_opening_takes_two_rounds_and_no_listing(layout: str, objects: Any) -> None:
@@ -83,6 +76,15 @@ def test_a_box_takes_two_rounds_and_one_when_the_indexes_are_known(layout: str, 
     assert rounds_of(store, lambda: level.read(bbox=narrow, attributes=["weight"])) == 1
     assert rounds_of(store, lambda: level.count(bbox=narrow)) == 1
     assert store.listings == []
+
+
+def test_the_last_request_of_a_read_tells_whether_the_store_has_changed() -> None:
+    store = written(points(), "sharded")
+    level = zv.open(store)[0]
+    store.reset()
+    level.read(bbox=BOX)
+    assert store.rounds == 3
+    assert store.requests.index("zarr.json") == len(store.requests) - 1
 
 
 def test_a_box_that_holds_nothing_takes_no_round() -> None:
@@ -147,8 +149,9 @@ def test_cells_near_one_another_are_one_request() -> None:
     store.reset()
     level.read()
     arrays, shards = 3, 8
-    # One for the cells, and one for the seal that tells whether the shard is still the one whose index is known.
-    assert len(store.requests) == 2 * arrays * shards
+    # One for the cells, and one for the seal that tells whether the shard is still the one whose index is known; and
+    # at last the root document.
+    assert len(store.requests) == 2 * arrays * shards + 1
 
 
 def test_a_store_in_a_place_that_cannot_list_is_read() -> None:

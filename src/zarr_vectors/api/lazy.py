@@ -11,7 +11,7 @@ import numpy as np
 
 from zarr_vectors.api.described import AttributeInfo
 from zarr_vectors.api.readable import BLOCK_ROWS, ReadableLevel, block_begins, dask_array, position_dtype
-from zarr_vectors.exceptions import InputError, MissingCellError
+from zarr_vectors.exceptions import ConcurrentEditError, InputError, MissingCellError
 from zarr_vectors.geometry import Column, Geometry, as_ids
 from zarr_vectors.query.sizes import chunk_sizes, object_sizes
 from zarr_vectors.typing import AnyArray, IntArray
@@ -172,19 +172,20 @@ class _Blocks:
     firsts: IntArray
     sizes: IntArray
     by_object: bool
+    seen: frozenset[bytes]
 
     @classmethod
     def of(
         cls, level: ReadableLevel, names: tuple[str, ...], pick: Callable[[Geometry], Column], block_rows: int
     ) -> _Blocks:
-        by_object = level.kind.connects == "sequence"
+        by_object, seen = level.kind.connects == "sequence", level.root.seen
         if by_object:
             units, sizes = object_sizes(level.storage, level.state)
         else:
             units, sizes = level.state.vertices.present, chunk_sizes(level.storage, level.state)
         firsts = block_begins(sizes, block_rows)
         sums = np.add.reduceat(sizes, firsts) if len(firsts) else np.zeros(0, dtype=np.int64)
-        return cls(level, names, pick, units, np.append(firsts, len(units)), sums, by_object)
+        return cls(level, names, pick, units, np.append(firsts, len(units)), sums, by_object, seen)
 
     def read(self, number: int) -> AnyArray:
         """The rows of one block."""
@@ -193,6 +194,12 @@ class _Blocks:
             value = self.level.read(object_ids=units, attributes=self.names, link_attributes=())
         else:
             value = self.level.read_chunks(units, attributes=self.names)
+        if self.level.root.seen != self.seen:
+            raise ConcurrentEditError(
+                "the store was changed while it was read block by block",
+                store=self.level.storage.url,
+                hint="make the dask array anew",
+            )
         column = self.pick(value)
         return column if isinstance(column, np.ndarray) else np.asarray(column)
 

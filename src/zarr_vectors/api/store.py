@@ -21,6 +21,7 @@ from zarr_vectors.exceptions import ConventionError, InputError, StoreNotFoundEr
 from zarr_vectors.geometry import Mesh
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.storage.whole import open_whole
 from zarr_vectors.types.kinds import KINDS
 from zarr_vectors.typing import Json, JsonObject
 
@@ -321,8 +322,12 @@ def open_zv_store(
     if mode not in MODES:
         raise InputError("mode is not known", got=repr(mode), expected=f"one of {', '.join(MODES)}")
     storage = Storage(open_backend(target, read_only=mode == "r", storage_options=storage_options, backend=backend))
-    root, documents = open_root(storage, ["0/zarr.json"])
-    return ZVStore(storage, root, open_level(storage, root, 0, documents["0/zarr.json"]))
+
+    def opened() -> ZVStore:
+        root, documents = open_root(storage, ["0/zarr.json"])
+        return ZVStore(storage, root, open_level(storage, root, 0, documents["0/zarr.json"]))
+
+    return open_whole(storage, opened)
 
 
 async def aopen(target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None) -> ZVStore:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from zarr_vectors.encoding.blobs import Buffer
@@ -138,12 +139,13 @@ class ZipBackend(Transactional):
                 hint="remove it first, or unpack it into a folder, change that, and pack it again",
             )
 
-    def _refuse(self, *_: object) -> None:
+    def _refuse(self, *_: object) -> Any:
         raise ReadOnlyError(
             "a zip file is written as a whole", store=self.url, hint="use a folder to write object by object"
         )
 
-    put_bytes = replace = move = copy = delete = delete_prefix = ensure_prefix = _refuse
+    put_bytes = replace = delete = delete_prefix = ensure_prefix = _refuse
+    put_all = copy_all = move_all = delete_all = read_versioned = swap = _refuse
 
 
 class _Archive:

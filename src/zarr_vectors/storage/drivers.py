@@ -12,6 +12,7 @@ from zarr_vectors.exceptions import StoreError
 from zarr_vectors.storage.backend import Backend
 from zarr_vectors.storage.handles import HANDLES
 from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.objects import zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.urls import detect_scheme, open_backend
 
@@ -42,7 +43,7 @@ def reopen(backend: Backend, driver: Any, options: Mapping[str, Any]) -> Backend
     if isinstance(backend, ZarrBackend) and isinstance(backend.store, MemoryStore):
         # What is in memory has no other name than the store that holds it.
         _refuse(driver not in (None, "memory"), backend, driver)
-        return ZarrBackend(backend.store, url=backend.url, read_only=backend.read_only)
+        return zarr_backend(backend.store, url=backend.url, read_only=backend.read_only)
     if driver is None:
         return open_backend(backend.url, read_only=backend.read_only, storage_options=given)
     return _DRIVERS[driver](backend, given)
@@ -72,7 +73,7 @@ def _memory(backend: Backend, _options: dict[str, Any]) -> Backend:
 def _handle(driver: str) -> Callable[[Backend, dict[str, Any]], Backend]:
     def reopened(backend: Backend, options: dict[str, Any]) -> Backend:
         store = HANDLES[driver](backend.url, detect_scheme(backend.url), options, backend.read_only)
-        return ZarrBackend(store, url=backend.url, read_only=backend.read_only)
+        return zarr_backend(store, url=backend.url, read_only=backend.read_only)
 
     return reopened
 

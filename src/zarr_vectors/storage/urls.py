@@ -19,6 +19,7 @@ from zarr_vectors.storage.handles import HANDLES
 from zarr_vectors.storage.icechunk import IcechunkBackend
 from zarr_vectors.storage.icechunk_repository import View
 from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.objects import zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, is_session_store, place_of
 
@@ -79,7 +80,7 @@ def open_backend(
     if isinstance(target, Store):
         _refuse_options(options, "an open zarr store")
         # Of a session alone there is no copy to write a batch to.
-        return ZarrBackend(target, read_only=read_only or is_session_store(target))
+        return zarr_backend(target, read_only=read_only or is_session_store(target))
     if isinstance(target, (LocalBackend, ZarrBackend, ZipBackend)):
         _refuse_options(options, "an open backend")
         return target
@@ -94,7 +95,7 @@ def open_backend(
 def _at_url(text: str, options: dict[str, Any], read_only: bool, driver: str | None) -> Backend:
     scheme = detect_scheme(text)
     if driver is not None and driver in HANDLES:
-        return ZarrBackend(HANDLES[driver](text, scheme, options, read_only), url=text, read_only=read_only)
+        return zarr_backend(HANDLES[driver](text, scheme, options, read_only), url=text, read_only=read_only)
     if scheme in {"", "file"}:
         _refuse_options(options, "a local path")
         path = _local_path(text) if scheme else Path(text)
@@ -105,11 +106,11 @@ def _at_url(text: str, options: dict[str, Any], read_only: bool, driver: str | N
         return ZipBackend(unquote(text.partition("://")[2]), read_only=read_only)
     if scheme == "memory":
         _refuse_options(options, "memory://")
-        return ZarrBackend(_memory.setdefault(text, MemoryStore()), url=text, read_only=read_only)
+        return zarr_backend(_memory.setdefault(text, MemoryStore()), url=text, read_only=read_only)
     if scheme in _WEB_SCHEMES and not read_only:
         raise ReadOnlyError("a store on the web can only be read", store=text, hint="open it with mode='r'")
     if scheme in _OBSTORE_SCHEMES:
-        return ZarrBackend(HANDLES["obstore"](text, scheme, options, read_only), url=text, read_only=read_only)
+        return zarr_backend(HANDLES["obstore"](text, scheme, options, read_only), url=text, read_only=read_only)
     raise InputError(
         "the URL's scheme is not known",
         got=text,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.storage.whole import read_whole
 from zarr_vectors.types.fragment_values import GivenFragments
 from zarr_vectors.types.given import given_fragments
 from zarr_vectors.types.kinds import kind_of_types
@@ -25,7 +26,18 @@ from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.value import plan_for, value_of
 from zarr_vectors.types.writer import write_value
 
-__all__ = ["Query", "plain_columns", "read_facade", "refuse", "same_as", "split_columns", "write_facade"]
+__all__ = [
+    "Query",
+    "plain_columns",
+    "read_alone",
+    "read_facade",
+    "refuse",
+    "same_as",
+    "split_columns",
+    "write_facade",
+]
+
+T = TypeVar("T")
 
 _LAYOUT = {entry.name for entry in fields(Layout)}
 _OPTIONS = ("mode", "bounds", "out_of_bounds", "axes", "crs", "extend", "dtype")
@@ -129,6 +141,15 @@ def read_facade(
     backend = None if query.backend == "local" else query.backend
     refuse("backend", backend, "the URL's scheme, or storage_options, decides")
     storage = Storage(open_backend(store_path, read_only=True, storage_options=query.storage_options))
+    return read_alone(storage, lambda: _read(storage, families, query))
+
+
+def read_alone(storage: Storage, work: Callable[[], T]) -> T:
+    """What a reader brings that opens the store by itself, of one state of it."""
+    return read_whole(storage, work, seen=lambda: storage.seen, again=lambda: None)
+
+
+def _read(storage: Storage, families: tuple[str, ...], query: Query) -> tuple[Geometry, dict[str, dict[str, Any]]]:
     first = "0/zarr.json"
     root, documents = open_root(storage, [first])
     kind = kind_of_types(root.metadata.geometry_types, storage.url)
