@@ -11,7 +11,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.group import Group
 from zarr_vectors.core.headers import new_root_document
 from zarr_vectors.core.level_shell import empty_level
-from zarr_vectors.core.session import Session
+from zarr_vectors.core.session import Session, check_mode
 from zarr_vectors.core.shell_checks import (
     axes_of_rank,
     bins_of,
@@ -176,7 +176,7 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
     """Open a store as its root group.
 
     Args:
-        path: A path, a URL, an open zarr store, or a group, which is returned.
+        path: A path, a URL, an open zarr store, or a group, which is returned as it is.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
         backend: ``"local"``, ``"icechunk"``, or None to go by the URL and by what is there.
         **backend_kwargs: ``storage_options`` for object stores; for Icechunk as in ``create_store``, and ``tag`` or
@@ -184,6 +184,7 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
 
     Raises:
         StoreError: There is no store.
+        ReadOnlyError: The path is something that is open for reading only, and ``mode`` asks for more.
         MetadataError: Its root cannot be parsed.
 
     Example:
@@ -191,16 +192,18 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
         >>> list(open_store("memory://open-store-doc"))
         ['0']
     """
-    if isinstance(path, Group):
-        return path
     if mode not in {"r", "r+", "a"}:
         raise InputError("mode is not known", got=repr(mode), expected="one of r, r+, a")
+    if isinstance(path, Group):
+        check_mode(path.storage, mode)
+        return path
     place, said = _place_options(backend_kwargs, backend)
     if said:
         raise OptionError("open_store does not know this keyword", got=sorted(said))
     storage = Storage(
         open_backend(path, read_only=mode == "r", storage_options=place, backend=backend, autocommit=False)
     )
+    check_mode(storage, mode)
     open_root(storage)
     return Group.of(Session(storage), "")
 

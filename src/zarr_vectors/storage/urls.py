@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 from zarr.abc.store import Store
@@ -21,11 +21,27 @@ from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, is_session_store, place_of
 
-__all__ = ["StoreLike", "detect_scheme", "open_backend", "store_name", "zarr_store_of"]
+__all__ = ["OpenGroup", "StoreLike", "detect_scheme", "open_backend", "store_name", "zarr_store_of"]
 
-StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend"
-"""A path, a URL, an open zarr store, or a backend; a repository or storage of Icechunk too. The zarr store of an
-Icechunk session can only be read: to write, pass the backend of a group."""
+
+@runtime_checkable
+class OpenGroup(Protocol):
+    """A group of a store that is open."""
+
+    @property
+    def backend(self) -> Backend:
+        """Where the store is."""
+        ...
+
+    @property
+    def prefix(self) -> str:
+        """Path of the group in the store; empty for its root."""
+        ...
+
+
+StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend | OpenGroup"
+"""A path, a URL, an open zarr store, a backend, or the root ``Group`` of an open store; a repository or storage of
+Icechunk too. The zarr store of an Icechunk session can only be read: to write, pass the group."""
 
 _OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
 _memory: dict[str, MemoryStore] = {}
@@ -53,20 +69,22 @@ def open_backend(
     """Open the place that a path, URL or zarr store names; nothing is read yet.
 
     Args:
-        target: A path, a URL, an open zarr store, or a repository or storage of Icechunk.
-        read_only: Refuse writing.
+        target: A path, a URL, an open zarr store or backend, a root group, or a repository or storage of Icechunk.
+        read_only: Refuse writing; a backend that is open, that of a group too, stays as it is.
         storage_options: For object stores and for Icechunk.
         backend: ``"local"``, ``"icechunk"``, or None to go by the URL and, in local folders and in memory, by what is
             there.
         autocommit: In Icechunk, commit every batch to its branch.
 
     Raises:
-        InputError: The scheme is not known, or the target is of another type.
+        InputError: The scheme is not known, the target is of another type, or a group is not the root of its store.
         OptionError: ``storage_options`` for a place that takes none.
         StoreError: The backend is not one of those, or does not fit the target.
         MissingDependencyError: The place needs obstore or icechunk, which is not installed.
     """
     options = dict(storage_options or {})
+    if isinstance(target, OpenGroup):
+        target = _backend_of(target)
     _check_backend(backend, target)
     if _wants_icechunk(target, backend):
         return _icechunk_backend(target, options, read_only=read_only, autocommit=autocommit)
@@ -82,8 +100,12 @@ def open_backend(
         return target
     if not isinstance(target, (str, os.PathLike)):
         raise InputError("a store must be a path, a URL or a zarr store", got=type(target).__name__)
-    scheme = detect_scheme(target)
-    text = os.fspath(target)
+    return _open_url(os.fspath(target), options, read_only)
+
+
+def _open_url(text: str, options: dict[str, Any], read_only: bool) -> Backend:
+    """The place that a path or URL names."""
+    scheme = detect_scheme(text)
     if not text or "\0" in text:
         raise InputError("a store must have a path", got=repr(text))
     if scheme in {"", "file"}:
@@ -99,6 +121,14 @@ def open_backend(
         got=text,
         hint="use a path, file://, memory://, s3://, gs://, az://, http(s)://, or pass an open zarr store",
     )
+
+
+def _backend_of(group: OpenGroup) -> Backend:
+    if group.prefix:
+        raise InputError(
+            "a store is named by its root group", store=group.backend.url, got=group.prefix, hint="pass the root group"
+        )
+    return group.backend
 
 
 def _check_backend(backend: str | None, target: object) -> None:
