@@ -17,7 +17,7 @@ from zarr_vectors.core.node import plain_attributes
 from zarr_vectors.core.pending import Pending
 from zarr_vectors.core.session import Session
 from zarr_vectors.encoding.compression import cell_codecs
-from zarr_vectors.exceptions import StoreError, StoreNotFoundError
+from zarr_vectors.exceptions import InputError, StoreError, StoreNotFoundError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import open_backend, zarr_store_of
 
@@ -32,7 +32,11 @@ class Group(CellsOfGroup, TablesOfGroup):
     below, ``children()`` those of arrays as well.
 
     Args:
-        zarr_group: The zarr group that it stands for.
+        zarr_group: The zarr group that it stands for, of Zarr format 3.
+
+    Raises:
+        InputError: It is no zarr group.
+        StoreError: There is no group of Zarr format 3 at its place.
 
     Example:
         >>> import zarr_vectors as zv
@@ -43,13 +47,29 @@ class Group(CellsOfGroup, TablesOfGroup):
     """
 
     def __init__(self, zarr_group: zarr.Group) -> None:
-        self._open(Storage(open_backend(zarr_group.store)), zarr_group.path)
+        given: Any = zarr_group
+        if not isinstance(given, zarr.Group):
+            raise InputError("a group is made of a zarr.Group", got=type(given).__name__, hint="use open_store")
+        self._open(Storage(open_backend(given.store)), given.path)
+        if not self._is_group():
+            raise StoreNotFoundError("there is no group of Zarr format 3 here", store=self.url)
 
     def _open(self, storage: Storage, prefix: str) -> None:
         # Reading the root is what makes a commit visible that another writer has recorded and not yet published.
         storage.read_root()
         self._session = Session(storage)
         self._prefix = prefix.strip("/")
+
+    def _is_group(self) -> bool:
+        """Whether there is a group.
+
+        Raises:
+            StoreError: There is an array.
+        """
+        document = self._session.document(self._prefix)
+        if document is not None and document.get("node_type") != "group":
+            raise StoreError("there is an array, not a group", store=self.url)
+        return document is not None
 
     @classmethod
     def of(cls, session: Session, prefix: str) -> Group:
@@ -198,7 +218,7 @@ class FsGroup(Group):
         create: Make an empty group where there is none.
 
     Raises:
-        StoreError: There is no group, and ``create`` is not set; or the path is not a local one.
+        StoreError: There is no group, and ``create`` is not set; there is an array; or the path is not a local one.
 
     Example:
         >>> import tempfile
@@ -212,7 +232,7 @@ class FsGroup(Group):
         if not backend.is_local:
             raise StoreError("FsGroup opens local folders", store=backend.url, hint="use open_store")
         self._open(Storage(backend), "")
-        if self._session.document("") is None:
+        if not self._is_group():
             if not create:
                 raise StoreNotFoundError(
                     "there is no zarr group in this folder", store=backend.url, hint="pass create=True"

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zarr_vectors.core.session import Session
 from zarr_vectors.exceptions import InputError, StoreError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of
@@ -156,22 +158,29 @@ class Node:
 
 
 def plain_attributes(attributes: Any) -> JsonObject:
-    """Attributes as JSON has them: a copy that shares nothing with what was given.
+    """Attributes as JSON has them, numpy's numbers and arrays too: a copy that shares nothing with what was given.
 
     Raises:
         InputError: A name is not text, or a value is not plain JSON.
 
     Example:
-        >>> plain_attributes({"shape": (2, 3)})
-        {'shape': [2, 3]}
+        >>> plain_attributes({"shape": (2, 3), "scale": np.float32(0.5)})
+        {'shape': [2, 3], 'scale': 0.5}
     """
     if not isinstance(attributes, Mapping) or not all(isinstance(key, str) for key in attributes):
         raise InputError("attributes must be a mapping of texts to plain JSON values", got=repr(attributes)[:200])
     try:
-        copy: JsonObject = json.loads(json.dumps(dict(attributes), allow_nan=False))
+        copy: JsonObject = json.loads(json.dumps(dict(attributes), allow_nan=False, default=_plain))
     except (TypeError, ValueError) as error:
         raise InputError("attributes must be plain JSON values", got=str(error)) from error
     return copy
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy as Python's own."""
+    if isinstance(value, (np.bool_, np.number, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def whole_numbers(name: str, values: Sequence[int], least: int | None = None) -> tuple[int, ...]:

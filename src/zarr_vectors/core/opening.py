@@ -157,10 +157,10 @@ def store_shell(name: str, arguments: Mapping[str, Any]) -> tuple[list[Put], Jso
     bins = given["base_bin_shape"]
     facts: JsonObject = {
         "zv_version": constants.FORMAT_VERSION,
-        "format_capabilities": list(given["format_capabilities"] or []),
+        "format_capabilities": list(dict.fromkeys(given["format_capabilities"] or ())),
         "chunk_shape": list(chunk),
         "bounds": [lo, hi],
-        "geometry_types": list(given["geometry_types"] or []),
+        "geometry_types": list(dict.fromkeys(given["geometry_types"] or ())),
         **{key: given[key] for key in _OPTIONAL},
         "base_bin_shape": None if bins is None else list(bins_of(bins, chunk)),
     }

@@ -91,9 +91,13 @@ def types_json(types: Iterable[ParametricTypeDef]) -> JsonObject:
     """The same as the attribute says it.
 
     Raises:
-        InputError: Two types share an id or a name.
+        InputError: Two types share an id or a name, or one is not a ``ParametricTypeDef``.
     """
-    types = sorted(types, key=lambda entry: entry.type_id)
+    given: list[Any] = list(types)
+    odd = [type(entry).__name__ for entry in given if not isinstance(entry, ParametricTypeDef)]
+    if odd:
+        raise InputError("types must be values of ParametricTypeDef", got=odd[0])
+    types = sorted(given, key=lambda entry: entry.type_id)
     for what, values in (("type_id", [t.type_id for t in types]), ("name", [t.name for t in types])):
         if len(set(values)) != len(values):
             raise InputError(f"types of parametric objects must differ in {what}", got=values)
@@ -137,7 +141,7 @@ def write_parametric_types(root: Group, types: Iterable[ParametricTypeDef]) -> N
     """Make these the types that a store knows.
 
     Raises:
-        InputError: Two types share an id or a name.
+        InputError: Two types share an id or a name, or one is not a ``ParametricTypeDef``.
         ReadOnlyError: The store was opened for reading.
 
     Example:

@@ -60,10 +60,9 @@ def commit(group: Group, message: str = DEFAULT_MESSAGE) -> str | None:
 
 
 def discard_changes(group: Group) -> None:
-    """Go back to the last commit of an Icechunk store.
+    """Go back to the last commit of an Icechunk store; for other stores, which keep nothing back, nothing happens.
 
     Raises:
-        StoreError: The store is not one of Icechunk, and keeps no uncommitted changes.
         ReadOnlyError: The store was opened for reading.
 
     Example:
@@ -75,8 +74,10 @@ def discard_changes(group: Group) -> None:
         >>> "project" in root.attrs
         False
     """
-    _of(group, "changes cannot be discarded").discard()
-    group.storage.shard_indexes.clear()
+    backend = group.backend
+    if isinstance(backend, IcechunkBackend):
+        backend.discard()
+        group.storage.shard_indexes.clear()
 
 
 def session_for(group: Group) -> Any:
