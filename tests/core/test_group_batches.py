@@ -246,9 +246,10 @@ def test_an_array_is_no_group_and_a_group_no_array() -> None:
     with pytest.raises(StoreError, match="an array with cells"):
         level.write_array("vertices", [1])
     level.write_array("one", 5.0)
-    for other in (lambda: level.write_array("one", [1.0]), lambda: level.write_vlen_array("one", [b"a"])):
-        with pytest.raises(StoreError, match="with axes, or without"):
-            other()
+    with pytest.raises(StoreError, match="with axes, or without"):
+        level.write_array("one", [1.0])
+    with pytest.raises(StoreError, match="with axes, or without"):
+        level.write_vlen_array("one", [b"a"])
     assert level.read_array("one") == 5.0
     level.write_array("one", 6.0)
     level.delete_subtree("one")
