@@ -83,16 +83,38 @@ class Group(CellsOfGroup, TablesOfGroup):
 
     @property
     def zarr_group(self) -> zarr.Group:
-        """The group as zarr-python sees it.
+        """The group as zarr-python sees it; what is changed through it is neither locked nor part of a commit.
 
-        What is changed through it is neither locked nor part of a commit.
+        Raises:
+            InputError: The place of the store is not one that zarr-python knows.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://zarr-group-doc", ndim=2)
+            >>> root.zarr_group["0/vertices"].shape, root["0"].zarr_group.path
+            ((2, 2), '0')
         """
         mode: Any = "r" if self.storage.read_only else "r+"
         return zarr.open_group(zarr_store_of(self.backend), path=self._prefix, mode=mode)
 
     @property
     def attrs(self) -> Attributes:
-        """The group's attributes, as a mapping that can be changed."""
+        """The group's attributes, as a mapping of texts to JSON values that can be changed.
+
+        Each change is a commit; inside ``batched_writes`` it waits with the others. Numbers and arrays of numpy are
+        stored as plain numbers and lists.
+
+        Raises:
+            InputError: By a change, for what is not plain JSON.
+            ReadOnlyError: By a change, where the store was opened for reading.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://attrs-doc")
+            >>> root.attrs["user_metadata"] = {"mine": {"sample": 7}}
+            >>> root.attrs["user_metadata"]["mine"], "other" in root.attrs, root.attrs.get("other")
+            ({'sample': 7}, False, None)
+        """
         return Attributes(self)
 
     def __getitem__(self, key: str) -> Group:
@@ -111,6 +133,9 @@ class Group(CellsOfGroup, TablesOfGroup):
 
     def children(self) -> list[str]:
         """Names of all groups and arrays directly below, sorted.
+
+        Returns:
+            Names without the path of the group.
 
         Raises:
             StoreError: The store cannot list its objects.
@@ -181,6 +206,9 @@ class Group(CellsOfGroup, TablesOfGroup):
 
         Args:
             compressor: As in ``Layout``, for arrays that are made in the block and name no other.
+
+        Returns:
+            A context, which gives None.
 
         Raises:
             StoreError: Inside another ``batched_writes``.

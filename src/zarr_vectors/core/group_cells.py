@@ -89,6 +89,9 @@ class CellsOfGroup(Node):
             grid_shape: Chunks along each axis.
             origin: Chunk coordinate of the first cell; by default that of the level's bounds.
 
+        Returns:
+            A context, which gives None.
+
         Raises:
             StoreError: Inside another ``native_sharded_arrays``, or the shapes differ in rank.
 
@@ -219,6 +222,9 @@ class CellsOfGroup(Node):
 
         Args:
             plan: ``(array name, chunk keys)``; arrays and cells that there are not are passed over.
+
+        Returns:
+            A context, which gives None.
 
         Raises:
             StoreError: Inside another ``batched_reads``.

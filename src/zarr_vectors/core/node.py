@@ -37,7 +37,16 @@ class Node:
 
     @property
     def backend(self) -> Backend:
-        """The place that holds the store's bytes: a ``StorageBackend`` rooted at the store."""
+        """The place that holds the store's bytes: a ``StorageBackend`` rooted at the store, whichever group is asked.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> level = zv.create_store("memory://backend-doc")["0"]
+            >>> isinstance(level.backend, zv.StorageBackend), level.backend.url, level.url
+            (True, 'memory://backend-doc', 'memory://backend-doc/0')
+            >>> level.backend.exists("0/zarr.json")
+            True
+        """
         return self.storage.backend
 
     @property
@@ -98,7 +107,23 @@ class Node:
         return self._kind(name) is not None
 
     def standalone_array_exists(self, path: str) -> bool:
-        """Whether there is an array at this path."""
+        """Whether there is an array at this path; a group is none, unlike for ``array_exists``.
+
+        Args:
+            path: Path below the group.
+
+        Returns:
+            True for an array, False for a group and for nothing.
+
+        Raises:
+            CorruptionError: The document there is not valid JSON.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://standalone-doc")
+            >>> [root.standalone_array_exists(path) for path in ("0/vertices", "0", "1")]
+            [True, False, False]
+        """
         return self._kind(path) == "array"
 
     def read_array_meta(self, name: str) -> JsonObject:
@@ -130,16 +155,39 @@ class Node:
             waiting.merge(path, changes)
 
     def read_array_attrs(self, path: str) -> JsonObject:
-        """Attributes of an array; empty where there is no array."""
+        """Attributes of an array: a copy of what its ``zarr.json`` has under ``attributes``.
+
+        Args:
+            path: Path below the group.
+
+        Returns:
+            JSON values by name; empty where there is no array, or a group.
+
+        Raises:
+            CorruptionError: The document there is not valid JSON.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://array-attrs-doc")
+            >>> root.read_array_attrs("0/vertices")["dtype"], root.read_array_attrs("0"), root.read_array_attrs("1")
+            ('float32', {}, {})
+        """
         document = self._session.document(self._full(path))
         is_array = document is not None and document.get("node_type") == "array"
         return dict(document.get("attributes") or {}) if document is not None and is_array else {}
 
     def read_array_fill_value(self, path: str) -> Any:
-        """Fill value of an array: a numpy scalar, or bytes.
+        """Fill value of an array: what a reader takes for chunks that are not stored.
+
+        Args:
+            path: Path below the group.
+
+        Returns:
+            A numpy scalar of the array's dtype, NaN and infinities included; ``b""`` for arrays of byte strings.
 
         Raises:
-            StoreError: There is no array at this path.
+            StoreError: There is no array at this path, or a group; or its fill value does not fit its data type.
+            CorruptionError: The document there is not valid JSON.
 
         Example:
             >>> import zarr_vectors as zv

@@ -48,7 +48,16 @@ _memory: dict[str, MemoryStore] = {}
 
 
 def detect_scheme(url: str | os.PathLike[str]) -> str:
-    r"""The scheme of a URL in lower case; empty for a path, Windows drive letters included.
+    r"""The scheme of a URL in lower case.
+
+    Args:
+        url: A URL or a path.
+
+    Returns:
+        The scheme; empty for a path, one with a drive letter of Windows included.
+
+    Raises:
+        TypeError: It is neither text nor a path.
 
     Example:
         >>> detect_scheme("S3://bucket/a"), detect_scheme("/tmp/a"), detect_scheme("C:\\a")
