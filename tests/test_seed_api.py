@@ -96,13 +96,13 @@ def test_a_name_is_what_was_asked_for(name: str) -> None:
 
 @cache
 def examples_that_run() -> dict[str, int]:
-    """How many examples pytest's ``--doctest-modules`` finds under each text, over all modules that hold the API."""
+    """How many results ``--doctest-modules`` of pytest compares under each text, in the modules that hold the API."""
     finder = doctest.DocTestFinder(exclude_empty=True)
     found: dict[str, int] = {}
     for module in pkgutil.walk_packages(zarr_vectors.__path__, "zarr_vectors."):
         if module.name.split(".")[1] in {"core", "api", "storage", "rechunk"}:
             for test in finder.find(importlib.import_module(module.name)):
-                found[(test.docstring or "").strip()] = len(test.examples)
+                found[(test.docstring or "").strip()] = sum(bool(example.want) for example in test.examples)
     return found
 
 
