@@ -157,9 +157,10 @@ def _open(path: Path, options: ReadOptions) -> Source:
     """Check a TRX file, or the folder that one has been unpacked to, and describe its streamlines.
 
     Positions are those of the file, in RAS+ millimetres, of 16, 32 or 64 bits. Data per vertex are attributes, data
-    per streamline are object attributes, with their dtypes. Groups keep their order in the archive, of a folder that of their names; these are
-    the group attribute ``name``, and data per group are group attributes where all groups have them alike, else they
-    are in the header. Ids count from 0. ``options.attributes`` picks among data per vertex and per streamline.
+    per streamline are object attributes, with their dtypes. Groups keep their order in the archive, and are ordered by
+    name in a folder; their names are the group attribute ``name``, and data per group are group attributes where all
+    groups have them alike, else they are in the header. Ids count from 0. ``options.attributes`` picks among data per
+    vertex and per streamline.
 
     Raises:
         IngestError: No zip archive, damaged, contradicting itself, or without a wanted attribute.
