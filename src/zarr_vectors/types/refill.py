@@ -93,7 +93,7 @@ class Refill:
         return replace(
             options,
             mode="replace",
-            per_fragment=tuple(level.fragment_columns),
+            per_fragment=tuple(dict.fromkeys([*level.fragment_columns, *options.per_fragment])),
             layout=layout,
             bounds=bounds,
             crs=self.root.metadata.crs,
