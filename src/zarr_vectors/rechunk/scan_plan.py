@@ -101,7 +101,7 @@ class Scan:
     Args:
         rows: The records.
         count: Rows.
-        read: Rows that the level had.
+        read: Rows that the level had, those of lines that are of no object included.
         numbers: Numbers that rows may have; some are not taken.
         bases: ``(C + 1,)`` where the rows of each present cell begin in the buffers of all, in numeric order of cells.
         shift: ``(C,)`` what the number of a row is above its place in those buffers.

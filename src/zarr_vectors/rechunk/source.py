@@ -149,7 +149,7 @@ class _Scanner:
             self._write_parents(counts, places, stays)
         self._write_faces(block)
         columns = {name: _numbers_of(rows.columns[name]) for name in plan.columns}
-        self.read += len(places)
+        self.read += int(block.table.counts.sum())
         if stays is not None and not stays.all():
             self._take_away(values, numbers, stays)
             values = {name: column[stays] for name, column in values.items()}
