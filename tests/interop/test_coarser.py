@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
-from tests.interop.across import links_between, objects_of, positions_of
+from tests.interop.across import links_between, objects_of, positions_of, rows_by_chunk
 from tests.interop.peer import Peer
 from tests.interop.zarr_cells import document_of
 from zarr_vectors.core.store import open_store, set_bounds
@@ -187,3 +187,93 @@ def check_same(peer: Peer, before: Path, after: Path, kind: str) -> None:
             assert {one: sorted(rows) for one, rows in here.items()} == {one: sorted(r) for one, r in there.items()}
     for level, delta in families(before):
         assert links_between(after, level, delta) == links_between(before, level, delta)
+
+
+@pytest.fixture(scope="module")
+def apart(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two coarser levels and links between them, whose objects share no vertices on any."""
+    place = tmp_path_factory.mktemp("apart") / "store"
+    rng = np.random.default_rng(8)
+    ids = np.repeat([0, 3, 4], 30)
+    positions = (rng.uniform(0, 20, (90, 3)) + 20.0 * np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]])[ids // 2]).astype(
+        "f4"
+    )
+    size = {"size": np.array([5.0, 1.0, 5.0])}
+    peer.write_points(
+        place,
+        {
+            "positions": positions,
+            "object_ids": ids,
+            "chunk_shape": (5.0, 5.0, 5.0),
+            "object_attributes": size,
+            "groups": {0: [3], 1: [0, 4]},
+        },
+    )
+    peer.build_pyramid(place, {"factors": [(2.0, 1.0), (2.0, 1.0)], "chunk_scale_factors": [2, 1]})
+    return place
+
+
+@pytest.mark.parametrize("by", ["object_id", "group", "attribute:size"])
+def test_coarser_levels_get_the_bins_of_level_0(by: str, apart: Path, peer: Peer, tmp_path: Path) -> None:
+    report = zv.rechunk(apart, zv.RechunkSpec(by, spatial_chunk_shape=(10, 10, 10)), tmp_path / "after")
+    assert (report["levels_rechunked"], report["links_left_out"]) == ([0, 1, 2], [])
+    check_same(peer, apart, tmp_path / "after", "points")
+    store = zv.open(tmp_path / "after")
+    for level in store:
+        bins = {"object_id": 3, "group": 2, "attribute:size": 2}[by]
+        assert {key[0] for key in level.chunk_keys} == set(range(bins))
+        assert {len(key) for key in level.chunk_keys} == {4}
+    if by == "attribute:size":
+        got = [sorted(map(tuple, level.read(where={"size": 1.0}).positions.tolist())) for level in store]
+        assert got == [sorted(objects_of(apart, level)[3]) for level in range(3)]
+    set_bounds(open_store(tmp_path / "after", mode="r+"), ((4, 0, 0), (44, 20, 20)), force=True)
+    assert peer.validate(tmp_path / "after")["errors"] == []
+    for level in range(3):
+        left = [row for row in positions_of(apart, level) if 4 <= row[0] <= 44]
+        assert positions_of(tmp_path / "after", level) == left
+        keys = set(rows_by_chunk(tmp_path / "after", level))
+        assert keys <= set(zv.open(tmp_path / "after")[level].chunk_keys)
+    zv.rechunk(tmp_path / "after", zv.RechunkSpec("spatial"))
+    for level, delta in families(apart):
+        wanted = links_between(apart, level, delta)
+        kept = {ends: n for ends, n in wanted.items() if all(4 <= end[0] <= 44 for end in ends)}
+        assert links_between(tmp_path / "after", level, delta) == Counter(kept)
+
+
+def test_coarser_levels_that_do_not_tell_of_bins(make: Maker, peer: Peer, tmp_path: Path) -> None:
+    before = make(peer, "points")
+    for spec in (zv.RechunkSpec("object_id"), zv.RechunkSpec("object_id", bins=[0, 9])):
+        with pytest.raises(zv.exceptions.ConventionError, match=r"different bins share vertices.*coarser='spatial'"):
+            zv.rechunk(before, spec, tmp_path / "no")
+        assert not (tmp_path / "no").exists()
+    shutil.copytree(before, tmp_path / "spatial")
+    report = zv.rechunk(tmp_path / "spatial", zv.RechunkSpec("object_id"), coarser="spatial")
+    assert report["links_left_out"] == ["links/+1", "1/links/-1"]
+    assert peer.validate(tmp_path / "spatial")["errors"] == []
+    assert families(tmp_path / "spatial") == [(1, "+1"), (2, "-1")]
+    assert [len(level.chunk_keys[0]) for level in zv.open(tmp_path / "spatial")] == [4, 3, 3]
+    for level in range(3):
+        assert positions_of(tmp_path / "spatial", level) == positions_of(before, level)
+    for level, delta in families(tmp_path / "spatial"):
+        assert links_between(tmp_path / "spatial", level, delta) == links_between(before, level, delta)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_coarser_levels_that_are_dropped(beside: bool, make: Maker, peer: Peer, tmp_path: Path) -> None:
+    before, place = make(peer, "points"), tmp_path / "store"
+    if not beside:
+        shutil.copytree(before, place)
+    report = zv.rechunk(
+        before if beside else place, zv.RechunkSpec("object_id"), place if beside else None, coarser="drop"
+    )
+    assert (report["levels_rechunked"], report["levels_dropped"]) == ([0], [1, 2])
+    assert peer.validate(place)["errors"] == []
+    assert sorted(path.name for path in place.iterdir()) == ["0", "zarr.json"]
+    root = document_of(place, "")["attributes"]
+    assert [entry["path"] for entry in root["multiscales"][0]["datasets"]] == ["0"]
+    assert [node["name"] for node in root["ome"]["nodes"]] == ["0"]
+    assert "multiscale_links" not in root["zarr_vectors"]["format_capabilities"]
+    assert not (place / "0/links/+1").exists()
+    assert positions_of(place, 0) == positions_of(before, 0)
+    with pytest.raises(zv.exceptions.InputError, match="coarser is not known"):
+        zv.rechunk(place, zv.RechunkSpec("object_id"), coarser="some")
