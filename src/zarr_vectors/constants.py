@@ -14,6 +14,11 @@ ARRAYS_KEY: Final = "zarr_vectors_arrays"
 COMMIT_KEY: Final = "zarr_vectors_commit"
 """Root attribute (additive): the record of a commit that is being published."""
 
+NONEMPTY_CHUNKS: Final = "nonempty_chunks"
+"""Attribute of chunk-grid arrays: the keys of the cells that there are."""
+CHUNK_GRID_ORIGIN: Final = "chunk_grid_origin"
+"""Attribute of chunk-grid arrays: the chunk coordinate of cell 0, where it is not 0."""
+
 VERTICES: Final = "vertices"
 VERTEX_FRAGMENTS: Final = "vertex_fragments"
 VERTEX_ATTRIBUTES: Final = "vertex_attributes"

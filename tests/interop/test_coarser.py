@@ -219,12 +219,12 @@ def test_coarser_levels_get_the_bins_of_level_0(by: str, apart: Path, peer: Peer
     assert (report["levels_rechunked"], report["links_left_out"]) == ([0, 1, 2], [])
     check_same(peer, apart, tmp_path / "after", "points")
     store = zv.open(tmp_path / "after")
-    for level in store:
+    for each in store:
         bins = {"object_id": 3, "group": 2, "attribute:size": 2}[by]
-        assert {key[0] for key in level.chunk_keys} == set(range(bins))
-        assert {len(key) for key in level.chunk_keys} == {4}
+        assert {key[0] for key in each.chunk_keys} == set(range(bins))
+        assert {len(key) for key in each.chunk_keys} == {4}
     if by == "attribute:size":
-        got = [sorted(map(tuple, level.read(where={"size": 1.0}).positions.tolist())) for level in store]
+        got = [sorted(map(tuple, each.read(where={"size": 1.0}).positions.tolist())) for each in store]
         assert got == [sorted(objects_of(apart, level)[3]) for level in range(3)]
     set_bounds(open_store(tmp_path / "after", mode="r+"), ((4, 0, 0), (44, 20, 20)), force=True)
     assert peer.validate(tmp_path / "after")["errors"] == []

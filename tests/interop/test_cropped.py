@@ -95,16 +95,16 @@ def test_bounds_are_those_of_the_world(tmp_path: Path) -> None:
     low, high = (np.array(corner) for corner in store.bounds)
     root = open_store(place, mode="r+")
     said = read_root_metadata(root).bounds
-    set_bounds(root, (low, high))
+    set_bounds(root, (low.tolist(), high.tolist()))
     assert read_root_metadata(open_store(place)).bounds == said
-    set_bounds(root, (low - 1, high))
+    set_bounds(root, ((low - 1).tolist(), high.tolist()))
     assert read_root_metadata(open_store(place)).bounds == (tuple(low - 1 - offset), said[1])
     assert zv.open(place).bounds == ((low - 1).tolist(), high.tolist())
     with pytest.raises(zv.exceptions.StoreError, match="force=True"):
-        set_bounds(root, (low, high))
+        set_bounds(root, (low.tolist(), high.tolist()))
     value = zv.open(place)[0].read()
     middle = np.median(value.positions, axis=0)
-    set_bounds(root, (middle, high), force=True)
+    set_bounds(root, (middle.tolist(), high.tolist()), force=True)
     got = zv.open(place)[0].read()
     assert 0 < got.vertex_count < value.vertex_count
     left = value.positions[inside(value, (middle, high))]

@@ -28,7 +28,7 @@ def share(store: Path, manifests: dict[int, list[int]], *, told: bool) -> None:
         told: Whether the level says so; else the owners of fragments do, as -2.
     """
     array = zarr.open_array(store / "0/object_index/manifests", mode="r+")
-    blobs = array[...].copy()
+    blobs: Any = np.array(array[...], dtype=object)
     fresh = {row: [bytes(blobs[one]) for one in rows] for row, rows in manifests.items()}
     for row, parts in fresh.items():
         count = sum(int.from_bytes(part[:4], "little") for part in parts)

@@ -24,7 +24,7 @@ from zarr_vectors.typing import JsonObject
 
 __all__ = ["Target", "array_attributes", "array_like", "coarse_chunk_shape", "new_chunk_shape", "plan_target"]
 
-_PLACE = ("nonempty_chunks", "chunk_grid_origin")
+_PLACE = (constants.NONEMPTY_CHUNKS, constants.CHUNK_GRID_ORIGIN)
 _MOST_CHUNKS = 4096
 """Chunks of level 0 along an axis that a chunk of a coarser level may span."""
 _MOST_SHARD_CELLS = 2**15

@@ -321,7 +321,7 @@ class LinkSink:
             else:
                 array = self.array(name)
                 fresh = self.present.get(name, [])
-                old = [array.present] if len(array.document.attributes["nonempty_chunks"]) else []
+                old = [array.present] if len(array.document.attributes[constants.NONEMPTY_CHUNKS]) else []
                 both = np.concatenate([*old, *fresh, np.zeros((0, array.ndim), dtype=np.int64)])
                 document = with_presence(array.document, presence_list(np.unique(both, axis=0))).to_json()
             yield f"{level}/{name}/zarr.json", dump_json(document)
