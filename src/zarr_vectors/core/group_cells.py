@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.documents import cell_array_document
 from zarr_vectors.core.node import Node, plain_attributes, whole_numbers
 from zarr_vectors.core.session import NativeShards, check_in_grid
@@ -72,7 +73,7 @@ class CellsOfGroup(Node):
         full = self._below(array_name)
         waiting = self._session.pending
         old = self._session.document(full)
-        listed = ((old or {}).get("attributes") or {}).get("nonempty_chunks")
+        listed = ((old or {}).get("attributes") or {}).get(constants.NONEMPTY_CHUNKS)
         if listed or (waiting is not None and waiting.cells.get(full)):
             raise StoreError("an array with cells is there", store=self.url, array=array_name, hint="delete it first")
         with self._session.changes() as changes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.documents import typed_array_document, vlen_table_document
 from zarr_vectors.core.node import Node, plain_attributes, whole_numbers
 from zarr_vectors.encoding.blobs import Blobs
@@ -123,7 +124,7 @@ class TablesOfGroup(Node):
             return
         if old.get("node_type") == "group":
             raise StoreError("a group is there", store=self.url, array=full, hint="delete it first")
-        if (old.get("attributes") or {}).get("nonempty_chunks"):
+        if (old.get("attributes") or {}).get(constants.NONEMPTY_CHUNKS):
             raise StoreError("an array with cells is there", store=self.url, array=full, hint="delete it first")
         if bool(old.get("shape")) != has_axes:
             # The chunk of the one would have to lie where the other has a folder of chunks.

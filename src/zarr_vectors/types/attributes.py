@@ -43,7 +43,7 @@ _PART_ROWS = 500_000
 _TYPE_KEYS = frozenset(
     {"dtype", "row_shape", "channel_names", "encoding", "categories", "ordered", "_FillValue", "shape"}
 )
-_PLACE_KEYS = frozenset({"nonempty_chunks", "chunk_grid_origin"})
+_PLACE_KEYS = frozenset({constants.NONEMPTY_CHUNKS, constants.CHUNK_GRID_ORIGIN})
 
 
 @dataclass
