@@ -51,6 +51,7 @@ PUBLIC_NAMES = [
     "rebind",
     "rechunk",
     "rechunk_by_attribute",
+    "validate",
     "write",
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""

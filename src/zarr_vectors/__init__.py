@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from zarr_vectors import exceptions
 
-# A function with the name of its package is bound before anyone can ask for the package.
+# Functions with the name of their package are bound before anyone can ask for the package.
 from zarr_vectors.rechunk import RechunkSpec, rechunk, rechunk_by_attribute
+from zarr_vectors.validate import validate
 
 if TYPE_CHECKING:
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
@@ -67,6 +68,7 @@ __all__ = [
     "rebind",
     "rechunk",
     "rechunk_by_attribute",
+    "validate",
     "write",
 ]
 

@@ -116,17 +116,20 @@ class LinkFamily:
     links: int | None = None
 
 
-def parse_family(level: int, documents: Mapping[str, JsonObject], ndim: int, store: str | None) -> LinkFamily | None:
-    """The family within a level; None where it has none.
+def parse_family(
+    level: int, documents: Mapping[str, JsonObject], ndim: int, store: str | None, delta: str = "0"
+) -> LinkFamily | None:
+    """A family of a level; None where it has none.
 
     Args:
         documents: ``zarr.json`` of every array and group below ``links`` and ``link_attributes``, by name.
         ndim: Components of a chunk key.
+        delta: Name of the family: the difference of levels that its links lead over.
 
     Raises:
         MetadataError: A name or document is malformed.
     """
-    prefix = f"{constants.LINKS}/0"
+    prefix = f"{constants.LINKS}/{delta}"
     names = [name for name in documents if name.startswith(prefix + "/")]
     if prefix not in documents and not names:
         return None
@@ -134,19 +137,19 @@ def parse_family(level: int, documents: Mapping[str, JsonObject], ndim: int, sto
     duplicate = said.get("store") == "duplicate"
     directed = bool(said.get("directed", False))
     try:
-        attributes = _attribute_arrays(level, documents, store)
+        attributes = _attribute_arrays(level, documents, store, delta)
         segments = {}
         for name in sorted(names):
             last = name.rpartition("/")[2]
             array = CellArray(f"{level}/{name}", ArrayDocument.parse(documents[name], where=f"{level}/{name}"), store)
-            perm = duplicate or not directed
+            perm = delta == "0" and (duplicate or not directed)
             segments[last] = _segment(last, array, ndim, perm=perm, attributes=attributes.get(last, {}))
         stated = [int(said["link_width"])] if "link_width" in said else []
         widths = {*stated, *(len(segment.offsets) + 1 for segment in segments.values())}
         if len(widths) > 1:
             raise ValueError(f"links of several widths: {sorted(widths)}")
         width = next(iter(widths), 2)
-        columns = _columns(documents)
+        columns = _columns(documents, delta)
     except (KeyError, TypeError, ValueError) as error:
         raise MetadataError(
             "the documents of the links are malformed", store=store, array=f"{level}/{prefix}", got=str(error)
@@ -163,13 +166,13 @@ def _segment(name: str, array: CellArray, ndim: int, *, perm: bool, attributes: 
 
 
 def _attribute_arrays(
-    level: int, documents: Mapping[str, JsonObject], store: str | None
+    level: int, documents: Mapping[str, JsonObject], store: str | None, wanted: str
 ) -> dict[str, dict[str, CellArray]]:
     """Arrays of attributes by segment and attribute name."""
     found: dict[str, dict[str, CellArray]] = {}
     for name, document in documents.items():
         attribute, delta, segment = _attribute_parts(name)
-        if delta == "0" and segment:
+        if delta == wanted and segment:
             path = f"{level}/{name}"
             array = CellArray(path, ArrayDocument.parse(document, where=path), store)
             found.setdefault(segment, {})[attribute] = array
@@ -183,10 +186,10 @@ def _attribute_parts(name: str) -> tuple[str, str, str]:
     return (parts[0], parts[1], parts[2]) if family == constants.LINK_ATTRIBUTES and len(parts) == 3 else ("", "", "")
 
 
-def _columns(documents: Mapping[str, JsonObject]) -> dict[str, ColumnSpec]:
+def _columns(documents: Mapping[str, JsonObject], wanted: str) -> dict[str, ColumnSpec]:
     found: dict[str, ColumnSpec] = {}
     for name, document in documents.items():
         attribute, delta, _ = _attribute_parts(name)
-        if delta == "0" and attribute not in found:
+        if delta == wanted and attribute not in found:
             found[attribute] = ColumnSpec.from_attributes(document.get("attributes") or {})
     return found
