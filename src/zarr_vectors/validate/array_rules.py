@@ -16,7 +16,7 @@ from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of, numpy_dtype
 from zarr_vectors.metadata.root import LevelMetadata
-from zarr_vectors.spatial.grid import parse_keys
+from zarr_vectors.spatial.grid import Grid, parse_keys
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.typing import JsonObject
@@ -62,8 +62,8 @@ class _Builder:
     cells: dict[str, CellArray] = field(default_factory=dict)
     tables: dict[str, TableArray] = field(default_factory=dict)
     links: dict[str, JsonObject] = field(default_factory=dict)
-    checked: dict[int, bool] = field(default_factory=dict)
-    """Presence lists that several arrays share, by identity."""
+    checked: list[tuple[Any, Grid]] = field(default_factory=list)
+    """Presence lists that are in order, and the grids that they are of; most arrays of a level share one."""
 
     def wrong(self, kind: str, name: str, message: str, cell: str | None = None) -> None:
         self.findings.add(kind, f"{self.number}/{name}", message, cell=cell)
@@ -140,15 +140,17 @@ class _Builder:
         """Whether the presence list can be used; what is wrong with it is told key by key."""
         listed = cells.document.attributes.get("nonempty_chunks")
         try:
+            if any(listed == known and cells.grid == grid for known, grid in self.checked):
+                return True
             _ = cells.present
         except MetadataError as error:
             bad = self._bad_keys(name, cells, listed) if isinstance(listed, (list, tuple)) else 0
             if not bad:
                 self.findings.add_error("presence_list", cells.path, error)
             return False
-        if id(listed) not in self.checked:
-            self.checked[id(listed)] = list(listed) == sorted(listed)
-        if not self.checked[id(listed)]:
+        if list(listed) == sorted(listed):
+            self.checked.append((listed, cells.grid))
+        else:
             self.wrong("presence_order", name, "nonempty_chunks is not sorted as text")
         return True
 

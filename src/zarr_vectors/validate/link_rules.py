@@ -34,6 +34,8 @@ _BUNDLE_RECORDS = 1 << 18
 _BUNDLE_CELLS = 1 << 12
 _UNKNOWN_CELLS = 256
 _THREADED_CELLS = 512
+_BESIDE = frozenset({"link_count", "link_fragments", "link_attribute_rows", "category_code", "row_shape"})
+"""Problems in spite of which all links are known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +75,8 @@ def check_links(
         if check.records is not None:
             counts[delta] = check.records
         if delta == "0":
-            whole = check.records is not None and not any(
-                problem.severity == "error" for problem in findings.problems[before:]
-            )
+            wrong = [found for found in findings.problems[before:] if found.severity == "error"]
+            whole = check.records is not None and all(problem.kind in _BESIDE for problem in wrong)
             found = LevelLinks(check.family, *check.joined(), {}, whole)
     return LevelLinks(found.family, found.ends, found.crossing, counts, found.complete)
 

@@ -30,11 +30,13 @@ class Nodes:
     Args:
         root: The root's document.
         documents: Documents of all other nodes by path.
+        parser: Parses documents, so that those of a level share their presence list.
         listed: Whether the store was listed, so that what is not here is not there.
         corrupt: Paths of nodes whose document is there and cannot be parsed.
     """
 
     root: JsonObject
+    parser: DocumentParser
     documents: dict[str, JsonObject] = field(default_factory=dict)
     listed: bool = True
     corrupt: set[str] = field(default_factory=set)
@@ -77,7 +79,7 @@ def read_nodes(storage: Storage, findings: Findings) -> Nodes | None:
     root = _read_root(storage, findings)
     if root is None:
         return None
-    nodes = Nodes(root)
+    nodes = Nodes(root, DocumentParser(storage.url))
     try:
         _list_nodes(storage, nodes, findings)
     except StoreError:
@@ -149,7 +151,6 @@ def _read_documents(storage: Storage, paths: Iterable[str], nodes: Nodes, findin
     """Read and parse documents; the paths where there is none."""
     requests = {path: Get(f"{path}/zarr.json") for path in paths}
     found = storage.fetch(requests.values())
-    parser = DocumentParser(storage.url)
     missing: set[str] = set()
     for path, get in requests.items():
         data = found[get]
@@ -157,7 +158,7 @@ def _read_documents(storage: Storage, paths: Iterable[str], nodes: Nodes, findin
             missing.add(path)
             continue
         try:
-            document = parser.parse(bytes(data), path=get.path)
+            document = nodes.parser.parse(bytes(data), path=get.path)
         except (CorruptionError, RecursionError) as error:
             nodes.corrupt.add(path)
             got = error.got or error.message if isinstance(error, CorruptionError) else "nested too deeply"

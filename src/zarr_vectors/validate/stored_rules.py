@@ -38,7 +38,7 @@ def check_stored(storage: Storage, level: LevelState, findings: Findings) -> Non
     if not storage.backend.is_local:
         return
     for array in arrays_of(level):
-        unlisted, stray = unlisted_cells(storage, array)
+        unlisted, stray = unlisted_cells(storage, array, level.vertices)
         every = np.arange(len(unlisted))
         findings.add_cells(
             "cell_unlisted", array.path, unlisted, every, lambda _: "stored, but not named by nonempty_chunks"
@@ -52,8 +52,12 @@ def check_stored(storage: Storage, level: LevelState, findings: Findings) -> Non
                 findings.add("stray_object", table.path, f"{key.removeprefix(f'{table.path}/')} is no chunk of the table")
 
 
-def unlisted_cells(storage: Storage, array: CellArray) -> tuple[IntArray, list[str]]:
-    """``(n, K)`` cells that are stored and not listed, and names of what is stored and no chunk of the array."""
+def unlisted_cells(storage: Storage, array: CellArray, alike: CellArray) -> tuple[IntArray, list[str]]:
+    """``(n, K)`` cells that are stored and not listed, and names of what is stored and no chunk of the array.
+
+    Args:
+        alike: An array that may have the same presence list, which then need not be parsed again.
+    """
     names = [key[len(array.path) + 1 :] for key in storage.list_keys(array.path, recursive=True)]
     names = [name for name in names if name != _DOCUMENT]
     index, stray = _indexes(array, names)
@@ -61,7 +65,9 @@ def unlisted_cells(storage: Storage, array: CellArray) -> tuple[IntArray, list[s
     if not len(index):
         return none, stray
     cells = _cells_of(storage, array, index)
-    return cells[find_rows(array.present, cells) < 0], stray
+    listed = array.document.attributes.get("nonempty_chunks")
+    same = listed == alike.document.attributes.get("nonempty_chunks")
+    return cells[find_rows((alike if same else array).present, cells) < 0], stray
 
 
 def _indexes(array: CellArray, names: list[str]) -> tuple[IntArray, list[str]]:
