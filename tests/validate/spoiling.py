@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import zarr_vectors as zv
-from tests.query.damage import POINTS, edit, flip, stored
+from tests.query.damage import POINTS, flip, stored
 from tests.storage.stores import GOLDEN
 from zarr_vectors.core.documents import with_presence
 from zarr_vectors.encoding.blobs import Blobs
@@ -23,8 +23,6 @@ from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import TableArray, read_tables
 from zarr_vectors.types.parametric import write_parametric_objects
-
-__all__ = ["BASES", "Spoil", "attributes", "build", "cell", "document", "drop", "links", "table"]
 
 Spoil = Callable[[Path], object]
 FLAT = zv.Layout(chunk_shape=4, shard_shape=None)
@@ -62,7 +60,9 @@ BASES: dict[str, Callable[[Path], object]] = {
     "refs": lambda place: zv.write(
         place, zv.Points(np.tile(_XYZ, (700, 1)), object_ids=np.arange(42_000)), layout=zv.Layout(chunk_shape=4)
     ),
-    "binned": lambda place: zv.write(place, zv.Points(_XYZ), layout=zv.Layout(chunk_shape=4, bin_shape=2, shard_shape=None)),
+    "binned": lambda place: zv.write(
+        place, zv.Points(_XYZ), layout=zv.Layout(chunk_shape=4, bin_shape=2, shard_shape=None)
+    ),
     "lines": lambda place: zv.write(place, _lines(), layout=FLAT),
     "segments": lambda place: zv.write(place, zv.Lines(_XYZ.reshape(30, 2, 3)), layout=FLAT),
     "skeleton": lambda place: zv.write(place, _skeleton(), layout=FLAT),
@@ -82,7 +82,14 @@ def build(base: str, place: Path) -> Path:
 
 def document(node: str, change: Callable[[Any], object]) -> Spoil:
     """Change the ``zarr.json`` of a node."""
-    return lambda place: edit(place / node / "zarr.json", lambda found: change(found) and None)
+
+    def spoil(place: Path) -> None:
+        path = place / node / "zarr.json"
+        found = json.loads(path.read_text())
+        change(found)
+        path.write_text(json.dumps(found))
+
+    return spoil
 
 
 def attributes(node: str, key: str | None = None, **changes: Any) -> Spoil:
@@ -131,9 +138,7 @@ def _array(place: Path, name: str) -> tuple[Storage, ArrayDocument, str]:
     return Storage(LocalBackend(place)), ArrayDocument.parse(found, where=name), str(place)
 
 
-def cell(
-    name: str, change: Callable[[bytes], bytes], *, key: str | None = None, other: bool = False
-) -> Spoil:
+def cell(name: str, change: Callable[[bytes], bytes], *, key: str | None = None, other: bool = False) -> Spoil:
     """Change what a cell holds, the first one by default; with ``other``, put what the first holds into another."""
 
     def spoil(place: Path) -> None:
@@ -181,12 +186,12 @@ def table(name: str, change: Callable[[Any], Any], rows: int | None = None) -> S
     def spoil(place: Path) -> None:
         storage, said, url = _array(place, name)
         (values,) = read_tables(storage, [(TableArray(name, said, url), None)])
-        given = values.to_list() if isinstance(values, Blobs) else np.array(values)
+        given: Any = values.to_list() if isinstance(values, Blobs) else np.array(values)
         changed = change(given)
         changed = given if changed is None else changed
         said = said.replace(shape=(len(changed) if rows is None else rows, *said.shape[1:]))
         (place / name / "zarr.json").write_bytes(dump_json(said.to_json()))
-        new = Blobs.from_list(changed) if isinstance(values, Blobs) else changed
+        new: Any = Blobs.from_list(changed) if isinstance(values, Blobs) else changed
         for path, data in TableArray(name, said, url).encode(new):
             (place / path).write_bytes(data)
 

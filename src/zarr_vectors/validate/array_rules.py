@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,14 @@ _COLUMNS = frozenset({constants.VERTEX_ATTRIBUTES, constants.FRAGMENT_ATTRIBUTES
 _CELLS = frozenset(
     {*_COLUMNS, constants.VERTICES, constants.VERTEX_FRAGMENTS, constants.LINKS, constants.LINK_FRAGMENTS}
 )
-_TABLES = frozenset(
-    {constants.OBJECT_INDEX, constants.OBJECT_ATTRIBUTES, constants.GROUPS, constants.GROUP_ATTRIBUTES}
-)
+_TABLES = frozenset({constants.OBJECT_INDEX, constants.OBJECT_ATTRIBUTES, constants.GROUPS, constants.GROUP_ATTRIBUTES})
 _VLEN = frozenset({constants.OBJECT_MANIFESTS, constants.FRAGMENT_REFS, constants.GROUPS})
+_ENCODINGS: dict[str, set[str | None]] = {
+    constants.VERTICES: {None, *constants.VALID_ENCODINGS},
+    constants.VERTEX_FRAGMENTS: {None, constants.FRAGMENT_INDEX_ENCODING},
+    constants.LINK_FRAGMENTS: {None, constants.FRAGMENT_INDEX_ENCODING},
+}
+_DTYPE_KINDS = {constants.VERTICES: "iuf", constants.LINKS: "iu"}
 _KEY = re.compile(r"-?[0-9]{1,18}(?:\.-?[0-9]{1,18})*")
 
 
@@ -104,41 +109,21 @@ class _Builder:
 
     def _cell_problems(self, family: str, array: ArrayDocument) -> list[str]:
         problems = []
-        said = array.attributes
         if array.data_type != "variable_length_bytes":
             problems.append(f"data_type is {array.data_type!r}, not variable_length_bytes")
         if len(array.shape) != self.ndim:
             problems.append(f"shape has {len(array.shape)} numbers, chunk keys have {self.ndim}")
-        if array.is_sharded and array.sharding is None:
-            # Other sharding is left to zarr-python, which takes any.
-            pass
-        elif not array.is_sharded and any(length != 1 for length in array.chunk_shape):
+        if not array.is_sharded and any(length != 1 for length in array.chunk_shape):
             problems.append(f"a stored chunk holds {array.chunk_shape} cells, not one")
-        wants_dtype = family in _COLUMNS or family in (constants.VERTICES, constants.LINKS)
-        if wants_dtype and (family in _COLUMNS or "dtype" in said):
-            try:
-                dtype = np.dtype(said["dtype"])
-                if family in _COLUMNS:
-                    ColumnSpec.from_attributes(said)
-                if dtype.hasobject or not dtype.itemsize:
-                    problems.append(f"dtype is {said['dtype']!r}")
-                elif family == constants.LINKS and dtype.kind not in "iu":
-                    problems.append(f"dtype of links is {said['dtype']!r}")
-                elif family == constants.VERTICES and dtype.kind not in "iuf":
-                    problems.append(f"dtype of positions is {said['dtype']!r}")
-            except (KeyError, TypeError, ValueError) as error:
-                problems.append(f"dtype, row_shape or categories are malformed: {error}")
-        encoding = said.get("encoding")
-        if family == constants.VERTICES and encoding not in {None, *constants.VALID_ENCODINGS}:
+        encoding = array.attributes.get("encoding")
+        if encoding not in _ENCODINGS.get(family, {encoding}):
             problems.append(f"encoding is {encoding!r}")
-        indexes = (constants.VERTEX_FRAGMENTS, constants.LINK_FRAGMENTS)
-        if family in indexes and encoding not in {None, constants.FRAGMENT_INDEX_ENCODING}:
-            problems.append(f"encoding is {encoding!r}")
-        return problems
+        problem = _dtype_problem(family, array.attributes)
+        return problems if problem is None else [*problems, problem]
 
     def _has_keys(self, name: str, cells: CellArray) -> bool:
         """Whether the presence list can be used; what is wrong with it is told key by key."""
-        listed = cells.document.attributes.get("nonempty_chunks")
+        listed: Any = cells.document.attributes.get("nonempty_chunks")
         try:
             if any(listed == known and cells.grid == grid for known, grid in self.checked):
                 return True
@@ -196,6 +181,20 @@ class _Builder:
             self.tables[name] = TableArray(f"{self.number}/{name}", array, self.store)
 
 
+def _dtype_problem(family: str, said: Mapping[str, Any]) -> str | None:
+    """What is wrong with the types that an array of a family states."""
+    if family not in _COLUMNS and (family not in _DTYPE_KINDS or "dtype" not in said):
+        return None
+    try:
+        dtype = np.dtype(said["dtype"])
+        if family in _COLUMNS:
+            ColumnSpec.from_attributes(said)
+    except (KeyError, TypeError, ValueError) as error:
+        return f"dtype, row_shape or categories are malformed: {error}"
+    usable = not dtype.hasobject and dtype.itemsize and dtype.kind in _DTYPE_KINDS.get(family, dtype.kind)
+    return None if usable else f"dtype is {said['dtype']!r}"
+
+
 def open_level(
     root: RootState, nodes: Nodes, number: int, metadata: LevelMetadata, findings: Findings
 ) -> LevelState | None:
@@ -204,7 +203,7 @@ def open_level(
     builder = _Builder(nodes, number, metadata, ndim, findings.store, findings)
     below = nodes.below(str(number))
     for name, document in below.items():
-        findings.attempt(f"{number}/{name}", lambda n=name, d=document: builder.take(n, d), "array_metadata")
+        findings.attempt(f"{number}/{name}", partial(builder.take, name, document), "array_metadata")
     index = below.get(constants.OBJECT_INDEX)
     header = attributes_of(index) if index is not None and is_group(index) else None
     if header is not None:

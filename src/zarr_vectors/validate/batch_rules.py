@@ -76,9 +76,7 @@ class Batch:
         self.arrays = arrays
         self.findings = findings
         self.coords = coords
-        self.listed = {
-            name: coords if name in full else coords[array.has(coords)] for name, array in arrays.items()
-        }
+        self.listed = {name: coords if name in full else coords[array.has(coords)] for name, array in arrays.items()}
 
     def check(self) -> Part:
         """Read the cells and check them."""

@@ -66,9 +66,7 @@ def check_cells(storage: Storage, root: RootState, level: LevelState, findings: 
 
 def _all_coords(vertices: CellArray, arrays: dict[str, CellArray]) -> IntArray:
     """Chunks that any array has a cell for."""
-    extra = [
-        array.present[~vertices.has(array.present)] for array in arrays.values() if not vertices.has_all_of(array)
-    ]
+    extra = [array.present[~vertices.has(array.present)] for array in arrays.values() if not vertices.has_all_of(array)]
     if not any(map(len, extra)):
         return vertices.present
     return distinct_rows(np.concatenate([vertices.present, *extra]))

@@ -77,7 +77,9 @@ class FragmentRules:
         first = np.append(before, 0)[offsets_of(table.per_cell)[:-1]]
         expected = before - np.repeat(first, table.per_cell)
         wrong[table.cell_of[table.starts != expected]] = True
-        self._tell("fragments_tile", known & wrong, lambda _: "its fragments do not follow one another through all rows")
+        self._tell(
+            "fragments_tile", known & wrong, lambda _: "its fragments do not follow one another through all rows"
+        )
 
     def _within(self) -> FragmentTable:
         """The table without fragments that name rows beyond those of their chunk."""

@@ -25,9 +25,7 @@ def check_headers(storage: Storage, nodes: Nodes, findings: Findings) -> None:
         if not is_group(document):
             findings.add("header_corrupt", f"{constants.HEADERS}/{path}", "it is an array, not a group")
     if constants.PARAMETRIC in nodes.documents:
-        findings.attempt(
-            constants.PARAMETRIC, lambda: _check_parametric(storage, nodes, findings), "header_corrupt"
-        )
+        findings.attempt(constants.PARAMETRIC, lambda: _check_parametric(storage, nodes, findings), "header_corrupt")
 
 
 def _check_parametric(storage: Storage, nodes: Nodes, findings: Findings) -> None:
@@ -80,6 +78,4 @@ def _check_rows(table: TableArray, rows: Any, coefficients: dict[int, int], find
     needed = np.array([coefficients[int(number)] for number in rows[known, 0]], dtype=np.int64)
     given = np.isfinite(rows[known, 1:]).sum(axis=1)
     for at in np.flatnonzero(given < needed).tolist():
-        findings.add(
-            "header_corrupt", table.path, f"{given[at]} coefficients of {needed[at]}", cell=int(known[at])
-        )
+        findings.add("header_corrupt", table.path, f"{given[at]} coefficients of {needed[at]}", cell=int(known[at]))

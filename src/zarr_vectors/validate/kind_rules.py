@@ -10,7 +10,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.shell_checks import convention_problems
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.types.kinds import KINDS
+from zarr_vectors.types.kinds import KINDS, Connects
 from zarr_vectors.typing import BoolArray, IntArray
 from zarr_vectors.validate.level_cells import LevelCells, severity_of
 from zarr_vectors.validate.link_rules import LevelLinks
@@ -70,7 +70,7 @@ def _check_ids(root: RootState, level: LevelState, objects: LevelObjects, findin
         findings.add("identity_ids", f"{level.number}/{constants.OBJECT_INDEX}", text)
 
 
-def _check_family(kind: str, connects: set[str], links: LevelLinks, path: str, findings: Findings) -> None:
+def _check_family(kind: str, connects: set[Connects], links: LevelLinks, path: str, findings: Findings) -> None:
     assert links.family is not None
     width = links.family.width
     if connects == {"nothing"}:

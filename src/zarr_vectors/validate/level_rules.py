@@ -84,7 +84,12 @@ def _fill_problems(root: RootState, metadata: LevelMetadata, number: int) -> lis
         # Told as a problem of the NGFF entry.
         return []
     edges = np.asarray(metadata.chunk_shape or root.metadata.chunk_shape, dtype=np.float64)
-    if len(bins) != len(edges) or not (bins > 0).all() or (bins > edges).any() or divides(edges.tolist(), bins.tolist()):
+    if (
+        len(bins) != len(edges)
+        or not (bins > 0).all()
+        or (bins > edges).any()
+        or divides(edges.tolist(), bins.tolist())
+    ):
         return []
     return [f"bins of {bins.tolist()} do not fill chunks of {edges.tolist()}"]
 

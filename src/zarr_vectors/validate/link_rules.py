@@ -139,7 +139,7 @@ class _FamilyCheck:
         steps = [partial(self._check_bundle, ends, bundle) for bundle in self._bundles(self.family)]
         cells = sum(len(segment.array.present) for segment in self.family.segments.values())
         run_all(steps, threaded=cells >= _THREADED_CELLS)
-        self._check_counts(self.family)
+        self._check_counts()
 
     def _drop_misnamed(self) -> None:
         """Leave out segments whose names tell no offsets."""
@@ -160,7 +160,9 @@ class _FamilyCheck:
         """Chunks of the target level in one of this level, along each axis."""
         if target is None:
             return 1.0
-        own, other = (np.asarray(shape, dtype=np.float64) for shape in (self.level.chunk_shape, target.level.chunk_shape))
+        own, other = (
+            np.asarray(shape, dtype=np.float64) for shape in (self.level.chunk_shape, target.level.chunk_shape)
+        )
         return np.concatenate([np.ones(self.level.vertices.ndim - len(own)), own / other])
 
     def _check_documents(self, family: LinkFamily) -> None:
@@ -242,8 +244,8 @@ class _FamilyCheck:
     def _check_bundle(self, ends: Ends, bundle: Sequence[tuple[Segment, IntArray]]) -> None:
         wanted: list[tuple[CellArray, IntArray]] = []
         for segment, coords in bundle:
-            for array in (segment.array, *segment.attributes.values(), *self._groups_of(segment)):
-                wanted.append((array, coords[array.has(coords)]))
+            arrays = (segment.array, *segment.attributes.values(), *self._groups_of(segment))
+            wanted.extend((array, coords[array.has(coords)]) for array in arrays)
         reads = iter(read_cells(self.storage, wanted))
         for segment, coords in bundle:
             read = next(reads)
@@ -268,9 +270,7 @@ class _FamilyCheck:
             self.ends.append((numbers, np.full(len(numbers), bool(segment.offsets.any()))))
         return rules.per_cell
 
-    def _check_attribute(
-        self, name: str, segment: Segment, read: CellRead, coords: IntArray, rows: IntArray
-    ) -> None:
+    def _check_attribute(self, name: str, segment: Segment, read: CellRead, coords: IntArray, rows: IntArray) -> None:
         usable = tell_unreadable(read, self.findings)
         spec = ColumnSpec.from_attributes(segment.attributes[name].document.attributes)
         check_column(read, spec, rows[find_rows(coords, read.coords)], usable, self.findings, "link_attribute_rows")
@@ -298,7 +298,7 @@ class _FamilyCheck:
         missing = (find_rows(read.coords, coords) < 0) & (rows > 0)
         self.findings.add_cells("link_fragments", path, coords, missing, lambda row: f"no groups of {rows[row]} links")
 
-    def _check_counts(self, family: LinkFamily) -> None:
+    def _check_counts(self) -> None:
         if not all(whole for _, _, whole in self.counted):
             return
         self.records = sum(count for count, _, _ in self.counted)

@@ -49,9 +49,7 @@ class Nodes:
     @property
     def levels(self) -> list[int]:
         """Numbers of the levels whose groups can be read."""
-        return sorted(
-            int(path) for path, found in self.documents.items() if _LEVEL.fullmatch(path) and is_group(found)
-        )
+        return sorted(int(path) for path, found in self.documents.items() if _LEVEL.fullmatch(path) and is_group(found))
 
     def below(self, path: str) -> dict[str, JsonObject]:
         """Documents of the nodes below a group, by their name below it."""
@@ -192,10 +190,10 @@ def _named_nodes(storage: Storage, nodes: Nodes, findings: Findings) -> None:
 
 def _named_levels(attributes: JsonObject) -> list[str]:
     """Levels that the NGFF blocks name, and level 0."""
-    names = ["0"]
     ome, blocks = attributes.get("ome"), attributes.get("multiscales")
-    for entry in [*_entries(ome, "nodes"), *_entries(blocks[0] if isinstance(blocks, list) and blocks else {}, "datasets")]:
-        names.append(str(entry.get("name", entry.get("path"))))
+    first = blocks[0] if isinstance(blocks, list) and blocks else {}
+    entries = [*_entries(ome, "nodes"), *_entries(first, "datasets")]
+    names = ["0", *(str(entry.get("name", entry.get("path"))) for entry in entries)]
     return [name for name in dict.fromkeys(names) if _LEVEL.fullmatch(name)]
 
 
@@ -239,7 +237,9 @@ def _check_level(nodes: Nodes, number: int, findings: Findings) -> None:
     groups = {constants.OBJECT_INDEX, f"{constants.LINKS}/0"}
     for name in sorted(required | named - {constants.FRAGMENT_REFS}):
         path = f"{number}/{name}"
-        if path in nodes.corrupt or (name in below and is_group(below[name]) == (name in groups or name not in required)):
+        if path in nodes.corrupt or (
+            name in below and is_group(below[name]) == (name in groups or name not in required)
+        ):
             continue
         if name not in below or name in required:
             findings.add("array_missing", path, "there is a group instead" if name in below else "it is not there")
@@ -247,7 +247,12 @@ def _check_level(nodes: Nodes, number: int, findings: Findings) -> None:
         for group in _groups_above(name):
             if group not in below and f"{number}/{group}" not in nodes.corrupt:
                 findings.add("group_missing", f"{number}/{group}", f"there is no document, but one of {name}")
-        if constants.ARRAYS_KEY in attributes and not is_group(document) and name not in named and is_named(name, document):
+        if (
+            constants.ARRAYS_KEY in attributes
+            and not is_group(document)
+            and name not in named
+            and is_named(name, document)
+        ):
             findings.add("array_unnamed", f"{number}/{name}", f"it is not in {constants.ARRAYS_KEY}")
     _check_families(number, below, findings)
 
@@ -258,8 +263,9 @@ def _check_families(number: int, below: dict[str, JsonObject], findings: Finding
         parts = name.split("/")
         place = {constants.LINKS: 1, constants.LINK_ATTRIBUTES: 2}.get(parts[0], -1)
         if len(parts) == place + 1 and not DELTA.fullmatch(parts[place]):
-            findings.add("bad_name", f"{number}/{name}", "a family of links is named by a difference of levels: 0, +1, -1")
+            findings.add(
+                "bad_name", f"{number}/{name}", "a family of links is named by a difference of levels: 0, +1, -1"
+            )
     deltas = [name for name in below if name.startswith(f"{constants.LINKS}/") and name.count("/") == 1]
     if constants.LINKS in below and not deltas:
         findings.add("family_empty", f"{number}/{constants.LINKS}", "there is no family in it")
-

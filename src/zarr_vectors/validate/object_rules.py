@@ -10,7 +10,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ID_RUN
-from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs, offsets_of
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
 from zarr_vectors.encoding.references import SEAL_BYTES, decode_references
@@ -47,9 +47,7 @@ class LevelObjects:
     complete: bool = False
 
 
-def check_objects(
-    storage: Storage, root: RootState, level: LevelState, cells: LevelCells, findings: Findings
-) -> LevelObjects:
+def check_objects(storage: Storage, level: LevelState, cells: LevelCells, findings: Findings) -> LevelObjects:
     """Check the index, the tables of objects and groups, and what fragments state."""
     ids = _ids(storage, level, findings) if level.has_objects else None
     check_tables(storage, level, ids, findings)
@@ -132,7 +130,11 @@ class _Index:
         known = has_vertices & (count >= 0)
         beyond = np.flatnonzero(known & ((table.fragments < 0) | (table.fragments >= count)))
         self._tell(
-            "manifest_fragment", start, table, beyond, lambda at: f"fragment {table.fragments[at]} of {count[at]} in chunk"
+            "manifest_fragment",
+            start,
+            table,
+            beyond,
+            lambda at: f"fragment {table.fragments[at]} of {count[at]} in chunk",
         )
         good = known & (table.fragments >= 0) & (table.fragments < count)
         self.refs.append(start + table.objects)
@@ -141,14 +143,10 @@ class _Index:
         self.fragments.append(numbers)
         self.complete = self.complete and bool(good.all())
 
-    def _tell(
-        self, kind: str, start: int, table: ManifestTable, bad: IntArray, message: Callable[[int], str]
-    ) -> None:
+    def _tell(self, kind: str, start: int, table: ManifestTable, bad: IntArray, message: Callable[[int], str]) -> None:
         for at in bad.tolist():
             chunk = ".".join(map(str, table.chunks[at].tolist()))
-            self.findings.add(
-                kind, self.table.path, f"{message(at)} {chunk}", cell=start + int(table.objects[at])
-            )
+            self.findings.add(kind, self.table.path, f"{message(at)} {chunk}", cell=start + int(table.objects[at]))
 
     def _check_references(self, start: int, rows: int, table: ManifestTable, damaged: bool) -> None:
         """References by column that hold, against the manifests."""
@@ -172,7 +170,9 @@ class _Index:
             and np.array_equal(told.chunks, table.chunks)
             and np.array_equal(told.fragments, table.fragments)
         ):
-            self.findings.add("references_differ", blocks.path, "the block is sealed, and says something else", cell=chunk)
+            self.findings.add(
+                "references_differ", blocks.path, "the block is sealed, and says something else", cell=chunk
+            )
 
     def objects(self, ids: IntArray | None) -> LevelObjects:
         """What the index says."""
@@ -260,5 +260,3 @@ def _check_offsets(level: LevelState, cells: LevelCells, objects: LevelObjects, 
 def _per_cell(marks: BoolArray, per_cell: IntArray) -> IntArray:
     """``(C,)`` marked fragments of each chunk."""
     return np.diff(offsets_of(marks.astype(np.int64))[offsets_of(per_cell)])
-
-

@@ -11,7 +11,7 @@ from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.spatial.grid import bin_numbers
 from zarr_vectors.storage.cells import CellRead
-from zarr_vectors.typing import AnyArray, FloatArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
 from zarr_vectors.validate.level_cells import severity_of
 from zarr_vectors.validate.problems import Findings
 
@@ -87,27 +87,31 @@ class PositionRules:
         # A mean rounded to float32 may leave its chunk by one unit in the last place.
         slack = np.maximum(np.abs(begin), np.abs(end)) * _EPS + self.level.rounding
         outside = (np.floor(low / edges) < places) | (np.floor(high / edges) > places)
-        bad = (outside & ((low < begin - slack) | (high > end + slack))).any(axis=1)
+        bad: BoolArray = np.any(outside & ((low < begin - slack) | (high > end + slack)), axis=1)
         self.findings.add_cells(
             "position_outside_chunk",
             self.level.vertices.path,
             chunks,
             bad,
-            lambda row: f"vertices from {low[row].tolist()} to {high[row].tolist()} in a chunk from "
-            f"{begin[row].tolist()} to {end[row].tolist()}",
+            lambda row: (
+                f"vertices from {low[row].tolist()} to {high[row].tolist()} in a chunk from "
+                f"{begin[row].tolist()} to {end[row].tolist()}"
+            ),
         )
 
     def _check_bounds(self, chunks: IntArray, low: FloatArray, high: FloatArray) -> None:
         first, last = (np.asarray(corner, dtype=np.float64) for corner in self.root.metadata.bounds)
         slack = np.maximum(np.abs(first), np.abs(last)) * _EPS + self.level.rounding
-        bad = ((low < first - slack) | (high > last + slack)).any(axis=1)
+        bad: BoolArray = np.any((low < first - slack) | (high > last + slack), axis=1)
         self.findings.add_cells(
             "position_outside_bounds",
             self.level.vertices.path,
             chunks,
             bad,
-            lambda row: f"vertices from {low[row].tolist()} to {high[row].tolist()}, bounds are from {first.tolist()} "
-            f"to {last.tolist()}",
+            lambda row: (
+                f"vertices from {low[row].tolist()} to {high[row].tolist()}, bounds are from {first.tolist()} "
+                f"to {last.tolist()}"
+            ),
             severity_of(self.level),
         )
 
@@ -122,7 +126,9 @@ class PositionRules:
             return
         fragment = np.arange(len(table.counts)) - np.repeat(offsets_of(table.per_cell)[:-1], table.per_cell)
         numbers = bin_numbers(values, metadata.chunk_shape, metadata.bin_shape, bins)
-        wrong = np.add.reduceat((numbers != np.repeat(fragment, table.counts)).astype(np.int64), offsets_of(counts)[:-1])
+        wrong = np.add.reduceat(
+            (numbers != np.repeat(fragment, table.counts)).astype(np.int64), offsets_of(counts)[:-1]
+        )
         self.findings.add_cells(
             "bin_position", self.level.vertices.path, chunks, wrong > 0, lambda row: f"{wrong[row]} vertices"
         )

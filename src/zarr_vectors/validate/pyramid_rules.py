@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def check_pyramid(
     _check_sizes(root, levels, cells, findings)
     for number, level in levels.items():
         parent = level.metadata.parent_level
-        if number and parent in objects and number in objects:
+        if number and parent is not None and parent in objects and number in objects:
             _check_objects(level, objects[parent], objects[number], findings)
     _check_links(root, levels, cells, links, findings)
     _check_capabilities(root, levels, links, findings)
@@ -54,7 +55,7 @@ def _check_sizes(
 ) -> None:
     counted = [number for number in sorted(levels) if number in cells]
     rows = {number: int(np.maximum(cells[number].rows, 0).sum()) for number in counted}
-    for finer, coarser in zip(counted, counted[1:], strict=False):
+    for finer, coarser in pairwise(counted):
         if rows[coarser] > rows[finer]:
             text = f"{rows[coarser]} vertices, level {finer} has {rows[finer]}"
             findings.add("level_growth", str(coarser), text)

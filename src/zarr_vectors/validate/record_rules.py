@@ -117,8 +117,10 @@ class RecordRules:
             self.path,
             self.read.coords,
             missing,
-            lambda row: f"it leads to chunk {'.'.join(map(str, chunks[row].tolist()))} of level {level.level.number}, "
-            "which has no vertices",
+            lambda row: (
+                f"it leads to chunk {'.'.join(map(str, chunks[row].tolist()))} of level {level.level.number}, "
+                "which has no vertices"
+            ),
         )
         limits = np.repeat(limit, self.counts)
         there = limits > 0

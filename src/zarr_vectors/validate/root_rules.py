@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,16 +82,21 @@ def _check_facts(metadata: RootMetadata, findings: Findings) -> None:
     offset = metadata.coordinate_offset
     if offset is not None and (len(offset) != metadata.ndim or not np.isfinite(offset).all()):
         wrong(f"coordinate_offset is {offset}, not {metadata.ndim} finite numbers")
-    for scope, specs in (metadata.attribute_specs or {}).items():
-        if scope not in _SCOPES or not isinstance(specs, dict):
-            wrong(f"attribute_specs has an entry {scope!r}")
-            continue
-        for name, spec in specs.items():
-            problem = _spec_problem(spec)
-            if problem:
-                wrong(f"attribute_specs of {scope} {name!r}: {problem}")
+    for problem in _specs_problems(metadata.attribute_specs or {}):
+        wrong(problem)
     if not metadata.geometry_types:
         findings.add("no_geometry_types", "", "geometry_types is empty")
+
+
+def _specs_problems(specs: JsonObject) -> Iterator[str]:
+    for scope, named in specs.items():
+        if scope not in _SCOPES or not isinstance(named, dict):
+            yield f"attribute_specs has an entry {scope!r}"
+            continue
+        for name, spec in named.items():
+            problem = _spec_problem(spec)
+            if problem:
+                yield f"attribute_specs of {scope} {name!r}: {problem}"
 
 
 def _spec_problem(spec: Any) -> str | None:
@@ -178,7 +183,9 @@ def _check_ome(root: RootState, levels: Sequence[int], findings: Findings) -> No
     for system in _systems(node):
         axes = [axis.get("name") for axis in system.get("axes") or []]
         if system.get("name") == "world" and axes != [axis.name for axis in root.axes]:
-            findings.add("ngff_axes", "", f"the ome node has the axes {axes}, multiscales {[a.name for a in root.axes]}")
+            findings.add(
+                "ngff_axes", "", f"the ome node has the axes {axes}, multiscales {[a.name for a in root.axes]}"
+            )
 
 
 def _systems(node: JsonObject) -> list[JsonObject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from zarr_vectors.core.group import Group
@@ -81,16 +82,16 @@ class _Contents:
     def check(self) -> None:
         """Check everything; a check that cannot be made leaves the others as they are."""
         for number, level in self.levels.items():
-            self.findings.attempt(str(number), lambda level=level: self._read(level))
+            self.findings.attempt(str(number), partial(self._read, level))
         for number, level in self.levels.items():
             if number in self.cells:
-                self.findings.attempt(str(number), lambda level=level: self._relate(level))
+                self.findings.attempt(str(number), partial(self._relate, level))
         self.findings.attempt("", lambda: check_headers(self.storage, self.nodes, self.findings))
         if self.findings.level > 3:
             composite = any(level.is_composite for level in self.levels.values())
             check_kind_names(self.root, composite, self.findings)
             for number, level in self.levels.items():
-                self.findings.attempt(str(number), lambda level=level: self._check_kind(level))
+                self.findings.attempt(str(number), partial(self._check_kind, level))
         if self.findings.level > 4:
             self.findings.attempt("", self._check_pyramid)
 
@@ -100,7 +101,7 @@ class _Contents:
 
     def _relate(self, level: LevelState) -> None:
         number = level.number
-        self.objects[number] = check_objects(self.storage, self.root, level, self.cells[number], self.findings)
+        self.objects[number] = check_objects(self.storage, level, self.cells[number], self.findings)
         self.links[number] = check_links(self.storage, self.root, level, self.cells, self.findings)
 
     def _check_kind(self, level: LevelState) -> None:

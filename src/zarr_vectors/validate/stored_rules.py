@@ -16,7 +16,7 @@ from zarr_vectors.spatial.grid import parse_keys
 from zarr_vectors.storage.cell_plan import load_shard_indexes, plans_of
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import IntArray
+from zarr_vectors.typing import BoolArray, IntArray
 from zarr_vectors.validate.problems import Findings
 
 __all__ = ["arrays_of", "check_stored", "unlisted_cells"]
@@ -49,7 +49,9 @@ def check_stored(storage: Storage, level: LevelState, findings: Findings) -> Non
         known = {get.path for get in table.requests()} | {f"{table.path}/{_DOCUMENT}"}
         for key in storage.list_keys(table.path, recursive=True):
             if key not in known:
-                findings.add("stray_object", table.path, f"{key.removeprefix(f'{table.path}/')} is no chunk of the table")
+                findings.add(
+                    "stray_object", table.path, f"{key.removeprefix(f'{table.path}/')} is no chunk of the table"
+                )
 
 
 def unlisted_cells(storage: Storage, array: CellArray, alike: CellArray) -> tuple[IntArray, list[str]]:
@@ -75,7 +77,9 @@ def _indexes(array: CellArray, names: list[str]) -> tuple[IntArray, list[str]]:
     head = array.document.chunk_path((0,) * array.ndim).removesuffix("0")
     separator = head[-1:] if array.ndim > 1 else ""
     prefix = "c/" if head.startswith("c") else ""
-    keys = [name.removeprefix(prefix).replace(separator, ".") if separator else name.removeprefix(prefix) for name in names]
+    keys = [
+        name.removeprefix(prefix).replace(separator, ".") if separator else name.removeprefix(prefix) for name in names
+    ]
     try:
         index = parse_keys(keys, array.ndim)
     except ValueError:
@@ -99,20 +103,21 @@ def _indexes_one_by_one(array: CellArray, keys: list[str], names: list[str]) -> 
     return np.concatenate(found), stray
 
 
-def _inside(array: CellArray, index: IntArray) -> IntArray:
+def _inside(array: CellArray, index: IntArray) -> BoolArray:
     counts = [-(-length // step) for length, step in zip(array.grid.shape, array.block, strict=True)]
-    inside: IntArray = ((index >= 0) & (index < counts)).all(axis=1)
+    inside: BoolArray = np.all((index >= 0) & (index < counts), axis=1)
     return inside
 
 
 def _cells_of(storage: Storage, array: CellArray, index: IntArray) -> IntArray:
     """``(n, K)`` the cells that these stored objects hold."""
-    first = index * np.asarray(array.block) + np.asarray(array.grid.origin)
+    first: IntArray = index * np.asarray(array.block) + np.asarray(array.grid.origin)
     if prod(array.block) == 1:
         return first
     if array.codec is None or array.document.sharding is None:
         # Only zarr-python tells what it has stored here.
-        return first[:0]
+        none: IntArray = first[:0]
+        return none
     (plan,) = plans_of([(array, first)])
     indexes = {path: known for path in plan.shards if (known := storage.shard_indexes.get(path)) is not None}
     load_shard_indexes(storage, [plan], indexes)
@@ -124,4 +129,4 @@ def _cells_of(storage: Storage, array: CellArray, index: IntArray) -> IntArray:
             there = known.entries[:, 1] != MISSING
             found.append(first[members[:1]] + inside[there])
     cells = np.concatenate(found)
-    return cells[array.grid.contains(cells)]
+    return np.asarray(cells[array.grid.contains(cells)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def check_tables(storage: Storage, level: LevelState, ids: IntArray | None, find
         elif family == constants.GROUP_ATTRIBUTES:
             _check_group_attribute(level, table, findings)
         if name == constants.GROUPS:
-            findings.attempt(table.path, lambda t=table: _check_groups(storage, t, ids, findings), "group_corrupt")
+            findings.attempt(table.path, partial(_check_groups, storage, table, ids, findings), "group_corrupt")
         elif name not in (constants.OBJECT_MANIFESTS, constants.OBJECT_IDS):
             for _ in read_chunks(storage, table, findings):
                 pass
