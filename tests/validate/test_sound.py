@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,6 @@ LAYOUTS = {
     "default": zv.Layout(),
     "sharded": zv.Layout(chunk_shape=8, shard_shape=2, compressor="none", keep_order=True),
     "flat": zv.Layout(chunk_shape=8, shard_shape=None),
-    "gzip": zv.Layout(chunk_shape=8, shard_shape=2, compressor=GZIP),
     "binned": zv.Layout(chunk_shape=8, bin_shape=4),
 }
 MANY = [path.parent for part in ("*", "kinds/*", "draco/*") for path in sorted(GOLDEN.glob(f"{part}/zarr.json"))]
@@ -81,6 +82,12 @@ def test_golden_stores_have_no_errors(store: Path) -> None:
 def test_what_is_written_is_sound(name: str, layout: str) -> None:
     place, value = memory(), VALUES[name]()
     zv.write(place, value, layout=LAYOUTS[layout])
+    assert problems(place) == []
+
+
+def test_chains_that_only_zarr_knows_are_sound() -> None:
+    place = memory()
+    zv.write(place, VALUES["objects"](), layout=zv.Layout(chunk_shape=16, shard_shape=2, compressor=GZIP))
     assert problems(place) == []
 
 
@@ -128,3 +135,20 @@ def test_check_raises_with_everything() -> None:
     assert [problem.kind for problem in result.errors] == ["store_missing"]
     with pytest.raises(ValidationError, match="does not pass validation at level 5"):
         result.check()
+
+
+@pytest.mark.parametrize(
+    "first", ["import zarr_vectors.validate", "from zarr_vectors.validate import validate", "pass"]
+)
+def test_the_package_and_the_function_are_one(first: str) -> None:
+    code = f"""if True:
+        {first}
+        import importlib, inspect, sys, zarr_vectors as zv
+        assert inspect.isfunction(zv.validate)
+        assert zv.validate.validate is zv.validate
+        assert "zarr_vectors.validate.run" not in sys.modules
+        del sys.modules["zarr_vectors.validate"]
+        importlib.import_module("zarr_vectors.validate")
+        assert not zv.validate("memory://nothing").ok
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
