@@ -12,7 +12,6 @@ from tests.interop.peer import Peer, PeerError
 from tests.validate.cases import CASES
 from tests.validate.spoiling import build
 
-
 ASKED = ["points", "lines", "skeleton", "graph"]
 ONE_OF_EACH = {(base, kind): (name, spoil) for name, base, spoil, kind, _ in CASES if base in ASKED}
 
