@@ -51,6 +51,7 @@ PUBLIC_NAMES = [
     "rebind",
     "rechunk",
     "rechunk_by_attribute",
+    "repair",
     "validate",
     "write",
 ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from zarr_vectors.storage.backend import StorageBackend
     from zarr_vectors.storage.urls import detect_scheme
     from zarr_vectors.types.report import WriteReport
+    from zarr_vectors.validate.repair import repair
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,7 @@ __all__ = [
     "rebind",
     "rechunk",
     "rechunk_by_attribute",
+    "repair",
     "validate",
     "write",
 ]
@@ -89,6 +91,7 @@ _HOMES = {
     "storage.backend": ("StorageBackend",),
     "storage.urls": ("detect_scheme",),
     "types.report": ("WriteReport",),
+    "validate.repair": ("repair",),
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
 _THERE = {"open": "open_zv_store"}

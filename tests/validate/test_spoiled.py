@@ -9,6 +9,7 @@ import pytest
 
 import zarr_vectors as zv
 from tests.query.damage import flip, stored
+from tests.storage.stores import REPOSITORY
 from tests.validate.cases import CASES, LEVEL
 from tests.validate.spoiling import BASES, Spoil, attributes, build
 from zarr_vectors.validate.problems import Problem
@@ -68,3 +69,9 @@ def test_every_problem_is_found(sound: dict[str, Path], tmp_path: Path) -> None:
     assert result.counts["cell_corrupt"] == len(files[::2])
     assert result.counts["cell_missing"] == len(files[1::2])
     assert result.counts["level_metadata"] == 1
+
+
+def test_every_rule_stands_in_the_documents() -> None:
+    text = (REPOSITORY / "docs" / "validate.md").read_text(encoding="utf-8")
+    rows = [f"| {rule.level} | `{kind}` | {rule.severity} | {rule.meaning} |" for kind, rule in RULES.items()]
+    assert text.endswith("|---|---|---|---|\n" + "".join(f"{row}\n" for row in rows))

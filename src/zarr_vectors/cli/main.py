@@ -13,6 +13,7 @@ from zarr_vectors.cli.info import info
 from zarr_vectors.cli.plot import plot
 from zarr_vectors.cli.query import query
 from zarr_vectors.cli.rechunk import rechunk
+from zarr_vectors.cli.repair import repair
 from zarr_vectors.cli.validate import validate
 
 __all__ = ["app", "main"]
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for command in (convert, info, query, plot, rechunk, validate):
+for command in (convert, info, query, plot, rechunk, validate, repair):
     app.command()(command)
 
 

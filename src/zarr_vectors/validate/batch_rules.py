@@ -17,7 +17,7 @@ from zarr_vectors.query.values import find_rows
 from zarr_vectors.storage.cell_plan import ABSENT
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 from zarr_vectors.validate.column_rules import check_column
 from zarr_vectors.validate.fragment_rules import FragmentRules
 from zarr_vectors.validate.level_cells import UNKNOWN
@@ -38,6 +38,7 @@ class Part:
     offsets: IntArray | None = None
     stated: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     widths: dict[str, int] = field(default_factory=dict)
+    extent: tuple[FloatArray, FloatArray] | None = None
 
 
 def tell_unreadable(read: CellRead, findings: Findings) -> BoolArray:
@@ -91,7 +92,8 @@ class Batch:
             part = self._fragments(reads[constants.VERTEX_FRAGMENTS], usable[constants.VERTEX_FRAGMENTS], rows)
         positions = PositionRules(self.root, self.level, self.findings)
         binned = part.table if self._is_binned else None
-        positions.check(reads[constants.VERTICES], self._at(reads[constants.VERTICES], rows), self.coords, rows, binned)
+        vertices = reads[constants.VERTICES]
+        part.extent = positions.check(vertices, self._at(vertices, rows), self.coords, rows, binned)
         for name, read in reads.items():
             family = name.partition("/")[0]
             if family == constants.VERTEX_ATTRIBUTES:

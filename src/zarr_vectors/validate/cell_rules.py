@@ -17,7 +17,7 @@ from zarr_vectors.parallel import run_all
 from zarr_vectors.query.values import distinct_rows
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import IntArray
+from zarr_vectors.typing import FloatArray, IntArray
 from zarr_vectors.validate.batch_rules import Batch, Part
 from zarr_vectors.validate.level_cells import LevelCells, joined_tables
 from zarr_vectors.validate.problems import Findings
@@ -104,7 +104,14 @@ def _joined(level: LevelState, coords: IntArray, parts: Sequence[Part]) -> Level
         np.concatenate([none, *(part.owners for part in parts if part.owners is not None)]) if owned else None,
         np.concatenate([none, *(part.offsets for part in parts if part.offsets is not None)]) if placed else None,
         np.concatenate([np.zeros(0, dtype=bool), *(part.stated for part in parts)]),
+        _extent([part.extent for part in parts if part.extent is not None]),
     )
+
+
+def _extent(parts: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray] | None:
+    if not parts:
+        return None
+    return np.fmin.reduce([low for low, _ in parts]), np.fmax.reduce([high for _, high in parts])
 
 
 def _check_count(level: LevelState, cells: LevelCells, findings: Findings) -> None:

@@ -13,7 +13,7 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.query.values import RowFinder
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 from zarr_vectors.validate.rules import Severity
 
 __all__ = ["UNKNOWN", "LevelCells", "joined_tables", "severity_of"]
@@ -35,6 +35,7 @@ class LevelCells:
         owners: ``(F,)`` the owner that each fragment states; None where fragments state none.
         offsets: ``(F,)`` its place along its line that each fragment states; None where fragments state none.
         stated: ``(F,)`` whether owners and offsets could be read.
+        extent: The least and the greatest coordinates; None where there are none.
     """
 
     level: LevelState
@@ -45,6 +46,7 @@ class LevelCells:
     owners: IntArray | None
     offsets: IntArray | None
     stated: BoolArray
+    extent: tuple[FloatArray, FloatArray] | None = None
 
     @cached_property
     def finder(self) -> RowFinder:

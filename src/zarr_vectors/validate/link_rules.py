@@ -47,14 +47,14 @@ class LevelLinks:
         ends: ``(E, L)`` vertices of each link within the level, by their number among all of the level, ends as they
             were given; -1 where one is not there. Kept only where rules about kinds are checked.
         crossing: ``(E,)`` whether a link's ends lie in different chunks.
-        records: Records of each family by name, where all of them could be read.
+        records: Records of each family by name, and how many links they are, where all of them could be read.
         complete: Whether all links of the level itself could be read.
     """
 
     family: LinkFamily | None = None
     ends: IntArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     crossing: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    records: Mapping[str, int] = field(default_factory=dict)
+    records: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     complete: bool = True
 
 
@@ -67,7 +67,7 @@ def check_links(
         cells: Chunks of all levels that could be read.
     """
     found = LevelLinks()
-    counts: dict[str, int] = {}
+    counts: dict[str, tuple[int, int]] = {}
     for delta, documents in sorted(_families(level.link_documents).items()):
         check = _FamilyCheck(storage, root, level, cells, delta, documents, findings)
         before = len(findings.problems)
@@ -115,7 +115,7 @@ class _FamilyCheck:
         self.findings = findings
         self.path = f"{level.number}/{constants.LINKS}/{delta}"
         self.family: LinkFamily | None = None
-        self.records: int | None = None
+        self.records: tuple[int, int] | None = None
         self.ends: list[tuple[IntArray, BoolArray]] = []
         self.counted: list[tuple[int, bool, bool]] = []
 
@@ -301,10 +301,11 @@ class _FamilyCheck:
     def _check_counts(self) -> None:
         if not all(whole for _, _, whole in self.counted):
             return
-        self.records = sum(count for count, _, _ in self.counted)
+        records = sum(count for count, _, _ in self.counted)
         links = sum(count for count, first, _ in self.counted if first)
+        self.records = records, links
         said = (self.documents.get(f"{constants.LINKS}/{self.delta}") or {}).get("attributes") or {}
-        for name, true in (("num_physical_records", self.records), ("num_links", links)):
+        for name, true in (("num_physical_records", records), ("num_links", links)):
             if said.get(name, true) != true:
                 self.findings.add("link_count", self.path, f"{name} is {said[name]}, there are {true}")
 

@@ -15,10 +15,12 @@ from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.typing import JsonObject
 from zarr_vectors.validate.problems import Findings
 
-__all__ = ["DELTA", "Nodes", "read_nodes"]
+__all__ = ["DELTA", "LOST_AND_FOUND", "Nodes", "check_nodes", "read_nodes"]
 
 DELTA = re.compile(r"0|[+-][1-9][0-9]*")
 """Names of families of links: the difference of levels that they lead over."""
+LOST_AND_FOUND = "lost+found"
+"""Folder at the root to which repairs move what they cannot make anew."""
 _DEEPEST = 6
 _LEVEL = re.compile(r"0|[1-9][0-9]*")
 
@@ -83,12 +85,16 @@ def read_nodes(storage: Storage, findings: Findings) -> Nodes | None:
     except StoreError:
         nodes.listed = False
         _named_nodes(storage, nodes, findings)
+    return nodes
+
+
+def check_nodes(nodes: Nodes, findings: Findings) -> None:
+    """Check what must be there, and by which name."""
     _check_levels(nodes, findings)
     for number in nodes.levels:
         _check_level(nodes, number, findings)
     if "ome" not in nodes.attributes:
         findings.add("ome_missing", "", "other tools find no OME-NGFF node in the root")
-    return nodes
 
 
 def _read_root(storage: Storage, findings: Findings) -> JsonObject | None:
@@ -138,7 +144,7 @@ def _list_nodes(storage: Storage, nodes: Nodes, findings: Findings) -> None:
         listed = storage.list_children(frontier)
         found = [key.rstrip("/") for keys in listed.values() for key in keys if key.endswith("/")]
         # Below a folder without a document there may be nodes, and there may be chunks.
-        folders = [path for path in found if path.rpartition("/")[2] != "c"]
+        folders = [path for path in found if path.rpartition("/")[2] != "c" and path != LOST_AND_FOUND]
         missing = _read_documents(storage, folders, nodes, findings)
         frontier = [path for path in folders if path in missing or is_group(nodes.documents.get(path, {}))]
         for path in missing:

@@ -22,7 +22,7 @@ from zarr_vectors.validate.level_cells import LevelCells
 from zarr_vectors.validate.problems import Findings
 from zarr_vectors.validate.table_rules import check_tables, read_chunks
 
-__all__ = ["LevelObjects", "check_objects"]
+__all__ = ["LevelObjects", "check_objects", "offsets_by_manifests", "owners_by_manifests"]
 
 _INDEX_CHUNKS = 8
 """Stored chunks of manifests that are read at once."""
@@ -193,6 +193,14 @@ def _check_header(level: LevelState, objects: LevelObjects, findings: Findings) 
         findings.add("index_count", path, f"num_present is {stated}, {present} objects have fragments")
 
 
+def owners_by_manifests(cells: LevelCells, objects: LevelObjects) -> IntArray:
+    """``(F,)`` id of the owner of each fragment; what stands for none, or several, where it has not one."""
+    rows = _owners_of(cells, objects)
+    if objects.ids is None or not len(objects.ids):
+        return rows
+    return np.where(rows >= 0, objects.ids[np.maximum(rows, 0)], rows)
+
+
 def _owners_of(cells: LevelCells, objects: LevelObjects) -> IntArray:
     """``(F,)`` row of the object of each fragment; -1 for none, -2 for several."""
     rows = np.full(len(cells.table.counts), constants.OWNER_NONE, dtype=np.int64)
@@ -214,7 +222,7 @@ def _check_owners(level: LevelState, cells: LevelCells, objects: LevelObjects, f
         findings.add_cells("fragment_unowned", path, cells.coords, number > 0, lambda row: f"{number[row]} fragments")
     if cells.owners is None or objects.ids is None or not objects.complete:
         return
-    owners = np.where(rows >= 0, objects.ids[np.maximum(rows, 0)] if len(objects.ids) else rows, rows)
+    owners = owners_by_manifests(cells, objects)
     # What marks a fragment of no object, or of several, is also an id like others.
     wrong = cells.stated & (owners != cells.owners) & (cells.table.counts > 0)
     number = _per_cell(wrong, per_cell)
@@ -234,17 +242,23 @@ def _first_of(cells: LevelCells, wrong: BoolArray, cell: int, stated: Any, true:
     return f"fragment {at - first} states {stated[at]}, by the manifests it is {true[at]}"
 
 
-def _check_offsets(level: LevelState, cells: LevelCells, objects: LevelObjects, findings: Findings) -> None:
-    """Places along lines, of fragments that are named once."""
-    if cells.offsets is None or not objects.complete or not len(objects.refs):
-        return
+def offsets_by_manifests(cells: LevelCells, objects: LevelObjects) -> IntArray:
+    """``(F,)`` place of each fragment along its line; as stated, or 0, where no line has it."""
     counts = cells.table.counts[objects.fragments]
     before = offsets_of(counts)[:-1]
     begins = np.ones(len(before), dtype=bool)
     begins[1:] = objects.refs[1:] != objects.refs[:-1]
     places = before - before[begins][np.cumsum(begins) - 1]
-    true = cells.offsets.copy()
+    true = np.zeros(len(cells.table.counts), dtype=np.int64) if cells.offsets is None else cells.offsets.copy()
     true[objects.fragments] = places
+    return true
+
+
+def _check_offsets(level: LevelState, cells: LevelCells, objects: LevelObjects, findings: Findings) -> None:
+    """Places along lines, of fragments that are named once."""
+    if cells.offsets is None or not objects.complete or not len(objects.refs):
+        return
+    true = offsets_by_manifests(cells, objects)
     once = np.bincount(objects.fragments, minlength=len(true)) == 1
     wrong = cells.stated & once & (true != cells.offsets) & (cells.table.counts > 0)
     number = _per_cell(wrong, cells.table.per_cell)

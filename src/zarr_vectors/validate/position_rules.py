@@ -30,7 +30,7 @@ class PositionRules:
 
     def check(
         self, read: CellRead, counts: IntArray, coords: IntArray, rows: IntArray, binned: FragmentTable | None
-    ) -> None:
+    ) -> tuple[FloatArray, FloatArray] | None:
         """Check the positions of some chunks.
 
         Args:
@@ -39,10 +39,13 @@ class PositionRules:
             coords: ``(m, K)`` the chunks of the batch.
             rows: ``(m,)`` their rows.
             binned: Their fragments, where these are bins.
+
+        Returns:
+            The least and the greatest coordinates; None where there are none.
         """
         filled = np.flatnonzero(counts > 0)
         if not len(filled):
-            return
+            return None
         ndim = len(self.level.chunk_shape)
         cells = read.cells if len(filled) == len(counts) else read.cells.take(filled)
         values = np.frombuffer(cells.joined(), dtype=self.level.position_dtype).reshape(-1, ndim)
@@ -53,6 +56,7 @@ class PositionRules:
         self._check_bounds(chunks, low, high)
         if binned is not None and np.array_equal(chunks, coords[rows > 0]):
             self._check_bins(values, chunks, counts, rows, binned)
+        return np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0)
 
     def _finite(
         self, values: AnyArray, counts: IntArray, chunks: IntArray, low: FloatArray, high: FloatArray

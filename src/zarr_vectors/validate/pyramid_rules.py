@@ -97,11 +97,11 @@ def _check_links(
 ) -> None:
     storage = root.metadata.cross_level_storage
     for number in sorted(links):
-        for name, count in links[number].records.items():
+        for name, (count, _) in links[number].records.items():
             other = number + int(name)
             back = links[other].records.get(f"{-int(name):+d}") if other in links else None
-            if int(name) > 0 and back is not None and back != count:
-                text = f"{count} links to level {other}, which has {back} back"
+            if int(name) > 0 and back is not None and back[0] != count:
+                text = f"{count} links to level {other}, which has {back[0]} back"
                 findings.add("level_links", f"{number}/{constants.LINKS}/{name}", text)
     depth = root.metadata.cross_level_depth
     if storage not in (constants.XLEVEL_IMPLICIT, constants.XLEVEL_EXPLICIT) or depth == 0:

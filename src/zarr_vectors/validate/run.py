@@ -17,14 +17,14 @@ from zarr_vectors.validate.kind_rules import check_kind, check_kind_names
 from zarr_vectors.validate.level_cells import LevelCells
 from zarr_vectors.validate.level_rules import check_level
 from zarr_vectors.validate.link_rules import LevelLinks, check_links
-from zarr_vectors.validate.nodes import Nodes, read_nodes
+from zarr_vectors.validate.nodes import Nodes, check_nodes, read_nodes
 from zarr_vectors.validate.object_rules import LevelObjects, check_objects
 from zarr_vectors.validate.problems import Findings, ValidationResult
 from zarr_vectors.validate.pyramid_rules import check_pyramid
 from zarr_vectors.validate.root_rules import check_root
 from zarr_vectors.validate.stored_rules import check_stored
 
-__all__ = ["validate_store"]
+__all__ = ["Examination", "storage_of", "validate_store"]
 
 LEVELS = range(1, 6)
 
@@ -33,81 +33,92 @@ def validate_store(target: Any, level: int, storage_options: Any = None) -> Vali
     """See ``zarr_vectors.validate``."""
     if isinstance(level, bool) or level not in LEVELS:
         raise InputError("there is no such level of validation", got=repr(level), expected="1 to 5")
-    storage = _storage_of(target, storage_options)
-    findings = Findings(storage.url, level)
-    nodes = read_nodes(storage, findings)
-    root = check_root(nodes, findings) if nodes is not None and level > 1 else None
-    if nodes is not None and root is not None:
-        levels = _open_levels(root, nodes, findings)
-        if level > 2:
-            _Contents(storage, nodes, root, levels, findings).check()
-    return findings.result()
+    return Examination(storage_of(target, storage_options), level).findings.result()
 
 
-def _storage_of(target: Any, options: Any) -> Storage:
+def storage_of(target: Any, options: Any, *, read_only: bool = True) -> Storage:
     """A store of its own, so that an open one keeps what it has read."""
-    if isinstance(target, Group):
-        return Storage(target.storage.backend)
-    inner = getattr(target, "storage", None)
+    inner = target.storage if isinstance(target, Group) else getattr(target, "storage", None)
     if isinstance(inner, Storage):
         return Storage(inner.backend)
-    return Storage(open_backend(target, read_only=True, storage_options=options))
+    return Storage(open_backend(target, read_only=read_only, storage_options=options))
 
 
-def _open_levels(root: RootState, nodes: Nodes, findings: Findings) -> dict[int, LevelState]:
-    found: dict[int, LevelState] = {}
-    for number in nodes.levels:
-        metadata = check_level(root, nodes, number, findings)
-        level = None if metadata is None else open_level(root, nodes, number, metadata, findings)
-        if level is not None:
-            found[number] = level
-    return found
+class Examination:
+    """Everything that a validation looks at, and what it finds.
 
+    Args:
+        storage: The store.
+        level: How far to look.
+        nodes: Its nodes, where they are known; read by default.
 
-class _Contents:
-    """Levels 3 to 5: what lies in the arrays."""
+    Attributes:
+        nodes: None where there is no store.
+        root: None where the root's documents cannot be used.
+        levels: Those that can be read, by number; so are ``cells``, ``objects`` and ``links``.
+    """
 
-    def __init__(
-        self, storage: Storage, nodes: Nodes, root: RootState, levels: dict[int, LevelState], findings: Findings
-    ) -> None:
+    def __init__(self, storage: Storage, level: int, nodes: Nodes | None = None) -> None:
         self.storage = storage
-        self.nodes = nodes
-        self.root = root
-        self.levels = levels
-        self.findings = findings
+        self.findings = Findings(storage.url, level)
+        self.nodes = read_nodes(storage, self.findings) if nodes is None else nodes
+        self.root: RootState | None = None
+        self.levels: dict[int, LevelState] = {}
         self.cells: dict[int, LevelCells] = {}
         self.objects: dict[int, LevelObjects] = {}
         self.links: dict[int, LevelLinks] = {}
+        if self.nodes is not None:
+            self._check(self.nodes)
 
-    def check(self) -> None:
+    def _check(self, nodes: Nodes) -> None:
         """Check everything; a check that cannot be made leaves the others as they are."""
+        findings = self.findings
+        check_nodes(nodes, findings)
+        self.root = check_root(nodes, findings) if findings.level > 1 else None
+        if self.root is None:
+            return
+        self._open_levels(self.root, nodes)
+        if findings.level > 2:
+            self._check_contents(self.root, nodes)
+        if findings.level > 3:
+            self._check_kinds(self.root)
+        if findings.level > 4:
+            findings.attempt(
+                "",
+                partial(check_pyramid, self.root, nodes, self.levels, self.cells, self.objects, self.links, findings),
+            )
+
+    def _open_levels(self, root: RootState, nodes: Nodes) -> None:
+        for number in nodes.levels:
+            metadata = check_level(root, nodes, number, self.findings)
+            level = None if metadata is None else open_level(root, nodes, number, metadata, self.findings)
+            if level is not None:
+                self.levels[number] = level
+
+    def _check_contents(self, root: RootState, nodes: Nodes) -> None:
         for number, level in self.levels.items():
-            self.findings.attempt(str(number), partial(self._read, level))
+            self.findings.attempt(str(number), partial(self._read, root, level))
         for number, level in self.levels.items():
             if number in self.cells:
-                self.findings.attempt(str(number), partial(self._relate, level))
-        self.findings.attempt("", lambda: check_headers(self.storage, self.nodes, self.findings))
-        if self.findings.level > 3:
-            composite = any(level.is_composite for level in self.levels.values())
-            check_kind_names(self.root, composite, self.findings)
-            for number, level in self.levels.items():
-                self.findings.attempt(str(number), partial(self._check_kind, level))
-        if self.findings.level > 4:
-            self.findings.attempt("", self._check_pyramid)
+                self.findings.attempt(str(number), partial(self._relate, root, level))
+        self.findings.attempt("", lambda: check_headers(self.storage, nodes, self.findings))
 
-    def _read(self, level: LevelState) -> None:
-        self.cells[level.number] = check_cells(self.storage, self.root, level, self.findings)
+    def _read(self, root: RootState, level: LevelState) -> None:
+        self.cells[level.number] = check_cells(self.storage, root, level, self.findings)
         check_stored(self.storage, level, self.findings)
 
-    def _relate(self, level: LevelState) -> None:
+    def _relate(self, root: RootState, level: LevelState) -> None:
         number = level.number
         self.objects[number] = check_objects(self.storage, level, self.cells[number], self.findings)
-        self.links[number] = check_links(self.storage, self.root, level, self.cells, self.findings)
+        self.links[number] = check_links(self.storage, root, level, self.cells, self.findings)
 
-    def _check_kind(self, level: LevelState) -> None:
+    def _check_kinds(self, root: RootState) -> None:
+        composite = any(level.is_composite for level in self.levels.values())
+        check_kind_names(root, composite, self.findings)
+        for number, level in self.levels.items():
+            self.findings.attempt(str(number), partial(self._check_kind, root, level))
+
+    def _check_kind(self, root: RootState, level: LevelState) -> None:
         number = level.number
         if number in self.links and number in self.objects:
-            check_kind(self.root, level, self.cells[number], self.objects[number], self.links[number], self.findings)
-
-    def _check_pyramid(self) -> None:
-        check_pyramid(self.root, self.nodes, self.levels, self.cells, self.objects, self.links, self.findings)
+            check_kind(root, level, self.cells[number], self.objects[number], self.links[number], self.findings)
