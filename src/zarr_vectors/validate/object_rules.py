@@ -47,9 +47,16 @@ class LevelObjects:
     complete: bool = False
 
 
-def check_objects(storage: Storage, level: LevelState, cells: LevelCells, findings: Findings) -> LevelObjects:
-    """Check the index, the tables of objects and groups, and what fragments state."""
-    ids = _ids(storage, level, findings) if level.has_objects else None
+def check_objects(
+    storage: Storage, level: LevelState, cells: LevelCells, findings: Findings, *, has_ids: bool
+) -> LevelObjects:
+    """Check the index, the tables of objects and groups, and what fragments state.
+
+    Args:
+        has_ids: Whether there is a table of ids, usable or not.
+    """
+    unusable = has_ids and constants.OBJECT_IDS not in level.tables
+    ids = _ids(storage, level, findings) if level.has_objects and not unusable else None
     check_tables(storage, level, ids, findings)
     if not level.has_objects:
         return LevelObjects()
@@ -82,12 +89,12 @@ def _ids(storage: Storage, level: LevelState, findings: Findings) -> IntArray | 
     path = f"{level.number}/{constants.OBJECT_INDEX}"
     ascending = bool((ids[1:] > ids[:-1]).all())
     if header.get("object_ids_sorted") and not bool((ids[1:] >= ids[:-1]).all()):
-        findings.add("index_count", path, "object_ids_sorted is true, and they are not")
+        findings.add("index_ids", path, "object_ids_sorted is true, and they are not")
     run = header.get(ID_RUN)
     if isinstance(run, list) and len(run) == 2 and run[1] == slots:
         start = run[0]
         if slots and (ids[0] != start or ids[-1] != start + slots - 1 or not ascending):
-            findings.add("index_count", path, f"{ID_RUN} is {run}, and the ids are others")
+            findings.add("index_ids", path, f"{ID_RUN} is {run}, and the ids are others")
     return ids
 
 

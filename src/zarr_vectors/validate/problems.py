@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -185,6 +185,16 @@ class Findings:
             return
         facts = [f"{word} {value}" for word, value in (("expected", error.expected), ("got", error.got)) if value]
         self.add(kind, path, error.message + (f" ({', '.join(facts)})" if facts else ""), cell=cell)
+
+    def errors_at(self, *heads: str, but: Collection[str] = ()) -> bool:
+        """Whether there are errors at these nodes or below, of other kinds than those of ``but``."""
+        below = tuple(f"{head}/" for head in heads)
+        return any(
+            problem.severity == "error"
+            and problem.kind not in but
+            and (problem.path in heads or problem.path.startswith(below))
+            for problem in self.problems
+        )
 
     def attempt(self, path: str, check: Callable[[], None], kind: str = "check_failed") -> None:
         """Make a check; what the store makes it raise is a problem of this kind.

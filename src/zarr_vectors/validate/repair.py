@@ -60,7 +60,11 @@ def repair(store_path: Any, dry_run: bool = True, *, storage_options: Any = None
     storage = storage_of(store_path, storage_options, read_only=dry_run)
     if not dry_run and storage.read_only:
         raise ReadOnlyError("the store was opened for reading", store=storage.url, hint="open it with mode='r+'")
-    before = Examination(storage, 1).findings.problems
+    first = Examination(storage, 1)
+    before = first.findings.problems
+    if first.nodes is None:
+        # Nothing tells what a store without a root is.
+        return RepairResult(storage.url, False, (), first.findings.result().problems)
     if dry_run:
         return _result(storage, before, *_plan(storage), applied=False)
     with storage.lock():
@@ -118,6 +122,7 @@ def _left(storage: Storage, changes: Changes, loading: list[Problem]) -> tuple[P
     kept = [
         problem
         for problem in (*loading, *findings.problems)
+        if problem.path not in changes.nodes.documents or problem.kind != "stray_folder"
         if problem.kind != "stray_object" and not (problem.kind == "cell_unlisted" and problem.cell in moved)
     ]
     findings.problems[:] = kept
@@ -137,6 +142,6 @@ def _batch(changes: Changes) -> Batch:
     return Batch(
         puts=list(puts.items()),
         root=lambda: changes.nodes.root,
-        copies=list(changes.moves.items()),
+        copies=[*changes.moves.items(), *changes.copies.items()],
         deletes=[*changes.moves, *changes.drops],
     )

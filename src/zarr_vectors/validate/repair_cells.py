@@ -138,7 +138,9 @@ def repair_columns(found: Examination, changes: Changes) -> None:
     kinds = {constants.FRAGMENT_OWNER: "fragment_owner", constants.FRAGMENT_OFFSET: "fragment_offset"}
     for number, objects in found.objects.items():
         cells = found.cells[number]
-        if not objects.complete or not cells.is_whole or objects.ids is None:
+        # What fragments state may be right where the index is not.
+        doubted = found.findings.errors_at(f"{number}/{constants.OBJECT_INDEX}", but=("index_count",))
+        if not objects.complete or not cells.is_whole or objects.ids is None or doubted:
             continue
         for name, kind in kinds.items():
             path = f"{number}/{name}"

@@ -107,12 +107,14 @@ class Changes:
 
     Args:
         nodes: The nodes of the store.
+        before: Documents as they were, of those that may have been changed; None for those that were not there.
     """
 
     nodes: Nodes
-    edited: set[str] = field(default_factory=set)
+    before: dict[str, JsonObject | None] = field(default_factory=dict)
     puts: dict[str, Buffer] = field(default_factory=dict)
     moves: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
     drops: set[str] = field(default_factory=set)
     repairs: list[Repair] = field(default_factory=list)
 
@@ -125,8 +127,8 @@ class Changes:
     def edit(self, path: str) -> JsonObject:
         """The attributes of a node, to be changed."""
         document = self.nodes.root if not path else self.nodes.documents[path]
-        if path not in self.edited:
-            self.edited.add(path)
+        if path not in self.before:
+            self.before[path] = document
             document = copy.deepcopy(document)
             document["attributes"] = document.get("attributes") or {}
             if path:
@@ -139,12 +141,12 @@ class Changes:
     def add_node(self, path: str, document: JsonObject) -> None:
         """Put a document where there is none."""
         self.nodes.documents[path] = document
-        self.edited.add(path)
+        self.before[path] = None
 
     def remove_array(self, path: str, objects: Iterable[str]) -> None:
         """Remove an array that others say everything of."""
         del self.nodes.documents[path]
-        self.edited.discard(path)
+        self.before.pop(path, None)
         self.drops |= {f"{path}/zarr.json", *objects}
 
     def move(self, path: str) -> str:
@@ -152,10 +154,17 @@ class Changes:
         self.moves[path] = f"{LOST_AND_FOUND}/{path}"
         return self.moves[path]
 
+    def keep_copy(self, path: str) -> str:
+        """Keep a stored object as it is, before it is changed."""
+        self.copies[path] = f"{LOST_AND_FOUND}/{path}"
+        return self.copies[path]
+
     @property
     def documents(self) -> dict[str, Buffer]:
         """Documents to be put, but for the root's."""
-        return {f"{path}/zarr.json": dump_json(self.nodes.documents[path]) for path in sorted(self.edited) if path}
+        changed = [path for path, old in self.before.items() if path and old != self.nodes.documents[path]]
+        return {f"{path}/zarr.json": dump_json(self.nodes.documents[path]) for path in sorted(changed)}
 
     def __bool__(self) -> bool:
-        return bool(self.edited or self.puts or self.moves or self.drops)
+        root = "" in self.before and self.before[""] != self.nodes.root
+        return bool(root or self.documents or self.puts or self.moves or self.drops)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from zarr_vectors import constants
 from zarr_vectors.core.group import Group
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import InputError
@@ -100,16 +101,18 @@ class Examination:
             self.findings.attempt(str(number), partial(self._read, root, level))
         for number, level in self.levels.items():
             if number in self.cells:
-                self.findings.attempt(str(number), partial(self._relate, root, level))
+                self.findings.attempt(str(number), partial(self._relate, root, nodes, level))
         self.findings.attempt("", lambda: check_headers(self.storage, nodes, self.findings))
 
     def _read(self, root: RootState, level: LevelState) -> None:
         self.cells[level.number] = check_cells(self.storage, root, level, self.findings)
         check_stored(self.storage, level, self.findings)
 
-    def _relate(self, root: RootState, level: LevelState) -> None:
-        number = level.number
-        self.objects[number] = check_objects(self.storage, level, self.cells[number], self.findings)
+    def _relate(self, root: RootState, nodes: Nodes, level: LevelState) -> None:
+        number, ids = level.number, f"{level.number}/{constants.OBJECT_IDS}"
+        has_ids = ids in nodes.documents or ids in nodes.corrupt
+        cells = self.cells[number]
+        self.objects[number] = check_objects(self.storage, level, cells, self.findings, has_ids=has_ids)
         self.links[number] = check_links(self.storage, root, level, self.cells, self.findings)
 
     def _check_kinds(self, root: RootState) -> None:
