@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format bench fuzz faults golden docs clean
+.PHONY: help venv demo test lint format bench fuzz faults golden schemas docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,9 @@ faults: $(INSTALLED) ## Kill and fail writers at every step and at random moment
 
 golden: $(INSTALLED) ## Make tests/golden anew with zarr-vectors 0.9.2
 	$(BIN)/python scripts/make_golden.py
+
+schemas: $(INSTALLED) ## Make the JSON Schemas that the package ships from the models of documents
+	$(BIN)/python scripts/make_schemas.py
 
 docs: $(INSTALLED) ## Make the reference in docs/api: a page for each module
 	$(BIN)/python -W ignore scripts/make_docs.py

@@ -72,7 +72,7 @@ def workloads(options: argparse.Namespace) -> list[Workload]:
     repeat = options.repeat or (3 if options.quick else 5)
     few = options.peer_repeat or (1 if options.quick else 3)
     once = options.peer_repeat or 1
-    every = ("write", "read", "box", "box_again", "objects")
+    every = ("write", "read", "box", "box_again", "objects", "validate")
     small = Workload("1M compact", 1_000_000, "compact", every, EVERYONE, repeat, few)
     owners = ("ours", "peer", "peer_sharded")
     random = Workload("1M random ids", 1_000_000, "random", ("write", "read"), owners, repeat, once)
@@ -92,6 +92,8 @@ def targets_of(workload: Workload, contest: Contest) -> list[Target]:
             Target(name, "write", "peer", at_least=15),
             Target(name, "read", "peer", at_least=8),
             Target(name, "box", "peer", at_least=4),
+            Target(name, "validate", "peer", at_least=30),
+            Target(name, "validate", "own read", at_most=3),
             *against_parquet,
         ]
     if name != "10M compact":

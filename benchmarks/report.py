@@ -22,6 +22,7 @@ OPERATIONS = {
     "box": "1 % box",
     "box_again": "1 % box, store open",
     "objects": "100 of 1000 objects",
+    "validate": "validate, level 3",
 }
 RESULTS = [
     "Workload",
@@ -43,7 +44,8 @@ class Target:
 
     Args:
         workload, operation: Which outcome.
-        against: ``peer`` for the faster of the two kinds of 0.9.2, another contestant, or ``memory`` for the peak.
+        against: ``peer`` for the faster of the two kinds of 0.9.2, another contestant, ``memory`` for the peak, or
+            ``own read`` for our whole read.
         at_least: How many times faster ours is to be.
         at_most: How many times the other's time ours may take; or how many bytes.
     """
@@ -164,8 +166,11 @@ def judge(target: Target, outcomes: Sequence[Outcome]) -> Verdict:
         if times is None:
             return Verdict(f"{name}: peak memory", wanted, "-", "", None)
         return Verdict(f"{name}: peak memory", wanted, f"{times.peak / MB:.0f} MB", "", times.peak <= target.at_most)
-    other = find(outcomes, target.workload, target.operation, target.against)
-    label = "0.9.2" if target.against == "peer" else CONTESTANTS[target.against]
+    if target.against == "own read":
+        other, label = find(outcomes, target.workload, "read", "ours"), "our whole read"
+    else:
+        other = find(outcomes, target.workload, target.operation, target.against)
+        label = "0.9.2" if target.against == "peer" else CONTESTANTS[target.against]
     name = f"{name}, against {label}"
     wanted = f"{target.at_least:g} x faster" if target.at_least else f"at most {target.at_most:g} x its time"
     if times is None or other is None or (other.times is None and other.over is None):

@@ -64,7 +64,7 @@ def measure(contestant: str, operation: str, folder: str, path: str) -> dict[str
     Args:
         contestant: A module of ``benchmarks.contestants``.
         operation: ``write``, ``read``, ``box``, ``box_again`` (on a store that is open and has answered the same
-            question before) or ``objects``.
+            question before), ``objects`` or ``validate`` (at level 3).
         folder: The cloud.
         path: What the operation writes or reads.
     """
@@ -73,7 +73,9 @@ def measure(contestant: str, operation: str, folder: str, path: str) -> dict[str
     small, small_answers = make(REHEARSAL_ROWS, "compact")
     rehearsal = Path(f"{path}.rehearsal")
     module.write(small, rehearsal)
-    if operation != "write":
+    if operation == "validate":
+        module.validate(rehearsal)
+    elif operation != "write":
         _question(module, operation, rehearsal, small_answers)()
     _remove(rehearsal)
     # What others have written must not be flushed while the clock runs.
@@ -81,7 +83,11 @@ def measure(contestant: str, operation: str, folder: str, path: str) -> dict[str
     if operation == "write":
         cloud = Cloud.load(Path(folder))
         return _timed(lambda: module.write(cloud, Path(path)))
-    question = _question(module, operation, Path(path), answers)
+    if operation == "validate":
+        # What finds everything in order has nothing to show.
+        question: Callable[[], Cloud | None] = lambda: module.validate(Path(path))  # noqa: E731
+    else:
+        question = _question(module, operation, Path(path), answers)
     samples = [_timed(question)]
     while len(samples) < SHORT_TIMES and sum(sample["wall"] for sample in samples) < SHORT_SECONDS:
         samples.append(_timed(question))

@@ -64,6 +64,8 @@ PUBLIC_NAMES = [
     "rebind",
     "rechunk",
     "rechunk_by_attribute",
+    "repair",
+    "validate",
     "write",
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""

@@ -12,7 +12,7 @@ from benchmarks.cloud import ATTRIBUTE, CHUNK, OBJECT_ID, Cloud
 from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.formats.registry import ingest as ingest_file
 
-__all__ = ["box", "ingest", "objects", "opened", "read", "write"]
+__all__ = ["box", "ingest", "objects", "opened", "read", "validate", "write"]
 
 
 def write(cloud: Cloud, path: Path) -> None:
@@ -40,6 +40,10 @@ def box(level: zv.ZVLevel, lo: list[float], hi: list[float]) -> Cloud:
 
 def objects(level: zv.ZVLevel, ids: list[int]) -> Cloud:
     return _cloud(level.read(object_ids=ids))
+
+
+def validate(path: Path) -> None:
+    zv.validate(path, level=3).check()
 
 
 def _cloud(points: zv.Points) -> Cloud:

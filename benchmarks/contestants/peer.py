@@ -11,10 +11,11 @@ from typing import Any
 
 from benchmarks.cloud import ATTRIBUTE, CHUNK, Cloud
 
-__all__ = ["box", "objects", "opened", "read", "write", "write_with"]
+__all__ = ["box", "objects", "opened", "read", "validate", "write", "write_with"]
 
 _store: Any = importlib.import_module("zarr_vectors.core.store")
 _points: Any = importlib.import_module("zarr_vectors.types.points")
+_validate: Any = importlib.import_module("zarr_vectors.validate")
 
 
 def write(cloud: Cloud, path: Path) -> None:
@@ -47,6 +48,11 @@ def box(root: Any, lo: list[float], hi: list[float]) -> Cloud:
 
 def objects(root: Any, ids: list[int]) -> Cloud:
     return _cloud(_points.read_points(root, object_ids=ids, attribute_names=[ATTRIBUTE]))
+
+
+def validate(path: Path) -> None:
+    result = _validate.validate(str(path), level=3)
+    assert result.ok, result.errors
 
 
 def _cloud(result: dict[str, Any]) -> Cloud:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.cloud import Cloud
-from benchmarks.contestants.peer import box, objects, opened, read, write_with
+from benchmarks.contestants.peer import box, objects, opened, read, validate, write_with
 
-__all__ = ["box", "objects", "opened", "read", "write"]
+__all__ = ["box", "objects", "opened", "read", "validate", "write"]
 
 
 def write(cloud: Cloud, path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from zarr_vectors import exceptions
 
-# A function with the name of its package is bound before anyone can ask for the package.
+# Functions with the name of their package are bound before anyone can ask for the package.
 from zarr_vectors.rechunk import RechunkSpec, rechunk, rechunk_by_attribute
+from zarr_vectors.validate import validate
 
 if TYPE_CHECKING:
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from zarr_vectors.storage.backend import StorageBackend
     from zarr_vectors.storage.urls import detect_scheme
     from zarr_vectors.types.report import WriteReport
+    from zarr_vectors.validate.repair import repair
 
 __version__ = "0.1.0"
 
@@ -95,6 +97,8 @@ __all__ = [
     "rebind",
     "rechunk",
     "rechunk_by_attribute",
+    "repair",
+    "validate",
     "write",
 ]
 
@@ -130,6 +134,7 @@ _HOMES = {
     "storage.backend": ("StorageBackend",),
     "storage.urls": ("detect_scheme",),
     "types.report": ("WriteReport",),
+    "validate.repair": ("repair",),
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
 _THERE = {"open": "open_zv_store"}

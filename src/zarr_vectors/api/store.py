@@ -53,6 +53,11 @@ class ZVStore:
         return self._first.root
 
     @property
+    def storage(self) -> Storage:
+        """Its bytes: rounds of reading, batches of writing."""
+        return self._storage
+
+    @property
     def url(self) -> str:
         """Where the store is."""
         return self._storage.url

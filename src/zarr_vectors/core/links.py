@@ -126,6 +126,7 @@ def parse_family(
     Args:
         documents: ``zarr.json`` of every array and group below ``links`` and ``link_attributes``, by name.
         ndim: Components of a chunk key.
+        delta: Name of the family: the difference of levels that its links lead over.
 
     Raises:
         MetadataError: A name or document is malformed.

@@ -9,7 +9,7 @@ from zarr_vectors.exceptions import StoreError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["COMPOSITE", "array_names", "renamed_arrays"]
+__all__ = ["COMPOSITE", "array_names", "is_named", "renamed_arrays"]
 
 COMPOSITE = "geometry_index"
 """Group of a composite store of 0.9.2, which puts several kinds of geometry side by side."""
@@ -76,10 +76,10 @@ def renamed_arrays(declared: Iterable[str], made: Mapping[str, JsonObject], gone
         ['vertex_attributes/w', 'vertices']
     """
     kept = {name for name in declared if not any(name == head or name.startswith(f"{head}/") for head in gone)}
-    return sorted(kept | {name for name, document in made.items() if _is_named(name, document)})
+    return sorted(kept | {name for name, document in made.items() if is_named(name, document)})
 
 
-def _is_named(name: str, document: JsonObject) -> bool:
+def is_named(name: str, document: JsonObject) -> bool:
     """Whether a level's document names a node: arrays of the format, and the groups that open with them."""
     parts = name.split("/")
     if document.get("node_type") == "group":

@@ -15,7 +15,18 @@ from zarr_vectors.metadata.root import divides
 from zarr_vectors.spatial.grid import Grid
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS, check_edges
 
-__all__ = ["axes_of_rank", "bins_of", "bounds_of", "check_facts", "dtype_of", "grid_of", "rank_of", "whole_box"]
+__all__ = [
+    "axes_of_rank",
+    "bins_of",
+    "bounds_of",
+    "check_facts",
+    "convention_problems",
+    "dtype_of",
+    "fact_problems",
+    "grid_of",
+    "rank_of",
+    "whole_box",
+]
 
 _ENUMS = {
     "links_convention": constants.VALID_LINKS_CONVENTIONS,
@@ -46,27 +57,41 @@ def check_facts(given: Mapping[str, Any]) -> None:
     Raises:
         MetadataError: With every problem.
     """
-    problems = [
-        f"{name} is {given[name]!r}, not one of {sorted(allowed)}"
-        for name, allowed in _ENUMS.items()
-        if (given[name] is not None or name == "vertex_encoding") and not _is_one_of(given[name], allowed)
-    ]
-    for name, allowed in _LISTS.items():
-        problems += _list_problems(name, given[name], allowed)
-    problems += [
-        f"{name} is {given[name]!r}, not a whole number from {least}"
-        for name, least in _LEAST.items()
-        if given[name] is not None and not _is_whole(given[name], least)
-    ]
+    problems = fact_problems(given)
+    if given["vertex_encoding"] is None:
+        problems.append(f"vertex_encoding is None, not one of {sorted(constants.VALID_ENCODINGS)}")
     if given["name"] is not None and not isinstance(given["name"], str):
         problems.append(f"name is {given['name']!r}, not text")
     try:
         json.dumps(given["crs"], allow_nan=False)
     except (TypeError, ValueError) as error:
         problems.append(f"crs is not plain JSON: {error}")
-    problems = problems or _contradictions(given)
+    problems = problems or convention_problems(given["links_convention"], given["geometry_types"] or ())
     if problems:
         raise MetadataError(problems[0], problems=problems)
+
+
+def fact_problems(given: Mapping[str, Any]) -> list[str]:
+    """What of these facts the format does not know; those that are left out or None are not looked at.
+
+    Example:
+        >>> fact_problems({"cross_level_storage": "implicit", "reduction_factor": 1})
+        ['reduction_factor is 1, not a whole number from 2']
+    """
+    known = {name: value for name, value in given.items() if value is not None}
+    problems = [
+        f"{name} is {known[name]!r}, not one of {sorted(allowed)}"
+        for name, allowed in _ENUMS.items()
+        if name in known and not _is_one_of(known[name], allowed)
+    ]
+    for name, allowed in _LISTS.items():
+        problems += _list_problems(name, known.get(name), allowed)
+    problems += [
+        f"{name} is {known[name]!r}, not a whole number from {least}"
+        for name, least in _LEAST.items()
+        if name in known and not _is_whole(known[name], least)
+    ]
+    return problems
 
 
 def _is_one_of(value: Any, allowed: frozenset[str]) -> bool:
@@ -87,14 +112,18 @@ def _list_problems(name: str, value: Any, allowed: frozenset[str]) -> list[str]:
     ]
 
 
-def _contradictions(given: Mapping[str, Any]) -> list[str]:
-    """Kinds of geometry whose links cannot follow the convention."""
-    convention = given["links_convention"]
+def convention_problems(convention: str | None, kinds: Sequence[str]) -> list[str]:
+    """Kinds of geometry whose links cannot follow a convention.
+
+    Example:
+        >>> convention_problems("explicit", ["graph", "line"])
+        ["links_convention is 'explicit', but a line needs implicit_sequential"]
+    """
     if convention is None:
         return []
     return [
         f"links_convention is {convention!r}, but a {kind} needs {' or '.join(sorted(_CONVENTIONS[kind]))}"
-        for kind in given["geometry_types"] or ()
+        for kind in kinds
         if kind in _CONVENTIONS and convention not in _CONVENTIONS[kind]
     ]
 

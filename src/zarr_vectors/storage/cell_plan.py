@@ -17,7 +17,7 @@ from zarr_vectors.storage.fallback import decode_chunk
 from zarr_vectors.storage.storage import ShardIndex, Storage
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["CellPlan", "Piece", "load_shard_indexes", "plans_of"]
+__all__ = ["ABSENT", "CellPlan", "Piece", "load_shard_indexes", "plans_of"]
 
 _JOINED_BYTES = 1 << 22
 _FEW_CELLS = 2048
@@ -25,7 +25,8 @@ _FEW_CELLS = 2048
 _LARGEST_OBJECT = 2**62
 _NO_CELLS = np.zeros(0, dtype=np.int64)
 _NO_ENTRY = np.zeros((0, 2), dtype="<u8")
-_ABSENT = "listed as present, but gone"
+ABSENT = "listed as present, but gone"
+"""What is said of a cell that is not stored."""
 
 Piece = tuple[IntArray, Blobs]
 """Rows of cells, and the cells as they are stored."""
@@ -146,7 +147,7 @@ class CellPlan:
         entry = np.concatenate([_NO_ENTRY, *(indexes[path].entries[number[rows]] for path, rows in shards)])
         missing = entry[:, 1] == MISSING
         beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
-        self.errors.update(dict.fromkeys(members[missing].tolist(), _ABSENT))
+        self.errors.update(dict.fromkeys(members[missing].tolist(), ABSENT))
         self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
         good = ~missing & ~beyond
         shard = np.repeat(np.arange(len(shards)), [len(rows) for _, rows in shards])
@@ -175,7 +176,7 @@ class CellPlan:
         for data, count, end in zip(parts, self._ranges.counts, ends, strict=True):
             part = slice(end - count, end)
             if data is None:
-                self.errors.update(dict.fromkeys(self._ranges.members[part].tolist(), _ABSENT))
+                self.errors.update(dict.fromkeys(self._ranges.members[part].tolist(), ABSENT))
             else:
                 pieces.append(self._piece(data, part, None))
         return pieces
@@ -204,7 +205,7 @@ class CellPlan:
         for get, (_, members) in zip(self.requests, self.objects, strict=True):
             data = found[get]
             if data is None:
-                self.errors.update(dict.fromkeys(members.tolist(), _ABSENT))
+                self.errors.update(dict.fromkeys(members.tolist(), ABSENT))
                 continue
             try:
                 values = decode_chunk(self.array.document, data).ravel()
@@ -215,7 +216,7 @@ class CellPlan:
             for row in members.tolist():
                 cells[row] = bytes(values[self.places.number[row]])
                 if unstored[self.places.number[row]]:
-                    self.errors[row] = _ABSENT
+                    self.errors[row] = ABSENT
         return Blobs.from_list(cells)
 
     def _unstored(self, data: Buffer, values: AnyArray) -> BoolArray:

@@ -1,0 +1,147 @@
+"""Putting right what is wrong with a store, as far as the store itself tells what is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zarr_vectors.exceptions import ReadOnlyError
+from zarr_vectors.storage.backend import Transactional
+from zarr_vectors.storage.pending import Pending
+from zarr_vectors.storage.storage import Batch, Storage
+from zarr_vectors.validate.problems import Problem
+from zarr_vectors.validate.repair_cells import PresenceRepair, repair_columns
+from zarr_vectors.validate.repair_counts import repair_counts
+from zarr_vectors.validate.repair_documents import repair_documents
+from zarr_vectors.validate.repairs import Changes, Repair, RepairResult
+from zarr_vectors.validate.run import Examination, storage_of
+
+__all__ = ["repair"]
+
+_MOST = 5
+_LEFT_BY_WRITERS = {
+    "commit_pending": "a commit that has happened is published",
+    "leftovers": "what a writer that died has staged is removed",
+}
+_OF_LOADING = frozenset({"document_corrupt", "stray_folder", "level_missing", "commit_unreadable"})
+"""Problems that show when documents are read, and that no repair changes."""
+
+
+def repair(store_path: Any, dry_run: bool = True, *, storage_options: Any = None) -> RepairResult:
+    """Put right what is wrong with a store, as far as the store itself tells what is right.
+
+    Repaired are presence lists (from what is stored, where the store can be listed), counts, bounds and headers (from
+    the cells), what fragments state about their objects (from the manifests), NGFF entries, names of arrays, groups
+    without a document, and what dead writers left. All changes are one commit. Nothing that could not be made anew is
+    deleted: what does not belong where it is goes to the folder ``lost+found`` inside the store. What cannot be
+    repaired stays as it is, and is told.
+
+    Args:
+        store_path: A path, a URL, an open zarr store, or an open store or group of this library.
+        dry_run: Only tell what would be done; the store is not changed.
+        storage_options: For object stores, as in ``zarr_vectors.open``.
+
+    Returns:
+        ``applied``, ``repairs`` (values with ``kind``, ``path``, ``cell``, ``action`` and ``message``), ``left`` (the
+        problems that there are afterwards), ``ok``, ``summary()`` and ``to_json()``.
+
+    Raises:
+        ReadOnlyError: Without ``dry_run``, for a store that cannot be written.
+
+    Example:
+        >>> import zarr_vectors as zv
+        >>> _ = zv.write("memory://repair-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+        >>> attrs = zv.open_store("memory://repair-doc", "r+")["0"].attrs
+        >>> attrs["zarr_vectors_level"] = {**attrs["zarr_vectors_level"], "vertex_count": 7}
+        >>> [str(repair) for repair in repair("memory://repair-doc").repairs]
+        ['0: vertex_count is 2, it was 7 (vertex_count)']
+        >>> repair("memory://repair-doc", dry_run=False).ok, zv.validate("memory://repair-doc").ok
+        (True, True)
+    """
+    storage = storage_of(store_path, storage_options, read_only=dry_run)
+    if not dry_run and storage.read_only:
+        raise ReadOnlyError("the store was opened for reading", store=storage.url, hint="open it with mode='r+'")
+    first = Examination(storage, 1)
+    before = first.findings.problems
+    if first.nodes is None:
+        # Nothing tells what a store without a root is.
+        return RepairResult(storage.url, False, (), first.findings.result().problems)
+    if dry_run:
+        return _result(storage, before, *_plan(storage), applied=False)
+    with storage.lock():
+        changes, left = _plan(storage)
+        if changes is not None and changes:
+            storage.commit(_batch(changes))
+            left = Examination(Storage(storage.backend), _MOST).findings.result().problems
+    return _result(storage, before, changes, left, applied=True)
+
+
+def _result(
+    storage: Storage,
+    before: list[Problem],
+    changes: Changes | None,
+    left: tuple[Problem, ...],
+    *,
+    applied: bool,
+) -> RepairResult:
+    finished = [
+        Repair(problem.kind, problem.path, None, "finished", _LEFT_BY_WRITERS[problem.kind])
+        for problem in before
+        if problem.kind in _LEFT_BY_WRITERS
+    ]
+    left = tuple(problem for problem in left if not finished or problem.kind not in _LEFT_BY_WRITERS)
+    repairs = [] if changes is None else changes.repairs
+    return RepairResult(storage.url, applied, (*finished, *repairs), left)
+
+
+def _plan(storage: Storage) -> tuple[Changes | None, tuple[Problem, ...]]:
+    """What is to be changed, and the problems that there are then; None where nothing can be."""
+    found = Examination(storage, _MOST)
+    loading = [problem for problem in found.findings.problems if problem.kind in _OF_LOADING]
+    if found.nodes is None or found.root is None:
+        return None, found.findings.result().problems
+    changes = Changes(found.nodes)
+    problems = found.findings.result().problems
+    repair_documents(found.root, storage.name, problems, changes)
+    presence = PresenceRepair(storage, changes)
+    presence.take(problems)
+    if not isinstance(storage.backend, Transactional):
+        _move_strays(problems, changes)
+    found = Examination(storage, _MOST, changes.nodes)
+    presence.settle(found.findings.problems)
+    found = Examination(storage, _MOST, changes.nodes)
+    repair_columns(found, changes)
+    repair_counts(found, changes)
+    return changes, _left(storage, changes, loading)
+
+
+def _left(storage: Storage, changes: Changes, loading: list[Problem]) -> tuple[Problem, ...]:
+    """The problems that there are when everything has been changed."""
+    pending = Pending.on(storage, changes.puts, changes.drops)
+    findings = Examination(pending, _MOST, changes.nodes).findings
+    moved = {repair.cell for repair in changes.repairs if repair.action == "moved"}
+    kept = [
+        problem
+        for problem in (*loading, *findings.problems)
+        if problem.path not in changes.nodes.documents or problem.kind != "stray_folder"
+        if problem.kind != "stray_object" and not (problem.kind == "cell_unlisted" and problem.cell in moved)
+    ]
+    findings.problems[:] = kept
+    return findings.result().problems
+
+
+def _move_strays(problems: tuple[Problem, ...], changes: Changes) -> None:
+    for problem in problems:
+        if problem.kind == "stray_object":
+            name = problem.message.removesuffix(" is no chunk of the array").removesuffix(" is no chunk of the table")
+            target = changes.move(f"{problem.path}/{name}")
+            changes.tell(problem.kind, problem.path, f"{name} is moved to {target}", action="moved")
+
+
+def _batch(changes: Changes) -> Batch:
+    puts = {**changes.puts, **changes.documents}
+    return Batch(
+        puts=list(puts.items()),
+        root=lambda: changes.nodes.root,
+        copies=[*changes.moves.items(), *changes.copies.items()],
+        deletes=[*changes.moves, *changes.drops],
+    )

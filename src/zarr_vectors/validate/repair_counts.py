@@ -1,0 +1,128 @@
+"""Repairs of counts, bounds and claims from what the cells hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.documents import ID_RUN
+from zarr_vectors.validate.problems import Problem
+from zarr_vectors.validate.repairs import Changes
+from zarr_vectors.validate.run import Examination
+
+__all__ = ["repair_counts"]
+
+_STATED = frozenset(
+    {"vertex_count", "index_count", "index_ids", "link_count", "position_outside_bounds", "fragments_tile"}
+)
+"""What can be made from the cells."""
+_UNREADABLE = frozenset({"cell_missing", "cell_corrupt", "attribute_rows"})
+
+
+def repair_counts(found: Examination, changes: Changes) -> None:
+    """Make documents state what there is."""
+    problems = found.findings.problems
+    by_kind: dict[str, set[str]] = {}
+    for problem in problems:
+        by_kind.setdefault(problem.kind, set()).add(problem.path)
+    for path in sorted(by_kind.get("vertex_count", ())):
+        _repair_vertex_count(found, path, changes)
+    for path in sorted(by_kind.get("fragments_tile", ())):
+        _repair_claim(found, path, changes)
+    for path in sorted(by_kind.get("index_count", set()) | by_kind.get("index_ids", set())):
+        _repair_index(found, path, changes)
+    for path in sorted(by_kind.get("link_count", ())):
+        _repair_links(found, path, changes)
+    damaged = {path for path in by_kind.get("table_corrupt", ()) if path.endswith(f"/{constants.FRAGMENT_REFS}")}
+    for path in sorted(damaged | by_kind.get("references_differ", set())):
+        _drop_references(found, path, changes)
+    _repair_bounds(found, problems, changes)
+
+
+def _repair_vertex_count(found: Examination, path: str, changes: Changes) -> None:
+    cells = found.cells[int(path)]
+    # As long as anything else is wrong, the count may be what tells how much there was.
+    if not cells.is_whole or found.findings.errors_at(path, but=_STATED):
+        return
+    rows = int(cells.rows.sum())
+    block = dict(changes.edit(path)[constants.LEVEL_KEY])
+    lost = cells.level.keeps_count and rows < block.get("vertex_count", 0)
+    text = f"vertex_count is {rows}, it was {block.get('vertex_count')}"
+    changes.tell("vertex_count", path, text, action="given up" if lost else "fixed")
+    changes.edit(path)[constants.LEVEL_KEY] = {**block, "vertex_count": rows}
+
+
+def _repair_claim(found: Examination, path: str, changes: Changes) -> None:
+    number = path.partition("/")[0]
+    if found.findings.errors_at(path, f"{number}/{constants.VERTICES}", but=_STATED):
+        return
+    block = dict(changes.edit(number)[constants.LEVEL_KEY])
+    if block.pop("fragments_tile", None) is not None:
+        changes.edit(number)[constants.LEVEL_KEY] = block
+        changes.tell("fragments_tile", number, "it is no longer said that fragments tile their chunks")
+
+
+def _repair_index(found: Examination, path: str, changes: Changes) -> None:
+    number = int(path.partition("/")[0])
+    objects = found.objects[number]
+    owner = f"{number}/{constants.FRAGMENT_OWNER}"
+    # What fragments state may be right where the index is not.
+    doubted = found.findings.errors_at(path, but=_STATED) or found.findings.errors_at(owner, but=_UNREADABLE)
+    if objects.ids is None or not objects.complete or doubted:
+        return
+    ids, header = objects.ids, changes.edit(path)
+    true: dict[str, Any] = {
+        "num_objects": len(objects.present),
+        "num_present": int(objects.present.sum()),
+        "object_ids_sorted": bool((ids[1:] > ids[:-1]).all()),
+        ID_RUN: [int(ids[0]), len(ids)] if len(ids) and (np.diff(ids) == 1).all() else None,
+    }
+    for name, value in true.items():
+        if name in header and header[name] != value:
+            changes.tell("index_count", path, f"{name} is {value}, it was {header[name]}")
+            header[name] = value
+    if header.get(ID_RUN, ()) is None:
+        del header[ID_RUN]
+
+
+def _repair_links(found: Examination, path: str, changes: Changes) -> None:
+    number, _, delta = path.partition(f"/{constants.LINKS}/")
+    counts = found.links[int(number)].records.get(delta)
+    beside = [f"{number}/{name}" for name in (constants.LINK_ATTRIBUTES, constants.LINK_FRAGMENTS)]
+    if counts is None or found.findings.errors_at(path, *beside, but=_STATED):
+        return
+    header = changes.edit(path)
+    for name, value in zip(("num_physical_records", "num_links"), counts, strict=True):
+        if header.get(name, value) != value:
+            changes.tell("link_count", path, f"{name} is {value}, it was {header[name]}")
+            header[name] = value
+
+
+def _drop_references(found: Examination, path: str, changes: Changes) -> None:
+    """Manifests say all that references by column say."""
+    number = path.partition("/")[0]
+    table = found.levels[int(number)].tables[constants.FRAGMENT_REFS]
+    changes.remove_array(path, [get.path for get in table.requests()])
+    attributes = changes.edit(number)
+    named = attributes.get(constants.ARRAYS_KEY)
+    if isinstance(named, list):
+        attributes[constants.ARRAYS_KEY] = [name for name in named if name != constants.FRAGMENT_REFS]
+    changes.tell("references_differ", path, "removed: the manifests say the same")
+
+
+def _repair_bounds(found: Examination, problems: Collection[Problem], changes: Changes) -> None:
+    extents = [cells.extent for cells in found.cells.values() if cells.extent is not None]
+    kinds = {problem.kind for problem in problems}
+    # A vertex that is not in its chunk tells nothing of bounds.
+    if "position_outside_bounds" not in kinds or "position_outside_chunk" in kinds or not extents:
+        return
+    block = dict(changes.edit("")[constants.ROOT_KEY])
+    low, high = (np.asarray(corner, dtype=np.float64) for corner in block["bounds"])
+    low = np.fmin.reduce([low, *(first for first, _ in extents)])
+    high = np.fmax.reduce([high, *(last for _, last in extents)])
+    block["bounds"] = [low.tolist(), high.tolist()]
+    changes.edit("")[constants.ROOT_KEY] = block
+    changes.tell("position_outside_bounds", "", f"bounds hold all vertices: {block['bounds']}")
