@@ -158,15 +158,20 @@ class Committer:
     def _commit_new(self, batch: Batch) -> None:
         """Write in place; the root document, put last, makes the store exist."""
         backend = self._backend
+        root: bytes | None = None
         try:
             backend.put_bytes(_CREATING, b"{}")
             on_step(Step.ANNOUNCED)
             backend.put_all(batch.puts)
             on_step(Step.FILLED)
-            self._root = backend.swap(ROOT, dump_json(batch.root()), None)
+            root = dump_json(batch.root())
+            self._root = backend.swap(ROOT, root, None)
             on_step(Step.CREATED)
         except BaseException:
-            self._discard_new()
+            current = backend.read_versioned(ROOT)
+            # A root document that is not ours is that of a writer who does not heed the lock.
+            if current is None or current.data == root:
+                self._discard_new()
             raise
         backend.delete_prefix(STAGE)
         on_step(Step.SWEPT)
