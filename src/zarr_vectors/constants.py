@@ -13,6 +13,8 @@ ARRAYS_KEY: Final = "zarr_vectors_arrays"
 """Level attribute (additive): the path of every array of the level, so that nothing needs listing."""
 COMMIT_KEY: Final = "zarr_vectors_commit"
 """Root attribute (additive): the record of a commit that is being published."""
+PUBLISHED_KEY: Final = "zarr_vectors_published"
+"""Root attribute (additive): the root document holds all others, and nobody changes the store."""
 GENERATION_KEY: Final = "zarr_vectors_generation"
 """Root attribute (additive): how many commits have changed the store, so that readers can tell that one has."""
 

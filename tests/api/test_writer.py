@@ -340,9 +340,7 @@ def test_a_store_opened_for_reading_has_no_writer() -> None:
 
 def test_the_store_knows_what_its_level_has_learnt() -> None:
     store = zv.open(stored().storage.backend.store, "r+")  # type: ignore[attr-defined]
-    with zv.ZVWriter(store[0]).with_options(
-        store[0].writer(out_of_bounds="expand", fill={"row": 0})._options
-    ) as writer:
+    with zv.ZVWriter(store[0]).with_options(out_of_bounds="expand", fill={"row": 0}) as writer:
         writer.append_vertices_sync(np.full((1, 3), 50, dtype="f4"))
     assert store.bounds[1] == [50, 50, 50]
     assert store.info()["levels"][0]["vertex_count"] == ROWS + 1

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors import constants
+from zarr_vectors import api, constants
 from zarr_vectors.api.described import info_of
 from zarr_vectors.api.facts import LevelFacts
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.worker import in_worker
-from zarr_vectors.api.writer import ZVWriter
 from zarr_vectors.exceptions import InputError, ZVError
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.geometry import ReadPlan, objects_selected, read_shape
@@ -26,7 +25,6 @@ from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows
 from zarr_vectors.query.where import conditions_of, resolve
 from zarr_vectors.storage.whole import check_current
-from zarr_vectors.types.buffer import ChangeOptions
 from zarr_vectors.types.value import Tables, plan_for, value_of
 from zarr_vectors.typing import IntArray
 
@@ -294,7 +292,7 @@ class ZVLevel(LevelFacts):
         out_of_bounds: str = "raise",
         extend: bool = False,
         fill: Mapping[str, Any] | None = None,
-    ) -> ZVWriter:
+    ) -> api.ZVWriter:
         """A writer that adds attributes and vertices, for a ``with`` or ``async with`` block.
 
         Args:
@@ -318,10 +316,9 @@ class ZVLevel(LevelFacts):
             >>> level.read().attributes["height"].tolist()
             [1.0, 2.0]
         """
-        options = ChangeOptions(
+        return api.ZVWriter(self).with_options(
             order=order, overwrite=overwrite, out_of_bounds=out_of_bounds, extend=extend, fill=fill or {}
         )
-        return ZVWriter(self).with_options(options)
 
     def row_order(self, positions: Any = None) -> IntArray:
         """``(N,)`` int64 row of the input that each vertex was, in the order of ``read``.

@@ -15,6 +15,7 @@ from zarr_vectors.api.worker import in_worker
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
+from zarr_vectors.core.publishing import publish_store, unpublish_store
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreNotFoundError
 from zarr_vectors.geometry import Mesh
@@ -131,6 +132,43 @@ class ZVStore:
         """Let go of connections."""
         self._storage.backend.close()
 
+    @property
+    def is_published(self) -> bool:
+        """Whether one request opens the store, and nobody may change it."""
+        return self._storage.is_published
+
+    def publish(self) -> int:
+        """Put copies of all documents into the root document, so that one request opens the store; how many there are.
+
+        This is for stores that are served as files to many readers. Every writer of this library then refuses to
+        change the store; other programs must not either, because readers trust the copies.
+
+        Raises:
+            ReadOnlyError: The store was opened for reading.
+            StoreError: The place cannot list its objects.
+            OptionError: The store lies in an Icechunk repository or a zip file.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> _ = zv.write("memory://publish-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+            >>> zv.open("memory://publish-doc", "r+").publish()
+            3
+            >>> zv.write("memory://publish-doc", zv.Points([[1.0, 1.0]]), mode="append")
+            Traceback (most recent call last):
+            ...
+            zarr_vectors.exceptions.ReadOnlyError: the store is published, so that nobody changes it ...
+            >>> zv.open("memory://publish-doc", "r+").unpublish()
+        """
+        return publish_store(self._storage)
+
+    def unpublish(self) -> None:
+        """Take back what ``publish`` did, so that the store may be changed.
+
+        Raises:
+            ReadOnlyError: The store was opened for reading.
+        """
+        unpublish_store(self._storage)
+
     def info(self) -> JsonObject:
         """What there is to know without reading geometry, as plain values."""
         low, high = self.bounds
@@ -143,6 +181,7 @@ class ZVStore:
             "crs": self.crs,
             "levels": [self._level_info(level) for level in self],
             "headers": sorted(self.headers),
+            "published": self.is_published,
         }
 
     def _level_info(self, level: ZVLevel) -> JsonObject:
@@ -264,6 +303,7 @@ def open_zv_store(
         target: A path, a URL, or an open zarr store.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
         backend: ``"icechunk"`` for an Icechunk repository; one in a local folder is recognised without it.
+            ``"fsspec"`` to reach a URL by that library instead of obstore.
         storage_options: For object stores, for example ``{"region": "eu-west-1", "skip_signature": True}``; for
             Icechunk also ``branch``, ``tag`` or ``snapshot_id``.
 

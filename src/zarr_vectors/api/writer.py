@@ -73,9 +73,9 @@ class ZVWriter:
         self._closed = False
         self._buffer = self._new_buffer()
 
-    def with_options(self, options: ChangeOptions) -> Self:
-        """The writer itself, with options, which ``level.writer`` takes as keywords; what waits is discarded."""
-        self._options = options
+    def with_options(self, **options: Any) -> Self:
+        """The writer itself, with the options that ``level.writer`` takes; what waits is discarded."""
+        self._options = ChangeOptions(**options)
         self.discard()
         return self
 

@@ -227,9 +227,9 @@ def _way(source: str, target: str, file_format: str | None) -> _Way:
         FileNotFoundError: There is nothing at ``source``, which by its suffix would be a file.
         typer.BadParameter: Both are files, ``source`` is a file of no known format, or ``file_format`` is not known.
     """
-    from_file = "://" not in source and (
-        Path(source).is_file() or (_has_suffix(source) and not Path(source).exists()) or _holds_files(Path(source))
-    )
+    path = Path(source)
+    is_one = path.is_file() and path.suffix.lower() != ".zip"  # which holds a store
+    from_file = "://" not in source and (is_one or (_has_suffix(source) and not path.exists()) or _holds_files(path))
     to_file = _is_file_to_be(target, file_format)
     if not from_file:
         return _Way.STORE_TO_FILE if to_file else _Way.STORE_TO_STORE

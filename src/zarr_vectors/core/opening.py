@@ -105,7 +105,7 @@ def create_store(
         vertex_dtype: Of the positions.
         vertex_encoding: ``"raw"``, or ``"draco"`` for 3-D float32 positions, as in ``Layout``.
         base_bin_shape: Bin of level 0; must divide the chunk.
-        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and by what is there.
+        backend: ``"local"``, ``"icechunk"``, ``"obstore"``, ``"fsspec"``, or None to go by URL and content.
         **backend_kwargs: ``compressor`` for the cells, ``storage_options`` for object stores, ``name`` of the store.
             For Icechunk: ``branch``, ``config``, and what the constructor of its storage takes (``region``,
             ``endpoint_url``, ...). Changes are kept in a session until ``commit``.
@@ -178,7 +178,7 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
     Args:
         path: A path, a URL, an open zarr store, or a group, which is returned.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
-        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and by what is there.
+        backend: ``"local"``, ``"icechunk"``, ``"obstore"``, ``"fsspec"``, or None to go by URL and content.
         **backend_kwargs: ``storage_options`` for object stores; for Icechunk as in ``create_store``, and ``tag`` or
             ``snapshot_id`` to read what was.
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.typing import JsonObject
@@ -60,7 +61,7 @@ def parse_json(data: bytes, *, store: str, path: str) -> JsonObject:
         CorruptionError: It is not a JSON object.
     """
     try:
-        value = json.loads(data)
+        value = from_json(data)
     except ValueError as error:
         raise CorruptionError(
             "metadata document is not valid JSON", store=store, array=path, got=f"{len(data)} bytes: {error}"
@@ -105,9 +106,9 @@ class DocumentParser:
             return parse_json(data, store=self._store, path=path)
         text = data[start + len(_PRESENCE_KEY) : end]
         try:
-            value = json.loads(data[: end - len(text)] + _STAND_IN + data[end:])
+            value = from_json(data[: end - len(text)] + _STAND_IN + data[end:])
             listed = self._lists.get(text)
-            listed = json.loads(text) if listed is None else listed
+            listed = _parse_texts(text) if listed is None else listed
         except ValueError:
             return parse_json(data, store=self._store, path=path)
         attributes = value.get("attributes") if isinstance(value, dict) else None
@@ -116,6 +117,15 @@ class DocumentParser:
             return parse_json(data, store=self._store, path=path)
         attributes["nonempty_chunks"] = self._lists[text] = listed
         return dict(value)
+
+
+def _parse_texts(text: bytes) -> Any:
+    """A JSON list; one of plain texts, as it is usually written, is cut up, which is several times faster."""
+    if text.startswith(b'["') and text.endswith(b'"]') and b"\\" not in text:
+        items = text[2:-2].decode().split('","')
+        if text.count(b'"') == 2 * len(items):
+            return items
+    return from_json(text)
 
 
 def dump_json(value: Any) -> bytes:

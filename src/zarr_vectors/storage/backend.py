@@ -117,6 +117,11 @@ class Backend(StorageBackend, Protocol):
         ...
 
     @property
+    def is_static(self) -> bool:
+        """Whether it serves files that nobody changes, of stores that are most likely published."""
+        ...
+
+    @property
     def locks_everyone(self) -> bool:
         """Whether ``lock`` keeps out every other writer there may be, and not only those of this process."""
         ...

@@ -145,6 +145,10 @@ class CellArray:
             hint="repair the store from its stored chunks before reading it",
         )
 
+    def stored_like(self, other: CellArray) -> bool:
+        """Whether the stored objects of another array, on the same grid, are made up as those of this one."""
+        return self.codec == other.codec and self.document.sharding == other.document.sharding
+
     def has_all_of(self, other: CellArray) -> bool:
         """Whether every cell that is present in another array is present here, told by the presence lists alone."""
         listed, others = (array.document.attributes.get("nonempty_chunks") for array in (self, other))

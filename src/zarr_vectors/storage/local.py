@@ -32,6 +32,7 @@ class LocalBackend:
     """
 
     is_local = True
+    is_static = False
     locks_everyone = True
 
     def __init__(self, root: str | Path, *, read_only: bool = False) -> None:

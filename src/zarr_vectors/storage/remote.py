@@ -48,6 +48,7 @@ class ZarrBackend:
         self.store = store
         self.url = url or str(store)
         self.read_only = read_only or store.read_only
+        self.is_static = self.url.startswith(("http://", "https://"))
         self._prototype = default_buffer_prototype()
         self._leases: dict[int, Lease] = {}
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from zarr_vectors.constants import PUBLISHED_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError
-from zarr_vectors.metadata.base import DocumentParser
+from zarr_vectors.metadata.base import DocumentParser, parse_json
 from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional
 from zarr_vectors.storage.commit import Batch, Committer
+from zarr_vectors.storage.published import children_of, published_documents, without_documents
 from zarr_vectors.storage.record import ROOT, Record, marker_of, read_record
 from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
@@ -45,6 +47,7 @@ class Storage:
     backend: Backend
     shard_indexes: dict[str, ShardIndex] = field(default_factory=dict)
     _record: Record | None = None
+    _published: dict[str, JsonObject] | None = None
     _seen: frozenset[bytes] = frozenset()
     _depth: int = 0
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -63,6 +66,11 @@ class Storage:
     def read_only(self) -> bool:
         """Whether writing is refused."""
         return self.backend.read_only
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the root document that was read speaks for all others, and nobody changes the store."""
+        return self._published is not None
 
     def fetch(self, requests: Iterable[Get]) -> dict[Get, Buffer | None]:
         """One round: all requests at once; None where there is no such object."""
@@ -88,8 +96,14 @@ class Storage:
 
         Reads through a recorded commit, at the cost of two more rounds.
         """
-        self._record = None
+        self._record = self._published = None
         self.shard_indexes.clear()
+        if self.backend.is_static:
+            # It is most likely published: then nothing more has to be asked for.
+            root, _, raw = self._read_documents_with_root([])
+            if root is None or self.is_published:
+                self._seen = frozenset({raw})
+                return root, self._copies(also)
         root, others, raw = self._read_documents_with_root(also)
         seen = {raw}
         while (marker := marker_of(root)) is not None:
@@ -117,7 +131,15 @@ class Storage:
             # What lies beside no root is a store in the making, and may be half written.
             return None, dict.fromkeys(also), b""
         documents = self._parsed(found)
-        return documents.pop(ROOT), documents, bytes(raw)
+        root = documents.pop(ROOT) or {}
+        self._published = published_documents(root, store=self.url)
+        if self.is_published:
+            return without_documents(root), self._copies(also), bytes(raw)
+        return root, documents, bytes(raw)
+
+    def _copies(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
+        held = self._published or {}
+        return {path: held.get(path) for path in paths}
 
     @property
     def seen(self) -> frozenset[bytes]:
@@ -129,13 +151,17 @@ class Storage:
 
         To be asked when everything has been read: objects change only after the root document has.
         """
-        if isinstance(self.backend, Transactional):
+        if isinstance(self.backend, Transactional) or self.is_published:
             return True
         raw = self.backend.fetch([Get(ROOT)])[0]
         return raw is not None and bytes(raw) in seen
 
     def read_documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
-        """Parse JSON documents, read in one round."""
+        """Parse JSON documents, read in one round; those of a published store are there already."""
+        return self._copies(paths) if self.is_published and ROOT not in paths else self.read_stored(paths)
+
+    def read_stored(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
+        """Parse JSON documents where they are stored, read in one round."""
         return self._parsed(self.fetch(Get(path) for path in paths))
 
     def _parsed(self, found: Mapping[Get, Buffer | None]) -> dict[str, JsonObject | None]:
@@ -149,7 +175,9 @@ class Storage:
         return self._as_committed(prefix, self.backend.list_prefix(prefix, recursive=recursive), recursive)
 
     def list_children(self, prefixes: Sequence[str]) -> dict[str, list[str]]:
-        """Immediate children of several prefixes, in one round."""
+        """Immediate children of several prefixes, in one round; of a published store, those that are nodes."""
+        if self._published is not None:
+            return {prefix: children_of(self._published, prefix) for prefix in prefixes}
         found = self.backend.list_children(prefixes)
         return {prefix: self._as_committed(prefix, keys, False) for prefix, keys in zip(prefixes, found, strict=True)}
 
@@ -169,8 +197,12 @@ class Storage:
         return self.backend.size(prefix) if self.backend.is_local else None
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other writers out, and first finish or sweep what a dead one left behind. A thread may nest it."""
+    def lock(self, *, published: bool = False) -> Iterator[None]:
+        """Keep other writers out, and first finish or sweep what a dead one left behind. A thread may nest it.
+
+        Args:
+            published: Whether a published store may be changed.
+        """
         if self.read_only:
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
         with self._turn:
@@ -182,9 +214,22 @@ class Storage:
                 try:
                     self._record = None
                     self._committer.recover()
+                    if not published:
+                        self._refuse_published()
                     yield
                 finally:
                     self._depth -= 1
+
+    def _refuse_published(self) -> None:
+        raw = self.backend.fetch([Get(ROOT)])[0]
+        if raw is not None and PUBLISHED_KEY.encode() in bytes(raw):
+            root = parse_json(bytes(raw), store=self.url, path=ROOT)
+            if PUBLISHED_KEY in (root.get("attributes") or {}):
+                raise ReadOnlyError(
+                    "the store is published, so that nobody changes it",
+                    store=self.url,
+                    hint="take that back first: store.unpublish(), or zarr-vectors publish --undo",
+                )
 
     def commit(self, batch: Batch) -> None:
         """Make every change of the batch, or none.

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from zarr.abc.store import Store
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import LocalStore, MemoryStore, ZipStore
 
-from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError, StoreError
+from zarr_vectors.exceptions import InputError, OptionError, ReadOnlyError, StoreError
+from zarr_vectors.storage.archive import ZipBackend
 from zarr_vectors.storage.backend import Backend, StorageBackend
+from zarr_vectors.storage.handles import HANDLES
 from zarr_vectors.storage.icechunk import IcechunkBackend
 from zarr_vectors.storage.icechunk_repository import View
 from zarr_vectors.storage.local import LocalBackend
@@ -28,7 +29,8 @@ StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend"
 """A path, a URL, an open zarr store, or a backend; a repository or storage of Icechunk too. The zarr store of an
 Icechunk session can only be read: to write, pass the backend of a group."""
 
-_OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
+_WEB_SCHEMES = frozenset({"http", "https"})
+_OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss"}) | _WEB_SCHEMES
 _memory: dict[str, MemoryStore] = {}
 
 
@@ -56,9 +58,10 @@ def open_backend(
     Args:
         target: A path, a URL, an open zarr store, or a repository or storage of Icechunk.
         read_only: Refuse writing.
-        storage_options: For object stores and for Icechunk.
-        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and, in local folders and in memory, by what is
-            there.
+        storage_options: For object stores and for Icechunk; ``anon``, ``endpoint_url``, ``region``, ``key``,
+            ``secret`` and ``token`` mean the same for every driver.
+        backend: ``"local"``, ``"icechunk"``, ``"obstore"``, ``"fsspec"`` (for every file system that it knows), or
+            None to go by the URL and, in local folders and in memory, by what is there.
         autocommit: In Icechunk, commit every batch to its branch.
 
     Raises:
@@ -78,33 +81,50 @@ def open_backend(
         _refuse_options(options, "an open zarr store")
         # Of a session alone there is no copy to write a batch to.
         return zarr_backend(target, read_only=read_only or is_session_store(target))
-    if isinstance(target, (LocalBackend, ZarrBackend)):
+    if isinstance(target, (LocalBackend, ZarrBackend, ZipBackend)):
         _refuse_options(options, "an open backend")
         return target
     if not isinstance(target, (str, os.PathLike)):
         raise InputError("a store must be a path, a URL or a zarr store", got=type(target).__name__)
-    scheme = detect_scheme(target)
     text = os.fspath(target)
     if not text or "\0" in text:
         raise InputError("a store must have a path", got=repr(text))
+    return _at_url(text, options, read_only, backend)
+
+
+def _at_url(text: str, options: dict[str, Any], read_only: bool, driver: str | None) -> Backend:
+    scheme = detect_scheme(text)
+    if driver is not None and driver in HANDLES:
+        return zarr_backend(HANDLES[driver](text, scheme, options, read_only), url=text, read_only=read_only)
     if scheme in {"", "file"}:
         _refuse_options(options, "a local path")
-        return LocalBackend(_local_path(text) if scheme else text, read_only=read_only)
+        path = _local_path(text) if scheme else Path(text)
+        is_zip = path.suffix.lower() == ".zip" and not path.is_dir()
+        return ZipBackend(path, read_only=read_only) if is_zip else LocalBackend(path, read_only=read_only)
+    if scheme == "zip":
+        _refuse_options(options, "a zip file")
+        return ZipBackend(unquote(text.partition("://")[2]), read_only=read_only)
     if scheme == "memory":
         _refuse_options(options, "memory://")
         return zarr_backend(_memory.setdefault(text, MemoryStore()), url=text, read_only=read_only)
+    if scheme in _WEB_SCHEMES and not read_only:
+        raise ReadOnlyError("a store on the web can only be read", store=text, hint="open it with mode='r'")
     if scheme in _OBSTORE_SCHEMES:
-        return zarr_backend(_object_store(text, options, read_only), url=text, read_only=read_only)
+        return zarr_backend(HANDLES["obstore"](text, scheme, options, read_only), url=text, read_only=read_only)
     raise InputError(
         "the URL's scheme is not known",
         got=text,
-        hint="use a path, file://, memory://, s3://, gs://, az://, http(s)://, or pass an open zarr store",
+        hint="use a path, file://, zip://, memory://, s3://, gs://, az://, http(s)://, pass backend='fsspec', "
+        "or pass an open zarr store",
     )
 
 
 def _check_backend(backend: str | None, target: object) -> None:
-    if backend not in {None, "local", "icechunk"}:
-        raise StoreError("this backend is not offered", got=backend, expected="'local', 'icechunk' or None")
+    if backend not in {None, "local", "icechunk", *HANDLES}:
+        offered = "'local', 'icechunk', 'obstore', 'fsspec' or None"
+        raise StoreError("this backend is not offered", got=backend, expected=offered)
+    if backend in HANDLES and not isinstance(target, (str, os.PathLike)):
+        raise StoreError(f"backend={backend!r} is for URLs", got=str(target), hint="leave it out")
     if backend == "local":
         is_folder = isinstance(target, (str, os.PathLike)) and detect_scheme(target) in {"", "file"}
         if not is_folder and not isinstance(target, (LocalStore, LocalBackend)):
@@ -146,11 +166,13 @@ def zarr_store_of(backend: StorageBackend) -> Store:
         return backend.store
     if isinstance(backend, LocalBackend):
         return LocalStore(backend.root, read_only=backend.read_only)
+    if isinstance(backend, ZipBackend):
+        return ZipStore(backend.path, read_only=True)
     raise InputError("this backend has no zarr store", got=type(backend).__name__)
 
 
 def store_name(url: str) -> str:
-    """The last segment of a URL without the suffixes of this format.
+    """The last segment of a URL without the suffixes of this format and of zip files.
 
     Example:
         >>> store_name("s3://bucket/brain%201.zarrvectors"), store_name("memory://")
@@ -158,7 +180,7 @@ def store_name(url: str) -> str:
     """
     parts = urlsplit(url)
     last = unquote((parts.path or parts.netloc).rstrip("/").rsplit("/", 1)[-1])
-    for suffix in (".zarrvectors", ".zv", ".zarr"):
+    for suffix in (".zip", ".zarrvectors", ".zv", ".zarr"):
         last = last.removesuffix(suffix)
     return last or "zarr_vectors"
 
@@ -166,18 +188,6 @@ def store_name(url: str) -> str:
 def _local_path(url: str) -> Path:
     path = unquote(urlsplit(url).path)
     return Path(path[1:] if re.match(r"/[A-Za-z]:", path) else path)
-
-
-def _object_store(url: str, options: dict[str, Any], read_only: bool) -> Store:
-    try:
-        obstore = import_module("obstore.store")
-        zarr_storage = import_module("zarr.storage")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{detect_scheme(url)}:// needs obstore", hint="pip install 'zarr-vectors[cloud]'"
-        ) from error
-    store: Store = zarr_storage.ObjectStore(obstore.from_url(url, **options), read_only=read_only)
-    return store
 
 
 def _refuse_options(options: dict[str, Any], what: str) -> None:
