@@ -83,6 +83,14 @@ class Committer:
         self._backend = backend
         self._root: Versioned | None = None
 
+    @property
+    def root(self) -> Versioned | None:
+        """The root document as it was when the lock was taken, or as it was written since; None where there is none."""
+        if not isinstance(self._backend, Transactional):
+            return self._root
+        raw = self._backend.fetch([Get(ROOT)])[0]
+        return None if raw is None else Versioned(bytes(raw))
+
     def recover(self) -> None:
         """Finish a recorded commit; sweep what was staged and never recorded."""
         backend = self._backend
