@@ -18,6 +18,11 @@ PUBLISHED_KEY: Final = "zarr_vectors_published"
 GENERATION_KEY: Final = "zarr_vectors_generation"
 """Root attribute (additive): how many commits have changed the store, so that readers can tell that one has."""
 
+NONEMPTY_CHUNKS: Final = "nonempty_chunks"
+"""Attribute of chunk-grid arrays: the keys of the cells that there are."""
+CHUNK_GRID_ORIGIN: Final = "chunk_grid_origin"
+"""Attribute of chunk-grid arrays: the chunk coordinate of cell 0, where it is not 0."""
+
 VERTICES: Final = "vertices"
 VERTEX_FRAGMENTS: Final = "vertex_fragments"
 VERTEX_ATTRIBUTES: Final = "vertex_attributes"

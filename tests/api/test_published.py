@@ -105,7 +105,9 @@ def test_a_published_store_is_not_changed_until_that_is_undone(tmp_path: Path, h
 def files(path: Path) -> dict[str, Any]:
     """What is stored; documents as what they say, but for the number of the commit."""
     stored = {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    found = {name: json.loads(data) if name.endswith("zarr.json") else data for name, data in stored.items()}
+    found: dict[str, Any] = {
+        name: json.loads(data) if name.endswith("zarr.json") else data for name, data in stored.items()
+    }
     found["zarr.json"]["attributes"].pop("zarr_vectors_generation", None)
     return found
 

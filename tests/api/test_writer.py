@@ -386,7 +386,7 @@ def test_fragment_attributes_stay_per_fragment() -> None:
     value = cloud(owned=True)
     value = zv.Points(value.positions, {"kind": np.asarray(value.object_ids) // 10}, value.object_ids)
     level = stored(value, per_fragment=["kind"])
-    with pytest.raises(InputError, match="per fragment already"), level.writer(overwrite=True) as writer:
+    with pytest.raises(InputError, match="per fragment already"), level.writer() as writer:
         writer.add_attribute_sync("kind", np.arange(ROWS))
     with level.writer() as writer:
         writer.add_attribute_sync("row", np.arange(ROWS))

@@ -203,7 +203,7 @@ def on_s3() -> Iterator[Harness]:
     lease.DEAD_SECONDS = DEAD_SECONDS
     try:
         with s3.serving() as endpoint:
-            harness = Harness(f"s3://{s3.BUCKET}", s3.options(endpoint))
+            harness = Harness(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint))
             try:
                 yield harness
             finally:

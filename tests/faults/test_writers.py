@@ -23,8 +23,7 @@ def test_processes_that_append_to_a_store_on_a_disk(tmp_path: Path, how: str) ->
 
 def test_processes_that_append_to_a_store_on_an_object_store() -> None:
     pytest.importorskip("obstore")
-    pytest.importorskip("moto.moto_server.werkzeug_app")
     with s3.serving() as endpoint:
-        where = Where(f"s3://{s3.BUCKET}/store", s3.options(endpoint))
+        where = Where(f"s3://{s3.BUCKET}/store", s3.for_obstore(endpoint))
         run(where, 3, 3, "same")
         check(where, 3, 3, "same")

@@ -125,7 +125,7 @@ def main(arguments: list[str]) -> int:
         try_all(str(Path(folder)), {}, 8, 125)
     print("many writers on an S3 server")
     with s3.serving() as endpoint:
-        try_all(f"s3://{s3.BUCKET}", s3.options(endpoint), 8, 40)
+        try_all(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), 8, 40)
     return 0
 
 

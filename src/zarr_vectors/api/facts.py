@@ -14,6 +14,7 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.query.tables import read_level_tables
+from zarr_vectors.storage.drivers import check_sendable
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.whole import open_whole, read_whole
 from zarr_vectors.types.kinds import Kind, kind_of_types
@@ -32,6 +33,11 @@ class LevelFacts:
         self._storage = storage
         self._root = root
         self._state = state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the documents that are known, and the place."""
+        check_sendable(self._storage.backend)
+        return vars(self).copy()
 
     @property
     def storage(self) -> Storage:

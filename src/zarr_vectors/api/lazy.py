@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 from uuid import uuid4
 
@@ -207,12 +208,22 @@ class _Blocks:
         return self.read(block_id[0])
 
 
+@dataclass(frozen=True)
+class _Named:
+    """Picks an attribute of a value; unlike a local function, it can be pickled."""
+
+    name: str
+
+    def __call__(self, value: Geometry) -> Column:
+        return value.attributes[self.name]
+
+
 def lazy_vertices(level: ReadableLevel) -> LazyRows:
     """The positions of a level."""
-    return LazyRows(level, (), lambda value: value.positions, position_dtype(level), (len(level.root.axes),))
+    return LazyRows(level, (), attrgetter("positions"), position_dtype(level), (len(level.root.axes),))
 
 
 def lazy_attribute(level: ReadableLevel, name: str, info: AttributeInfo, row_shape: tuple[int, ...]) -> LazyAttribute:
     """An attribute of a level."""
-    rows = LazyRows(level, (name,), lambda value: value.attributes[name], info.dtype, row_shape)
+    rows = LazyRows(level, (name,), _Named(name), info.dtype, row_shape)
     return LazyAttribute(info.dtype, info.channels, info.categories, info.unit, info.per_fragment, rows)

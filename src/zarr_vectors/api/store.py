@@ -16,6 +16,7 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.publishing import publish_store, unpublish_store
+from zarr_vectors.core.session import check_mode
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreNotFoundError
 from zarr_vectors.geometry import Mesh
@@ -300,7 +301,8 @@ def open_zv_store(
     """Open a store in at most two rounds of requests.
 
     Args:
-        target: A path, a URL, or an open zarr store.
+        target: A path, a URL, an open zarr store, or the root ``Group`` of a store. What is open already stays open as
+            it is, for writing too; of Icechunk, its uncommitted changes are seen.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
         backend: ``"icechunk"`` for an Icechunk repository; one in a local folder is recognised without it.
             ``"fsspec"`` to reach a URL by that library instead of obstore.
@@ -309,6 +311,7 @@ def open_zv_store(
 
     Raises:
         StoreNotFoundError: There is no Zarr Vectors store.
+        ReadOnlyError: The target is open for reading only, and ``mode`` asks for more.
         FormatError: Its version is not 0.9.x.
         CorruptionError, MetadataError: Its documents cannot be read.
 
@@ -322,6 +325,7 @@ def open_zv_store(
     if mode not in MODES:
         raise InputError("mode is not known", got=repr(mode), expected=f"one of {', '.join(MODES)}")
     storage = Storage(open_backend(target, read_only=mode == "r", storage_options=storage_options, backend=backend))
+    check_mode(storage, mode)
 
     def opened() -> ZVStore:
         root, documents = open_root(storage, ["0/zarr.json"])

@@ -49,7 +49,7 @@ def check_facts(given: Mapping[str, Any]) -> None:
     problems = [
         f"{name} is {given[name]!r}, not one of {sorted(allowed)}"
         for name, allowed in _ENUMS.items()
-        if given[name] is not None and not _is_one_of(given[name], allowed)
+        if (given[name] is not None or name == "vertex_encoding") and not _is_one_of(given[name], allowed)
     ]
     for name, allowed in _LISTS.items():
         problems += _list_problems(name, given[name], allowed)

@@ -9,12 +9,13 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
+from zarr_vectors import constants
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["Document", "DocumentParser", "dump_json", "parse_json"]
 
-_PRESENCE_KEY = b'"nonempty_chunks":'
+_PRESENCE_KEY = f'"{constants.NONEMPTY_CHUNKS}":'.encode()
 _LEAST_SHARED = 1 << 10
 """Bytes of a list that is worth looking for."""
 _STANDS_FOR_LIST = uuid4().hex
@@ -112,10 +113,10 @@ class DocumentParser:
         except ValueError:
             return parse_json(data, store=self._store, path=path)
         attributes = value.get("attributes") if isinstance(value, dict) else None
-        if not isinstance(attributes, dict) or attributes.get("nonempty_chunks") != _STANDS_FOR_LIST:
+        if not isinstance(attributes, dict) or attributes.get(constants.NONEMPTY_CHUNKS) != _STANDS_FOR_LIST:
             # The list stands elsewhere.
             return parse_json(data, store=self._store, path=path)
-        attributes["nonempty_chunks"] = self._lists[text] = listed
+        attributes[constants.NONEMPTY_CHUNKS] = self._lists[text] = listed
         return dict(value)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -46,15 +45,13 @@ class ZipBackend(Transactional):
         self.path = Path(path).expanduser().absolute()
         self.url = "zip://" + self.path.as_uri().removeprefix("file://")
         self.read_only = read_only
-        self._guard = threading.RLock()
         self._archive: _Archive | None = None
 
     def _open(self) -> _Archive | None:
         """The file as it is; None where there is none yet."""
-        with self._guard:
-            if self._archive is None and self.path.exists():
-                self._archive = _Archive(self.path, self.url)
-            return self._archive
+        if self._archive is None and self.path.exists():
+            self._archive = _Archive(self.path, self.url)
+        return self._archive
 
     def fetch(self, requests: Sequence[Get]) -> list[Buffer | None]:
         """Serve requests in order; None where there is no such entry."""
@@ -97,8 +94,7 @@ class ZipBackend(Transactional):
 
     def close(self) -> None:
         """Forget what the file holds."""
-        with self._guard:
-            self._archive = None
+        self._archive = None
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -63,7 +63,28 @@ class Versioned:
 
 @runtime_checkable
 class StorageBackend(Protocol):
-    """Bytes under forward-slash keys below one URL; the empty key is the root itself."""
+    """Bytes under forward-slash keys below one URL; the empty key is the root itself.
+
+    ``group.backend`` is one, for local folders, memory, object stores and Icechunk alike. Any object with these methods
+    is one to ``isinstance``, which looks at their names only.
+
+    Raises:
+        KeyError: By ``get_bytes``, where there is no object.
+        ReadOnlyError: By every change, where the place was opened for reading.
+        StoreError: By every method, where the place gives no answer, and where it cannot list.
+
+    Example:
+        >>> import zarr_vectors as zv
+        >>> place = zv.create_store("memory://storage-backend-doc").backend
+        >>> isinstance(place, zv.StorageBackend), place.url
+        (True, 'memory://storage-backend-doc')
+        >>> place.put_bytes("notes/a.txt", b"first")
+        >>> place.get_bytes("notes/a.txt"), place.exists("notes/a.txt")
+        (b'first', True)
+        >>> place.delete("notes/a.txt")
+        >>> place.exists("notes/a.txt")
+        False
+    """
 
     @property
     def url(self) -> str:
@@ -87,15 +108,65 @@ class StorageBackend(Protocol):
         ...
 
     def list_prefix(self, prefix: str, *, recursive: bool = False) -> Iterator[str]:
-        """Keys below ``prefix``: every object, or the immediate children with containers ending in ``/``."""
+        """Keys below a prefix, from the root of the store and sorted; none where there is nothing.
+
+        Args:
+            prefix: Path of a container; empty for the root.
+            recursive: Every object below, rather than the immediate children, of which containers end in ``/``.
+
+        Returns:
+            An iterator over keys.
+
+        Raises:
+            StoreError: The place cannot list its objects.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> place = zv.create_store("memory://list-prefix-doc").backend
+            >>> list(place.list_prefix(""))
+            ['0/', 'zarr.json']
+            >>> list(place.list_prefix("0/vertices", recursive=True)), list(place.list_prefix("nothing"))
+            (['0/vertices/zarr.json'], [])
+        """
         ...
 
     def ensure_prefix(self, prefix: str) -> None:
-        """Create a container where the store has such a thing."""
+        """Make a container, where the place has such a thing: a folder on a disk. Elsewhere nothing happens.
+
+        Args:
+            prefix: Path of the container; those above it are made too.
+
+        Raises:
+            ReadOnlyError: The place was opened for reading.
+            StoreError: A file is there.
+
+        Example:
+            >>> import tempfile
+            >>> import zarr_vectors as zv
+            >>> place = zv.create_store(tempfile.mkdtemp() + "/store").backend
+            >>> place.ensure_prefix("notes/old")
+            >>> list(place.list_prefix("notes"))
+            ['notes/old/']
+        """
         ...
 
     def delete_prefix(self, prefix: str) -> None:
-        """Remove every object below ``prefix``."""
+        """Remove every object below a prefix; where there is none, nothing happens.
+
+        Args:
+            prefix: Path of a container.
+
+        Raises:
+            ReadOnlyError: The place was opened for reading.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> place = zv.create_store("memory://delete-prefix-doc").backend
+            >>> place.put_bytes("notes/a.txt", b"first")
+            >>> place.delete_prefix("notes")
+            >>> list(place.list_prefix("notes", recursive=True))
+            []
+        """
         ...
 
     def close(self) -> None:

@@ -16,7 +16,20 @@ from zarr_vectors.storage.objects import zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.urls import detect_scheme, open_backend
 
-__all__ = ["reopen"]
+__all__ = ["check_sendable", "reopen"]
+
+
+def check_sendable(backend: Backend) -> None:
+    """Refuse to pickle what has no meaning in another process.
+
+    Raises:
+        StoreError: The bytes are in the memory of this process.
+    """
+    in_memory = isinstance(backend, ZarrBackend) and isinstance(backend.store, MemoryStore)
+    if in_memory or detect_scheme(backend.url) == "memory":
+        raise StoreError(
+            "a store in memory cannot be sent to other processes", store=backend.url, hint="write it to a folder or URL"
+        )
 
 
 def reopen(backend: Backend, driver: Any, options: Mapping[str, Any]) -> Backend:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 from zarr.abc.store import Store
@@ -23,11 +23,27 @@ from zarr_vectors.storage.objects import zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.repositories import holds_repository, is_icechunk_value, is_session_store, place_of
 
-__all__ = ["StoreLike", "detect_scheme", "open_backend", "store_name", "zarr_store_of"]
+__all__ = ["OpenGroup", "StoreLike", "detect_scheme", "open_backend", "store_name", "zarr_store_of"]
 
-StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend"
-"""A path, a URL, an open zarr store, or a backend; a repository or storage of Icechunk too. The zarr store of an
-Icechunk session can only be read: to write, pass the backend of a group."""
+
+@runtime_checkable
+class OpenGroup(Protocol):
+    """A group of a store that is open."""
+
+    @property
+    def backend(self) -> Backend:
+        """Where the store is."""
+        ...
+
+    @property
+    def prefix(self) -> str:
+        """Path of the group in the store; empty for its root."""
+        ...
+
+
+StoreLike: TypeAlias = "str | os.PathLike[str] | Store | Backend | OpenGroup"
+"""A path, a URL, an open zarr store, a backend, or the root ``Group`` of an open store; a repository or storage of
+Icechunk too. The zarr store of an Icechunk session can only be read: to write, pass the group."""
 
 _WEB_SCHEMES = frozenset({"http", "https"})
 _OBSTORE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss"}) | _WEB_SCHEMES
@@ -35,7 +51,16 @@ _memory: dict[str, MemoryStore] = {}
 
 
 def detect_scheme(url: str | os.PathLike[str]) -> str:
-    r"""The scheme of a URL in lower case; empty for a path, Windows drive letters included.
+    r"""The scheme of a URL in lower case.
+
+    Args:
+        url: A URL or a path.
+
+    Returns:
+        The scheme; empty for a path, one with a drive letter of Windows included.
+
+    Raises:
+        TypeError: It is neither text nor a path.
 
     Example:
         >>> detect_scheme("S3://bucket/a"), detect_scheme("/tmp/a"), detect_scheme("C:\\a")
@@ -56,8 +81,8 @@ def open_backend(
     """Open the place that a path, URL or zarr store names; nothing is read yet.
 
     Args:
-        target: A path, a URL, an open zarr store, or a repository or storage of Icechunk.
-        read_only: Refuse writing.
+        target: A path, a URL, an open zarr store or backend, a root group, or a repository or storage of Icechunk.
+        read_only: Refuse writing; a backend that is open, that of a group too, stays as it is.
         storage_options: For object stores and for Icechunk; ``anon``, ``endpoint_url``, ``region``, ``key``,
             ``secret`` and ``token`` mean the same for every driver.
         backend: ``"local"``, ``"icechunk"``, ``"obstore"``, ``"fsspec"`` (for every file system that it knows), or
@@ -65,12 +90,14 @@ def open_backend(
         autocommit: In Icechunk, commit every batch to its branch.
 
     Raises:
-        InputError: The scheme is not known, or the target is of another type.
+        InputError: The scheme is not known, the target is of another type, or a group is not the root of its store.
         OptionError: ``storage_options`` for a place that takes none.
         StoreError: The backend is not one of those, or does not fit the target.
         MissingDependencyError: The place needs obstore or icechunk, which is not installed.
     """
     options = dict(storage_options or {})
+    if isinstance(target, OpenGroup):
+        target = _backend_of(target)
     _check_backend(backend, target)
     if _wants_icechunk(target, backend):
         return _icechunk_backend(target, options, read_only=read_only, autocommit=autocommit)
@@ -117,6 +144,14 @@ def _at_url(text: str, options: dict[str, Any], read_only: bool, driver: str | N
         hint="use a path, file://, zip://, memory://, s3://, gs://, az://, http(s)://, pass backend='fsspec', "
         "or pass an open zarr store",
     )
+
+
+def _backend_of(group: OpenGroup) -> Backend:
+    if group.prefix:
+        raise InputError(
+            "a store is named by its root group", store=group.backend.url, got=group.prefix, hint="pass the root group"
+        )
+    return group.backend
 
 
 def _check_backend(backend: str | None, target: object) -> None:

@@ -15,9 +15,10 @@ from zarr_vectors.query.geometry import read_shape
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.spatial.layout import Layout
-from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
 from zarr_vectors.storage.whole import read_whole
+from zarr_vectors.types.bare import for_a_bare_store
 from zarr_vectors.types.fragment_values import GivenFragments
 from zarr_vectors.types.given import given_fragments
 from zarr_vectors.types.kinds import kind_of_types
@@ -67,6 +68,9 @@ def same_as(first: str, value: Any, second: str, other: Any) -> Any:
 def write_facade(store_path: StoreLike, value: Geometry, keywords: Mapping[str, Any]) -> WriteReport:
     """Write a value as the keywords say that all writers share.
 
+    With ``mode="create"``, a store that ``create_store`` or ``zarr_vectors.create`` has made and that nothing has been
+    written to is filled; one that holds anything is refused.
+
     Args:
         keywords: The arguments of a writer by name; those that say what is written are left aside.
     """
@@ -80,7 +84,12 @@ def write_facade(store_path: StoreLike, value: Geometry, keywords: Mapping[str, 
         fragment_values=_fragment_values(value, keywords),
         **{name: keywords[name] for name in _OPTIONS},
     )
-    return write_value(Storage(open_backend(store_path, storage_options=keywords["storage_options"])), value, options)
+    storage = Storage(open_backend(store_path, storage_options=keywords["storage_options"]))
+    if options.mode != "create" or not storage.backend.exists(ROOT):
+        return write_value(storage, value, options)
+    # Seen and filled under one lock, so that no two writers take the store for their own.
+    with storage.lock():
+        return write_value(storage, value, for_a_bare_store(storage, options))
 
 
 def _fragment_values(value: Geometry, keywords: Mapping[str, Any]) -> dict[str, GivenFragments]:
