@@ -46,8 +46,9 @@ bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy sid
 fuzz: $(INSTALLED) ## Run the property tests with many more examples
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) -m hypothesis
 
-faults: $(INSTALLED) ## Kill and fail writers at every step and at random moments, on a disk and on an S3 server
+faults: $(INSTALLED) ## Kill and fail writers, and let many write at once, on a disk and on an S3 server
 	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults.writers
 
 golden: $(INSTALLED) ## Make tests/golden anew with zarr-vectors 0.9.2
 	$(BIN)/python scripts/make_golden.py

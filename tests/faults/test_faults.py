@@ -24,7 +24,6 @@ def test_writers_that_come_to_harm_on_a_disk(tmp_path: Path) -> None:
 
 def test_writers_that_come_to_harm_on_an_object_store() -> None:
     pytest.importorskip("obstore")
-    pytest.importorskip("moto.server")
     with on_s3() as harness:
         for step in (Step.PREPARED, Step.RECORDED, Step.MOVED):
             assert harness.trial("append", {"step": step, "error": "kill"}) == -9

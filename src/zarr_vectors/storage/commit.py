@@ -83,6 +83,14 @@ class Committer:
         self._backend = backend
         self._root: Versioned | None = None
 
+    @property
+    def root(self) -> Versioned | None:
+        """The root document as it was when the lock was taken, or as it was written since; None where there is none."""
+        if not isinstance(self._backend, Transactional):
+            return self._root
+        raw = self._backend.fetch([Get(ROOT)])[0]
+        return None if raw is None else Versioned(bytes(raw))
+
     def recover(self) -> None:
         """Finish a recorded commit; sweep what was staged and never recorded."""
         backend = self._backend
@@ -158,15 +166,20 @@ class Committer:
     def _commit_new(self, batch: Batch) -> None:
         """Write in place; the root document, put last, makes the store exist."""
         backend = self._backend
+        root: bytes | None = None
         try:
             backend.put_bytes(_CREATING, b"{}")
             on_step(Step.ANNOUNCED)
             backend.put_all(batch.puts)
             on_step(Step.FILLED)
-            self._root = backend.swap(ROOT, dump_json(batch.root()), None)
+            root = dump_json(batch.root())
+            self._root = backend.swap(ROOT, root, None)
             on_step(Step.CREATED)
         except BaseException:
-            self._discard_new()
+            current = backend.read_versioned(ROOT)
+            # A root document that is not ours is that of a writer who does not heed the lock.
+            if current is None or current.data == root:
+                self._discard_new()
             raise
         backend.delete_prefix(STAGE)
         on_step(Step.SWEPT)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
@@ -13,7 +11,7 @@ from zarr.abc.store import Store
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.storage.backend import Versioned, changed_meanwhile
-from zarr_vectors.storage.lease import Lease, holding
+from zarr_vectors.storage.lease import Lease
 from zarr_vectors.storage.loop import IN_FLIGHT, Change
 from zarr_vectors.storage.remote import ZarrBackend
 
@@ -41,11 +39,11 @@ class ObstoreBackend(ZarrBackend):
     """A zarr ``ObjectStore`` in a place with conditional puts."""
 
     copies_at_once = IN_FLIGHT
+    is_shared = True
 
     def __init__(self, store: Store, *, url: str | None = None, read_only: bool = False) -> None:
         super().__init__(store, url=url, read_only=read_only)
         self._handle: Any = store.store  # type: ignore[attr-defined]  # only zarr's ObjectStore gets here
-        self._leases: dict[int, Lease] = {}
         self._compares: bool | None = None
 
     @property
@@ -118,33 +116,9 @@ class ObstoreBackend(ZarrBackend):
             return False
         return True
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the lease of the place; while it is not sure to be held, nothing is changed.
-
-        Raises:
-            ConcurrentEditError: Another writer has held it for a minute.
-        """
-        self._check_writable()
-        thread = threading.get_ident()
-        with holding(self) as lease:
-            if self._compares is None:
-                self._compares = lease.keeps_others_out()
-            self._leases[thread] = lease
-            try:
-                yield
-            finally:
-                del self._leases[thread]
-
-    def _change_all(self, changes: Iterable[Change], at_once: int = IN_FLIGHT) -> None:
-        lease = self._leases.get(threading.get_ident())
-        super()._change_all(changes if lease is None else _while_sure(lease, changes), at_once)
-
-
-def _while_sure(lease: Lease, changes: Iterable[Change]) -> Iterator[Change]:
-    for change in changes:
-        lease.check()
-        yield change
+    def _begin(self, lease: Lease) -> None:
+        if self._compares is None:
+            self._compares = lease.keeps_others_out()
 
 
 def _version_of(said: Any) -> dict[str, Any]:

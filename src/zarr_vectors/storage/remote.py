@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from zarr.storage import MemoryStore
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ReadOnlyError, StoreError
 from zarr_vectors.storage.backend import Get, Put, Versioned, swap_by_comparing
-from zarr_vectors.storage.lease import holding
+from zarr_vectors.storage.lease import Lease, holding
 from zarr_vectors.storage.loop import IN_FLIGHT, Change, run, run_changes
 
 __all__ = ["ZarrBackend", "run"]
@@ -50,11 +50,17 @@ class ZarrBackend:
         self.read_only = read_only or store.read_only
         self.is_static = self.url.startswith(("http://", "https://"))
         self._prototype = default_buffer_prototype()
+        self._leases: dict[int, Lease] = {}
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may write there; memory belongs to this process alone."""
+        return not isinstance(self.store, MemoryStore)
 
     @property
     def locks_everyone(self) -> bool:
-        """Only memory belongs to this process alone."""
-        return isinstance(self.store, MemoryStore)
+        """In a place that is shared, two writers may pass each other unseen."""
+        return not self.is_shared
 
     def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
         """Serve all requests concurrently, a bounded number in flight."""
@@ -136,7 +142,8 @@ class ZarrBackend:
 
     def _change_all(self, changes: Iterable[Change], at_once: int = IN_FLIGHT) -> None:
         self._check_writable()
-        run_changes(changes, at_once=at_once)
+        lease = self._leases.get(threading.get_ident())
+        run_changes(changes if lease is None else _while_sure(lease, changes), at_once=at_once)
 
     async def _put(self, key: str, data: bytes) -> None:
         with self._told(key):
@@ -231,13 +238,28 @@ class ZarrBackend:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep out other writers of this process, and others as far as they can be seen in a place shared with them.
+        """Keep out other writers of this process, and in a place that is shared with others those that can be seen.
 
-        Two store objects may share one place, so that all writers of a process wait for one lock.
+        Raises:
+            ConcurrentEditError: Another writer has been writing for a minute.
         """
         self._check_writable()
-        with _write_lock, nullcontext() if self.locks_everyone else holding(self):
-            yield
+        if not self.is_shared:
+            # Two store objects may share one place, so that all wait for one lock.
+            with _write_lock:
+                yield
+            return
+        thread = threading.get_ident()
+        with holding(self) as lease:
+            self._begin(lease)
+            self._leases[thread] = lease
+            try:
+                yield
+            finally:
+                del self._leases[thread]
+
+    def _begin(self, lease: Lease) -> None:
+        """Called when the lease has been taken."""
 
     def _ask(self, work: Awaitable[T]) -> T:
         return self._done(run(_outcomes([work])), "the store gives no answer")
@@ -257,6 +279,12 @@ class ZarrBackend:
             if work is not None:
                 work.close()
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
+
+
+def _while_sure(lease: Lease, changes: Iterable[Change]) -> Iterator[Change]:
+    for change in changes:
+        lease.check()
+        yield change
 
 
 async def _outcomes(works: Iterable[Awaitable[T]]) -> list[T | BaseException]:

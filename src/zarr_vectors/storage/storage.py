@@ -221,9 +221,9 @@ class Storage:
                     self._depth -= 1
 
     def _refuse_published(self) -> None:
-        raw = self.backend.fetch([Get(ROOT)])[0]
-        if raw is not None and PUBLISHED_KEY.encode() in bytes(raw):
-            root = parse_json(bytes(raw), store=self.url, path=ROOT)
+        there = self._committer.root
+        if there is not None and PUBLISHED_KEY.encode() in there.data:
+            root = parse_json(there.data, store=self.url, path=ROOT)
             if PUBLISHED_KEY in (root.get("attributes") or {}):
                 raise ReadOnlyError(
                     "the store is published, so that nobody changes it",
