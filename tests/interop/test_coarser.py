@@ -33,16 +33,19 @@ def write_arguments(kind: str) -> dict[str, Any]:
     rng = np.random.default_rng(5)
     positions = rng.uniform(0, 24, (ROWS, 3)).astype("f4")
     ids = np.repeat(np.arange(8) * 3, ROWS // 8)
-    common: dict[str, Any] = {"chunk_shape": (5.0, 5.0, 5.0)}
+    common: dict[str, Any] = {
+        "chunk_shape": (5.0, 5.0, 5.0),
+        **({"shard_shape": 3} if kind in ("points", "lines") else {}),
+    }
     if kind == "polylines":
-        return {**common, "polylines": lines(rng), "geometry_type": "streamline", "shard_shape": 2}
+        return {**common, "polylines": lines(rng), "geometry_type": "streamline"}
     if kind == "lines":
         ends = rng.uniform(0, 24, (30, 1, 3)) + rng.uniform(-4, 4, (30, 2, 3))
         return {**common, "endpoints": np.clip(ends, 0, 24).astype("f4")}
     if kind == "graph":
         edges = np.stack([np.arange(ROWS - 1), np.arange(1, ROWS)], axis=1)
         edges = edges[ids[edges[:, 0]] == ids[edges[:, 1]]]
-        return {**common, "positions": positions, "edges": edges, "object_ids": ids, "shard_shape": 2}
+        return {**common, "positions": positions, "edges": edges, "object_ids": ids}
     return {**common, "positions": positions, **({"object_ids": ids} if kind == "points" else {})}
 
 
@@ -205,6 +208,7 @@ def apart(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "positions": positions,
             "object_ids": ids,
             "chunk_shape": (5.0, 5.0, 5.0),
+            "shard_shape": 3,
             "object_attributes": size,
             "groups": {0: [3], 1: [0, 4]},
         },

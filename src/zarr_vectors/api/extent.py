@@ -37,7 +37,8 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
     are taken away, on each level its own, with all that hangs on them: attributes, links that lose an end, also those
     between levels, and counts. Objects keep their ids, attributes and groups, also without vertices. A polyline that
     falls into parts keeps its id for the first part; the others become objects of their own, with the same attributes
-    and groups, the n-th part with the same id on every level. A straight line that loses an end goes.
+    and groups, the n-th part with the same id on every level. A straight line that loses an end goes. So do links to
+    levels that do not exist, which name vertices that move.
 
     What stays goes through temporary files, so that memory is bounded by shards and tables of objects.
 

@@ -55,8 +55,9 @@ class LevelsJob:
         return bool(self._families)
 
     def _linked(self, job: LevelJob) -> Sequence[int]:
-        """Levels whose chunks have as many axes as those of this one: only between such can links be told."""
-        return [number for number, other in self.levels.items() if other.binning.has_axis == job.binning.has_axis]
+        """Levels whose chunks have, and had, as many axes as those of this one: only between such can links be told."""
+        axes = job.binning.has_axis, job.level.vertices.ndim
+        return [n for n, other in self.levels.items() if (other.binning.has_axis, other.level.vertices.ndim) == axes]
 
     def plan(self) -> None:
         """Decide what is written of every level.

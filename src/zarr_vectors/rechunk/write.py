@@ -134,8 +134,9 @@ class Rewrite:
         level, plan, family = self.target.level, self.target.plan, self.target.level.links
         if self.links is None and self.kind.connects != "sequence":
             return
-        if level.number and family is None and not self._has_faces():
-            # Coarser levels of other writers have no links of their own: order says what is connected.
+        coarse = bool(level.number) and family is None
+        if coarse and self.links is None:
+            # Coarser levels of other writers leave it to manifests alone to say what is connected.
             return
         self.sink = LinkSink(
             LinkPlan(
@@ -146,7 +147,7 @@ class Rewrite:
                 directed=family is not None and family.directed and self.kind.connects not in ("sequence", "tree"),
                 columns={} if self.links is None else self.links.columns,
                 array=self.target.array,
-                always=self.links is not None,
+                always=self.links is not None and not coarse,
                 leaves_implied=self.links is None or not self.links.parts,
             ),
             self.intake.folder,
