@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec, group_document
 from zarr_vectors.core.headers import level_document
@@ -224,13 +226,14 @@ class _Amendment:
             return
         self._check_stored(found)
         for name, column in changes.links.items():
-            link_attribute(level, name, column, changes.specs["links", name], found.held, self.added)
+            link_attribute(level, name, column, changes.specs["links", name], found, self.added)
 
     def _check_stored(self, found: LinkPlaces) -> None:
-        """Refuse links that do not have a record each."""
+        """Refuse links that do not have a record each, or copies of it that can be told."""
         records = sum(int(cells.counts.sum()) for cells in found.held)
-        family = self.level.links
-        if family is None or family.duplicate or records != len(found):
+        copies = np.arange(records) if found.copies is None else found.copies
+        complete = len(copies) == records and np.array_equal(np.unique(copies), np.arange(len(found)))
+        if self.level.links is None or not complete:
             raise ConventionError(
                 "attributes cannot be added to links that are stored in this way",
                 store=self.level.store,

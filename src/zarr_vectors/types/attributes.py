@@ -18,7 +18,7 @@ from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Column
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.query.places import LinkCells, Places
+from zarr_vectors.query.places import LinkPlaces, Places
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.cells import CellArray
@@ -168,18 +168,19 @@ def fragment_attribute(
 
 
 def link_attribute(
-    level: LevelState, name: str, column: Column, spec: ColumnSpec, held: list[LinkCells], added: Additions
+    level: LevelState, name: str, column: Column, spec: ColumnSpec, places: LinkPlaces, added: Additions
 ) -> None:
     """Add an attribute of links.
 
     Args:
-        column: A value for each link, segment by segment and cell by cell.
+        column: A value for each link, in the order of ``places``.
         spec: The type to store it as.
-        held: The cells of all segments that hold links.
+        places: Where the links lie.
     """
     family = level.links
     assert family is not None
-    values = np.ascontiguousarray(column_codes(column, spec))
+    links, held = np.ascontiguousarray(column_codes(column, spec)), places.held
+    values = links if places.copies is None else take_rows(links, places.copies)
     group = f"{constants.LINK_ATTRIBUTES}/{name}"
     ends = np.cumsum([int(cells.counts.sum()) for cells in held])
     parts = {cells.segment.name: (cells, part) for cells, part in zip(held, np.split(values, ends), strict=False)}
@@ -197,7 +198,7 @@ def link_attribute(
         added.puts.append(iter([_document(array, chunks)]))
         added.names.add(path)
         added.dropped |= set(stored_objects(old))
-    said_of_all = attribute_family_document(name, len(values))
+    said_of_all = attribute_family_document(name, len(links))
     added.puts.append(
         iter([(f"{level.number}/{group}/0/zarr.json", dump_json(said_of_all)), _group(f"{level.number}/{group}")])
     )
