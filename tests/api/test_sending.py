@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import multiprocessing
 import pickle
@@ -17,6 +18,7 @@ from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
 from tests.api.sending_jobs import use
+from zarr_vectors.core.store import commit
 from zarr_vectors.exceptions import InputError, ReadOnlyError, StoreError, StoreExistsError
 from zarr_vectors.formats.registry import export
 from zarr_vectors.types.points import read_points, write_points
@@ -191,3 +193,5 @@ def test_a_group_of_icechunk_brings_its_session(tmp_path: Path) -> None:
     assert zv.open(root)[0].vertex_count == 4
     with pytest.raises(StoreError):
         zv.open(tmp_path / "repository")
+    commit(root)
+    assert asyncio.run(zv.aopen(tmp_path / "repository", backend="icechunk"))[0].vertex_count == 4

@@ -339,7 +339,13 @@ def open_zv_store(
     return open_whole(storage, opened)
 
 
-async def aopen(target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None) -> ZVStore:
+async def aopen(
+    target: StoreLike,
+    mode: str = "r",
+    *,
+    backend: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> ZVStore:
     """Open a store as ``zv.open`` does, without keeping an event loop from its other work.
 
     Example:
@@ -351,4 +357,4 @@ async def aopen(target: StoreLike, mode: str = "r", *, storage_options: Mapping[
         >>> asyncio.run(first()).positions.tolist()
         [[0.0, 1.0]]
     """
-    return await in_worker(lambda: open_zv_store(target, mode, storage_options=storage_options))
+    return await in_worker(lambda: open_zv_store(target, mode, backend=backend, storage_options=storage_options))

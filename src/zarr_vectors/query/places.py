@@ -21,7 +21,7 @@ from zarr_vectors.query.block import Block
 from zarr_vectors.query.geometry import ReadPlan, read_connected
 from zarr_vectors.query.links import LinkPart, decode_links
 from zarr_vectors.query.rows import every_row
-from zarr_vectors.query.values import Rows, distinct_rows, find_rows
+from zarr_vectors.query.values import Rows, find_rows
 from zarr_vectors.rowwise import row_numbers, take_rows
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, IntArray
@@ -136,8 +136,8 @@ class LinkPlaces:
         columns: Attributes of the links.
         held: The cells that hold links, segment by segment. Links that follow from the order of a tree's vertices lie
             in none.
-        copies: ``(R,)`` number of the link that each record in the cells is a copy of, -1 where that is not known; None
-            where each link has one record, in order.
+        copies: ``(R,)`` number of the link that each record in the cells is a copy of, -1 where there is none; of links
+            with the same ends, one has all copies. None where each link has one record, in order.
     """
 
     vertices: Places
@@ -166,15 +166,8 @@ def link_places(storage: Storage, level: LevelState, plan: ReadPlan) -> LinkPlac
     copies = None
     if level.links is not None and level.links.duplicate:
         every = decode_links(replace(level.links, duplicate=False), block, parts, ()).ends
-        copies = _copied(links.ends if vertices.picks is None else vertices.picks[links.ends], every)
+        copies = find_rows(links.ends if vertices.picks is None else vertices.picks[links.ends], every)
     return LinkPlaces(vertices, links.ends, links.columns, held, copies)
-
-
-def _copied(ends: IntArray, every: IntArray) -> IntArray:
-    """Number of the link that each record is a copy of; -1 for all where links are told apart by nothing."""
-    if len(distinct_rows(ends)) < len(ends):
-        return np.full(len(every), -1, dtype=np.int64)
-    return find_rows(ends, every)
 
 
 def _link_cells(family: LinkFamily, block: Block, parts: Sequence[LinkPart]) -> list[LinkCells]:

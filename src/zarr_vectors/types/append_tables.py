@@ -118,9 +118,7 @@ class TableMerge:
 
 
 def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> dict[str, ColumnSpec]:
-    """Bring the new rows' attributes, those that are stored per fragment included, to the types of the level's.
-
-    The first rows of a level that declares no attributes keep theirs.
+    """Bring the new rows' attributes, those stored per fragment included, to the types of a level that declares any.
 
     Returns:
         Arrays whose stored type must widen, by name below the level, with their new type.
