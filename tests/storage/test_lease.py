@@ -100,6 +100,32 @@ def test_that_of_the_living_is_renewed_and_not_taken_over(kind: str, quick: pyte
 
 
 @KINDS
+def test_one_that_was_removed_or_overwritten_is_no_longer_counted_on(kind: str, quick: pytest.MonkeyPatch) -> None:
+    place = Place(kind)
+    for how in ("removed", "overwritten"):
+        held = Lease(place.backend())
+        quick.setattr(lease, "LEASE_SECONDS", 30.0)
+        place.backend().delete(LEASE_KEY) if how == "removed" else abandoned(place.backend())
+        held._renewing.join(10)
+        with pytest.raises(ConcurrentEditError, match="lock on the store was lost"):
+            held.check()
+        held.end()
+        quick.setattr(lease, "LEASE_SECONDS", 0.4)
+    assert place.backend().exists(LEASE_KEY), "it is another writer's now"
+
+
+def test_a_lease_that_cannot_be_removed_fails_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Place("obstore").backend()
+
+    def fails(key: str) -> None:
+        raise StoreError("the server is gone", got=key)
+
+    monkeypatch.setattr(backend, "delete", fails)
+    jobs.create(backend)
+    assert zv.open(backend)[0].vertex_count == 6
+
+
+@KINDS
 @pytest.mark.parametrize("step", [Step.STAGED, Step.PREPARED, Step.RECORDED, Step.REMOVED, Step.MOVED])
 def test_a_writer_that_was_asleep_changes_nothing(kind: str, step: Step, quick: pytest.MonkeyPatch) -> None:
     """Its lease runs out in the middle of a commit, and others take their turns, who finish it if it was recorded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
 from tests.storage.running import environment
-from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, ZVError
+from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError
 from zarr_vectors.storage import storage as kernel
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.points import read_points
@@ -41,7 +42,9 @@ while True:
 def version(number: int) -> zv.Points:
     """Points that say by whom they were written, and that have the same value at all places."""
     rng = np.random.default_rng(number)
-    return zv.Points(rng.uniform(0, 40, (60, 2)), attributes={"by": np.full(60, number), "again": np.full(60, number)})
+    ids = np.repeat(60 * number + np.arange(20), 3)
+    columns = {"by": np.full(60, number), "again": np.full(60, number)}
+    return zv.Points(rng.uniform(0, 40, (60, 2)), attributes=columns, object_ids=ids)
 
 
 def written() -> MemoryStore:
@@ -104,8 +107,11 @@ def test_a_read_that_is_overtaken_is_made_again(monkeypatch: pytest.MonkeyPatch,
         lambda level, _: level.count(),
         lambda level, _: list(level.iter()),
         lambda _, store: read_points(store),
+        lambda level, _: level.objects,
+        lambda level, _: level.object_index.compute(),
+        lambda level, _: level.object_index[60],
     ],
-    ids=["read", "not strict", "chunks", "count", "iter", "facade"],
+    ids=["read", "not strict", "chunks", "count", "iter", "facade", "objects", "index", "object"],
 )
 def test_a_read_that_is_overtaken_again_and_again_says_so(monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
     store = written()
@@ -167,17 +173,17 @@ def test_readers_beside_a_process_that_writes_in_a_loop(tmp_path: Path, mode: st
     command = [sys.executable, "-c", WRITER, str(place), mode]
     writer = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
     seen: set[int] = set()
-    refused: list[ZVError] = []
     failed: list[BaseException] = []
+    end = time.monotonic() + 60
 
     def look() -> None:
         level = zv.open(place)[0]
         try:
-            for _ in range(25):
+            while len(seen) < 5 and time.monotonic() < end:
                 try:
                     points = level.read()
-                except ConcurrentEditError as error:
-                    refused.append(error)
+                except ConcurrentEditError:
+                    continue
                 else:
                     assert_whole(points)
                     seen.update(np.asarray(points.attributes["by"]).tolist())
@@ -196,5 +202,4 @@ def test_readers_beside_a_process_that_writes_in_a_loop(tmp_path: Path, mode: st
         writer.kill()
         writer.communicate()
     assert failed == []
-    assert len(seen) > 2, "the writer has come between"
-    assert len(refused) < 40
+    assert len(seen) >= 5, "the writer has come between"

@@ -7,6 +7,7 @@ taking it over; its holder stops changing the store somewhat earlier after the l
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -112,7 +113,9 @@ class Lease:
         self._ended.set()
         self._renewing.join()
         if self.is_sure:
-            self._place.delete(LEASE_KEY)
+            # What was written is there; a lease that is not removed runs out by itself.
+            with suppress(StoreError):
+                self._place.delete(LEASE_KEY)
 
     def _swap(self, expected: Versioned | None) -> Versioned | None:
         """The lease as it is now held; None where somebody else was faster."""
@@ -168,6 +171,8 @@ class Lease:
                 # A place that does not answer now may do so before the lease has run out.
                 held = self._swap(self._held)
                 if held is None:
+                    # Somebody has removed it, or has overwritten it against the rules.
+                    self._renewed = -math.inf
                     return
                 self._held = held
 
