@@ -65,7 +65,7 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
         >>> set_bounds(root, ([0, 0], [100, 100]))
         >>> set_bounds(root, ([0, 0], [5, 5]), force=True)
         >>> read_root_metadata(root).bounds, zv.open("memory://set-bounds-doc")[0].read().attributes["w"].tolist()
-        (((0.0, 0.0), (5.0, 5.0)), [1])
+        (((0, 0), (5, 5)), [1])
     """
     session = root.session
     session.check_writable()
