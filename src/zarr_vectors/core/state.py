@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,12 +13,13 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.chunk_axis import chunk_column
-from zarr_vectors.core.documents import ColumnSpec, cell_array_document
+from zarr_vectors.core.documents import ColumnSpec, cell_array_document, stored_dtype
+from zarr_vectors.core.level_checks import check_axes, checked_slots, refuse_old_layout
 from zarr_vectors.core.links import LinkFamily, parse_family
 from zarr_vectors.core.listing import COMPOSITE, array_names
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
 from zarr_vectors.metadata.array import ArrayDocument
-from zarr_vectors.metadata.ngff import axes_of, level_transform
+from zarr_vectors.metadata.ngff import axes_of, level_names, level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata, check_version
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cells import CellArray
@@ -31,6 +33,9 @@ __all__ = ["LevelState", "RootState", "level_numbers", "open_level", "open_root"
 _LINK_FAMILIES = (constants.LINKS, constants.LINK_FRAGMENTS, constants.LINK_ATTRIBUTES)
 _OWN_FRAGMENT_ATTRIBUTES = frozenset({constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET})
 KNOWN_CAPABILITIES: frozenset[str] = frozenset()
+_OLD_VERSION_KEY = "zv_version"
+"""Beside the block of the root, where old software put it."""
+_LEVEL_NAME = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -150,11 +155,18 @@ class LevelState:
     def position_dtype(self) -> np.dtype[Any]:
         """Of the stored positions."""
         encoding = self.vertices.document.attributes.get("encoding", constants.ENCODING_RAW)
-        if encoding not in constants.VALID_ENCODINGS:
+        if encoding not in tuple(constants.VALID_ENCODINGS):
             raise StoreError(
                 "positions of this encoding cannot be read", store=self.store, array=self.vertices.path, got=encoding
             )
-        return np.dtype(np.float32) if self.is_draco else self.dtype_of(self.vertices, "float32")
+        if self.is_draco:
+            return np.dtype(np.float32)
+        dtype = self.dtype_of(self.vertices, "float32")
+        if dtype.kind not in "iuf":
+            raise MetadataError(
+                "positions must be integers or floats", store=self.store, array=self.vertices.path, got=str(dtype)
+            )
+        return dtype
 
     @cached_property
     def is_draco(self) -> bool:
@@ -182,7 +194,7 @@ class LevelState:
             MetadataError: It is not one of numpy's.
         """
         try:
-            return np.dtype(array.document.attributes.get("dtype", default))
+            return stored_dtype(array.document.attributes.get("dtype", default))
         except TypeError as error:
             raise MetadataError(
                 "the array's dtype is not one of numpy's", store=self.store, array=array.path, got=str(error)
@@ -264,8 +276,12 @@ class LevelState:
 
     @property
     def object_slots(self) -> int:
-        """Rows of the object index."""
-        return self.tables[constants.OBJECT_MANIFESTS].rows if self.has_objects else 0
+        """Rows of the object index.
+
+        Raises:
+            MetadataError: There are more than the format allows.
+        """
+        return checked_slots(self.tables[constants.OBJECT_MANIFESTS]) if self.has_objects else 0
 
 
 def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, dict[str, JsonObject | None]]:
@@ -281,6 +297,8 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
         raise _not_found(storage)
     attributes = document.get("attributes") or {}
     block = attributes.get(constants.ROOT_KEY)
+    if not isinstance(block, dict) and _OLD_VERSION_KEY in attributes:
+        check_version(attributes[_OLD_VERSION_KEY], store=storage.url)
     if not isinstance(block, dict):
         raise StoreNotFoundError(
             "this is a zarr node, but not a Zarr Vectors store",
@@ -328,6 +346,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
     names = array_names(storage, number, attributes)
     paths = {name: f"{number}/{name}/zarr.json" for name in names}
     documents = storage.read_documents(list(paths.values()))
+    refuse_old_layout(number, {name: documents[place] for name, place in paths.items()}, storage.url)
     cells: dict[str, CellArray] = {}
     tables: dict[str, TableArray] = {}
     object_index: JsonObject | None = None
@@ -356,6 +375,12 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
     if constants.VERTICES not in cells:
         raise CorruptionError("the level has no vertices array", store=storage.url, array=f"{number}/vertices")
     chunk_shape = tuple(metadata.chunk_shape or root.metadata.chunk_shape)
+    check_axes(
+        number,
+        (root.metadata.ndim, metadata.leading_axes),
+        (len(chunk_shape), cells[constants.VERTICES].ndim),
+        storage.url,
+    )
     return LevelState(
         number,
         document,
@@ -375,11 +400,8 @@ def level_numbers(storage: Storage, root: RootState) -> list[int]:
     if storage.backend.is_local:
         names = [key.rstrip("/") for key in storage.list_keys("") if key.endswith("/")]
     else:
-        nodes = (root.attributes.get("ome") or {}).get("nodes") or []
-        names = [str(node.get("name")) for node in nodes if node.get("type") == "zv:level"]
-        if not names:
-            names = [str(entry.get("path")) for entry in root.attributes["multiscales"][0].get("datasets") or []]
-    return sorted(int(name) for name in names if name.isdecimal())
+        names = level_names(root.attributes.get("ome"), root.attributes.get("multiscales"))
+    return sorted(int(name) for name in names if _LEVEL_NAME.fullmatch(name))
 
 
 def _is_cell_array(name: str) -> bool:
