@@ -6,6 +6,7 @@ import json
 import random
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import google_crc32c
@@ -13,11 +14,10 @@ import numpy as np
 
 from tests.fuzz.mutate import dumped, spoiled, spoiled_json
 from tests.fuzz.targets import Target
-from tests.storage.stores import GOLDEN, cell_arrays, golden_stores, nodes, tables
+from tests.storage.stores import GOLDEN, golden_stores, tables
 from zarr_vectors.core.documents import ColumnSpec
-from zarr_vectors.core.links import parse_family
 from zarr_vectors.core.parametric import parse_types
-from zarr_vectors.encoding.blobs import Blobs
+from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.codecs import ByteCodec, vlen_frame
 from zarr_vectors.encoding.draco import decode_draco, encode_draco
 from zarr_vectors.encoding.fragments import decode_fragments, encode_fragments
@@ -27,11 +27,12 @@ from zarr_vectors.encoding.references import decode_references, encode_reference
 from zarr_vectors.encoding.sharding import decode_shard_index, encode_shard
 from zarr_vectors.encoding.unpack import PayloadBuffer, frame_sizes
 from zarr_vectors.exceptions import ZVError
-from zarr_vectors.metadata.array import ArrayDocument, fill_value_of, numpy_dtype
+from zarr_vectors.metadata.array import ArrayDocument, fill_value_of
 from zarr_vectors.metadata.base import DocumentParser
 from zarr_vectors.metadata.ngff import axes_of, level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata, check_version
 from zarr_vectors.spatial.grid import parse_keys
+from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.tables import TableArray
 
 __all__ = ["decoder_targets"]
@@ -223,7 +224,7 @@ _TABLES = _golden_tables()
 def _tables(seed: random.Random) -> None:
     table, stored = seed.choice(_TABLES)
     codec = table._codec()
-    found: dict[Any, bytes | None] = {}
+    found: dict[Get, Buffer | None] = {}
     for get in table.requests():
         data = stored.get(get.path)
         if data is not None and codec is not None and seed.random() < 0.7:
@@ -249,13 +250,24 @@ def _golden_documents() -> list[tuple[str, Any]]:
 _DOCUMENTS = _golden_documents()
 
 
+def _column_and_fill(document: Any) -> None:
+    """What tables and columns take from the document of an array, and the errors that they expect."""
+    with suppress(TypeError, KeyError):
+        ColumnSpec.from_attributes(document.get("attributes") or {})
+    with suppress(ValueError):
+        fill_value_of(ArrayDocument.parse(document, where="x"))
+
+
 def _documents(known: Sequence[tuple[str, Any]]) -> Callable[[random.Random], None]:
     def run(seed: random.Random) -> None:
         _, value = seed.choice(known)
         text = dumped(spoiled_json(value, seed), seed)
         document = DocumentParser("memory://fuzz").parse(text, path="zarr.json")
         attributes = document.get("attributes") or {}
-        uses: list[Callable[[], object]] = [lambda: ArrayDocument.parse(document, where="x")]
+        uses: list[Callable[[], object]] = [
+            lambda: ArrayDocument.parse(document, where="x"),
+            lambda: _column_and_fill(document),
+        ]
         if "zarr_vectors" in attributes:
             block = attributes["zarr_vectors"]
             uses = [
@@ -275,6 +287,3 @@ def _documents(known: Sequence[tuple[str, Any]]) -> Callable[[random.Random], No
                 continue
 
     return run
-
-
-_ = (ColumnSpec, cell_arrays, nodes, fill_value_of, numpy_dtype, parse_family)

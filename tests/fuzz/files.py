@@ -8,10 +8,9 @@ import random
 import shutil
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ import zarr_vectors as zv
 from tests.fuzz.mutate import dumped, spoiled, spoiled_json, spoiled_text
 from tests.fuzz.targets import Target
 from tests.storage.stores import REPOSITORY
-from zarr_vectors.exceptions import InputError, IngestError, ZVError
+from zarr_vectors.exceptions import ZVError
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions
 from zarr_vectors.formats.registry import FORMATS
 from zarr_vectors.geometry import Geometry
@@ -27,6 +26,7 @@ from zarr_vectors.geometry import Geometry
 __all__ = ["file_targets"]
 
 _TEXT = frozenset({"csv", "xyz", "obj", "off", "swc", "edgelist", "edge_list", "graphml"})
+_LARGEST = 100_000
 _ROOM = TemporaryDirectory(prefix="zv-fuzz-")
 
 
@@ -64,10 +64,9 @@ def _samples(fmt: Format) -> list[Path]:
             except ZVError:
                 continue
             found.append(path)
-    for path in sorted((REPOSITORY / "tests" / "data").iterdir()):
-        if path.suffix.lower() in fmt.suffixes and path.stat().st_size < 100_000:
-            found.append(shutil.copy(path, _own_folder(fmt) / path.name))
-    return found
+    real = sorted((REPOSITORY / "tests" / "data").iterdir())
+    fitting = [path for path in real if path.suffix.lower() in fmt.suffixes and path.stat().st_size < _LARGEST]
+    return [*found, *(Path(shutil.copy(path, _own_folder(fmt) / path.name)) for path in fitting)]
 
 
 def _own_folder(fmt: Format) -> Path:
@@ -89,7 +88,7 @@ def _run(fmt: Format, samples: list[Path]) -> Callable[[random.Random], None]:
             shutil.rmtree(room)
             shutil.copytree(sample.parent, room)
         inner = seed.choice(files[sample])
-        content = _spoiled_file(inner.name, inner.read_bytes(), seed, text=fmt.name in _TEXT)
+        content = _spoiled_file(inner.read_bytes(), seed, text=fmt.name in _TEXT)
         (room / inner.relative_to(sample.parent)).write_bytes(content)
         options = ReadOptions(
             batch_rows=seed.choice((7, 1000)), triangulate=seed.random() < 0.5, wide=seed.random() < 0.3
@@ -104,7 +103,7 @@ def _run(fmt: Format, samples: list[Path]) -> Callable[[random.Random], None]:
     return run
 
 
-def _spoiled_file(name: str, data: bytes, seed: random.Random, *, text: bool) -> bytes:
+def _spoiled_file(data: bytes, seed: random.Random, *, text: bool) -> bytes:
     if data[:4] == b"PK\3\4" and seed.random() < 0.8:
         return _spoiled_zip(data, seed)
     if data[:4] == b"glTF" and seed.random() < 0.7:
@@ -127,18 +126,24 @@ def _spoiled_zip(data: bytes, seed: random.Random) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(out, "w") as made:
         names = archive.namelist()
-        target = seed.choice(names)
+        original = target = seed.choice(names)
         for name in names:
             content = archive.read(name)
-            if name == target:
+            if name == original:
                 way = seed.randrange(6)
                 if way == 0:
                     continue
                 if way == 1:
-                    name = seed.choice(("../" + name, "/" + name, name + "x", name.replace(".", "..", 1), "a/" + name))
+                    target = seed.choice(
+                        ("../" + name, "/" + name, name + "x", name.replace(".", "..", 1), "a/" + name)
+                    )
                 else:
-                    content = _spoiled_file(name, content, seed, text=False)
-            made.writestr(name, content, compress_type=seed.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+                    content = _spoiled_file(content, seed, text=False)
+            made.writestr(
+                target if name == original else name,
+                content,
+                compress_type=seed.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)),
+            )
     return out.getvalue()
 
 
@@ -154,6 +159,3 @@ def _spoiled_glb(data: bytes, seed: random.Random) -> bytes:
         + text
         + rest
     )
-
-
-_ = (Any, Iterator, InputError, IngestError)

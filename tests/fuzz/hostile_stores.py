@@ -7,7 +7,10 @@ import random
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import google_crc32c
@@ -18,6 +21,14 @@ from tests.fuzz.mutate import dumped, spoiled, spoiled_json
 from tests.fuzz.targets import Target
 from tests.query.damage import LAYOUTS, POINTS
 from tests.storage.stores import GOLDEN, golden_stores
+from zarr_vectors.core.store import (
+    list_available_ratios,
+    list_resolution_levels,
+    open_store,
+    read_level_metadata,
+    read_parametric_types,
+    read_root_metadata,
+)
 from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.codecs import ByteCodec, known_chain
 from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, encode_shard
@@ -111,8 +122,6 @@ def stored_values() -> dict[str, Any]:
 
 
 def written(value: Any, layout: zv.Layout) -> dict[str, bytes]:
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory() as folder:
         zv.write(Path(folder) / "a", value, layout=layout)
         return _content(Path(folder) / "a")
@@ -169,10 +178,10 @@ def _spoiled_object(content: Content, path: str, seed: random.Random) -> bytes:
 
 
 def _recoded(data: bytes, codec: ByteCodec, seed: random.Random) -> bytes:
-    (raw,), errors = codec.decode_each(Blobs.from_list([data]))
+    (item,), errors = codec.decode_each(Blobs.from_list([data]))
     if errors:
         return spoiled(data, seed)
-    raw = bytes(raw)
+    raw = bytes(item)
     if seed.random() < 0.8 and len(raw) > 8 and raw[:4] == b"\1\0\0\0":
         payload = spoiled(raw[8:], seed)
         raw = struct.pack("<II", 1, len(payload)) + payload
@@ -188,8 +197,6 @@ def use(place: Any) -> None:
     for ways in map(_ways, opened):
         for way in ways:
             _try(way)
-    from zarr_vectors.core.store import open_store
-
     groups: list[Any] = []
     _try(lambda: groups.append(open_store(place)))
     for group in groups:
@@ -199,36 +206,34 @@ def use(place: Any) -> None:
 
 def _ways(store: Any) -> Iterator[Callable[[], object]]:
     yield store.info
-    yield lambda: store._repr_html_()
+    yield store._repr_html_
     yield lambda: store.headers
     levels: list[Any] = []
     yield lambda: levels.extend(store[number] for number in store.levels[:3])
     for level in levels:
-        corner = [2.0] * store.ndim
-        yield level.read
-        yield lambda level=level: level.read(strict=False)
-        yield lambda level=level: level.read(bbox=([0.0] * store.ndim, corner))
-        yield lambda level=level: level.objects
-        yield lambda level=level: level.read(object_ids=[0, 3])
-        yield lambda level=level: level.read(group_ids=[0])
-        yield lambda level=level: level.count(bbox=([0.0] * store.ndim, corner))
-        yield lambda level=level: [len(batch.positions) for batch in level.iter(batch_rows=50)]
-        yield lambda level=level: (repr(level), level.attributes, level.bounds, level.link_count, level.bin_shape)
-        yield lambda level=level: level.row_order()
-        yield lambda level=level: level.object_index.compute()
-        yield lambda level=level: level.vertices.compute()
+        yield from _level_ways(level, store.ndim)
+
+
+def _level_ways(level: Any, ndim: int) -> list[Callable[[], object]]:
+    box = ([0.0] * ndim, [2.0] * ndim)
+    return [
+        level.read,
+        partial(level.read, strict=False),
+        partial(level.read, bbox=box),
+        lambda: level.objects,
+        partial(level.read, object_ids=[0, 3]),
+        partial(level.read, group_ids=[0]),
+        partial(level.count, bbox=box),
+        lambda: [len(batch.positions) for batch in level.iter(batch_rows=50)],
+        lambda: (repr(level), level.attributes, level.bounds, level.link_count, level.bin_shape),
+        level.row_order,
+        lambda: (level.object_index.compute(), None),
+        lambda: (level.vertices.compute(), None),
+    ]
 
 
 def _group_ways(root: Any) -> Iterator[Callable[[], object]]:
-    from zarr_vectors.core.parametric import read_parametric_types
-    from zarr_vectors.core.store import (
-        list_available_ratios,
-        list_resolution_levels,
-        read_level_metadata,
-        read_root_metadata,
-    )
-
-    yield lambda: read_root_metadata(root)
+    yield partial(read_root_metadata, root)
     yield lambda: list_resolution_levels(root)
     yield lambda: list_available_ratios(root)
     yield lambda: read_level_metadata(root, 0)
@@ -236,10 +241,10 @@ def _group_ways(root: Any) -> Iterator[Callable[[], object]]:
     names: list[str] = []
     yield lambda: names.extend(_arrays_below(root))
     for name in names[:40]:
-        yield lambda name=name: root.read_array_fill_value(name)
-        yield lambda name=name: root.read_array_meta(name)
-        yield lambda name=name: root.read_array(name)
-        yield lambda name=name: root.read_vlen_array(name)
+        yield partial(root.read_array_fill_value, name)
+        yield partial(root.read_array_meta, name)
+        yield partial(root.read_array, name)
+        yield partial(root.read_vlen_array, name)
 
 
 def _arrays_below(root: Any) -> list[str]:
@@ -249,9 +254,7 @@ def _arrays_below(root: Any) -> list[str]:
 
 def _try(way: Callable[[], object]) -> None:
     began = time.process_time()
-    try:
+    with suppress(ZVError):
         way()
-    except ZVError:
-        pass
     if time.process_time() - began > _SECONDS:
         raise TimeoutError(f"one way of reading took more than {_SECONDS} s")

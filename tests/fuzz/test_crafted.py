@@ -25,7 +25,7 @@ from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import ByteCodec, vlen_frame
 from zarr_vectors.encoding.fragments import encode_fragments
 from zarr_vectors.encoding.links import encode_grouped
-from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, ZVError
+from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, ZVError
 
 _SECONDS = 5.0
 _ROOM = 1 << 29
@@ -96,6 +96,7 @@ def everything(place: Any) -> None:
 ROOT = ("attributes", "zarr_vectors")
 LEVEL = ("attributes", "zarr_vectors_level")
 NAN, INF = float("nan"), float("inf")
+_BLOCKS: tuple[Any, ...] = (None, [], {}, [[]], [{"axes": [7]}])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ NAN, INF = float("nan"), float("inf")
         *(("zarr.json", put(*ROOT, "bounds", [[low] * 3, [9] * 3])) for low in (NAN, INF, 2**70, None, [0])),
         *(("zarr.json", put(*ROOT, "base_bin_shape", [edge] * 3)) for edge in (0, 1e-300, NAN, 2**70)),
         *(("zarr.json", put(*ROOT, "coordinate_offset", offset)) for offset in ([1.0], [NAN] * 3, [2**70] * 3)),
-        *(("zarr.json", put("attributes", "multiscales", block)) for block in (None, [], {}, [[]], [{"axes": [7]}])),
+        *(("zarr.json", put("attributes", "multiscales", block)) for block in _BLOCKS),
         ("zarr.json", put("attributes", "multiscales", 0, "axes", [{"name": "x"}] * 100_000)),
         ("zarr.json", put("attributes", "multiscales", 0, "axes", 0, "unit", {"a": 1})),
         *(("0/zarr.json", put(*LEVEL, "vertex_count", count)) for count in (10**18, -1, 2**70, 1e300, NAN)),
@@ -115,7 +116,7 @@ NAN, INF = float("nan"), float("inf")
             ("0/vertices/zarr.json", put("shape", shape))
             for shape in ([2**62] * 3, [2**70] * 3, [-1] * 3, [3, 3], [1e999] * 3)
         ),
-        *(("0/vertices/zarr.json", put("attributes", "chunk_grid_origin", [at] * 3)) for at in (2**63, 2**62, 0.5, None)),
+        *(("0/vertices/zarr.json", put("attributes", "chunk_grid_origin", [at] * 3)) for at in (2**63, 2**62, 0.5)),
         *(
             ("0/vertices/zarr.json", put("attributes", "nonempty_chunks", keys))
             for keys in (
@@ -138,7 +139,6 @@ NAN, INF = float("nan"), float("inf")
         ("0/object_index/zarr.json", put("attributes", "object_ids_run", [2**63 - 5, 11])),
         ("0/object_attributes/n/zarr.json", put("data_type", {"name": "fixed_length_utf32", "configuration": {"length_bytes": 2**40}})),
         ("0/object_attributes/n/zarr.json", put("shape", [10**9])),
-        ("0/object_attributes/n/zarr.json", put("fill_value", {"a": []})),
         *(
             ("0/groups/zarr.json", put("attributes", "group_ranges", ranges))
             for ranges in ({"1": [0, 10**18]}, {"1": [-(2**70), 2**70]}, {"1": 7}, {"1": ["a", "b"]}, [[0, 1]])
@@ -335,7 +335,7 @@ def test_links_beyond_all_rows_and_orders() -> None:
         width = 2 + bool(document["attributes"]["has_perm"])
         rows = np.full((3, width), 2**62, dtype="<i8")
         plain = set(name) <= set("0._")
-        content[path] = framed(rows.tobytes() if plain else encode_grouped(rows, np.array([3]))[0])
+        content[path] = framed(rows.tobytes() if plain else bytes(encode_grouped(rows, np.array([3]))[0]))
     refused(content, "link")
 
 
@@ -348,8 +348,9 @@ def test_cyclic_skeletons(edges: list[list[int]]) -> None:
     content["zarr.json"] = json.dumps(document).encode()
     with bounded():
         use(folder_of(content))
-        with pytest.raises(ZVError):
+        with pytest.raises(CorruptionError, match="circle"):
             zv.open(folder_of(content))[0].read()
+        assert "circle" in zv.open(folder_of(content))[0].read(strict=False).errors[0]
 
 
 def test_groups_that_hold_themselves_and_what_is_not_there() -> None:
@@ -385,6 +386,3 @@ def test_capabilities_that_are_not_required_do_no_harm() -> None:
 def test_the_store_itself_is_sound() -> None:
     for name in LAYOUTS:
         everything(folder_of(_content(name)))
-
-
-_ = (CorruptionError, StoreError)

@@ -1,4 +1,4 @@
-"""What a level must not say, whatever else it does: documents are not to be trusted."""
+"""What a store must not say, whatever else it does: documents are not to be trusted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ from collections.abc import Mapping
 
 from zarr_vectors import constants
 from zarr_vectors.core.listing import OLD_LINKS
-from zarr_vectors.exceptions import FormatError, MetadataError
+from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreNotFoundError
 from zarr_vectors.metadata.root import OLD_LAYOUT
+from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.repositories import REPOSITORY_MARKS
+from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["check_axes", "checked_slots", "refuse_old_layout"]
+__all__ = ["check_axes", "checked_slots", "level_attributes", "not_found", "refuse_old_layout"]
+
+
+def level_attributes(number: int, document: JsonObject, store: str) -> JsonObject:
+    """Attributes of a level's group.
+
+    Raises:
+        CorruptionError: It is an array.
+    """
+    if document.get("node_type") == "array":
+        raise CorruptionError("a level must be a group", store=store, array=str(number), got="an array")
+    attributes: JsonObject = document.get("attributes") or {}
+    return attributes
 
 
 def refuse_old_layout(number: int, documents: Mapping[str, JsonObject | None], store: str) -> None:
@@ -73,3 +88,15 @@ def checked_slots(manifests: TableArray) -> int:
             got=manifests.rows,
         )
     return manifests.rows
+
+
+def not_found(storage: Storage) -> StoreNotFoundError:
+    """The error for a place without a root document."""
+    found = storage.fetch(Get(mark, 0, 1) for mark in REPOSITORY_MARKS)
+    if any(data is not None for data in found.values()):
+        return StoreNotFoundError(
+            "this is an Icechunk repository, not a plain store", store=storage.url, hint="pass backend='icechunk'"
+        )
+    return StoreNotFoundError(
+        "there is no Zarr Vectors store here", store=storage.url, hint="check the path, or write a store first"
+    )

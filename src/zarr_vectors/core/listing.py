@@ -9,7 +9,7 @@ from zarr_vectors.exceptions import MetadataError, StoreError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["COMPOSITE", "OLD_LINKS", "array_names", "renamed_arrays"]
+__all__ = ["COMPOSITE", "OLD_LINKS", "array_names", "is_cell_array", "renamed_arrays"]
 
 COMPOSITE = "geometry_index"
 """Group of a composite store of 0.9.2, which puts several kinds of geometry side by side."""
@@ -105,3 +105,13 @@ def _is_named(name: str, document: JsonObject) -> bool:
     if parts[0] in (constants.LINKS, constants.LINK_ATTRIBUTES):
         return parts[-2] == "0" and len(parts) == (3 if parts[0] == constants.LINKS else 4)
     return name in (*_SINGLE, constants.LINK_FRAGMENTS) or (parts[0] in _FAMILIES and len(parts) == 2)
+
+
+def is_cell_array(name: str) -> bool:
+    """Whether a name below a level is that of a chunk-grid array of positions or attributes."""
+    return name.partition("/")[0] in {
+        constants.VERTICES,
+        constants.VERTEX_FRAGMENTS,
+        constants.VERTEX_ATTRIBUTES,
+        constants.FRAGMENT_ATTRIBUTES,
+    }

@@ -14,16 +14,14 @@ from zarr_vectors import constants
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.chunk_axis import chunk_column
 from zarr_vectors.core.documents import ColumnSpec, cell_array_document, stored_dtype
-from zarr_vectors.core.level_checks import check_axes, checked_slots, refuse_old_layout
+from zarr_vectors.core.level_checks import check_axes, checked_slots, level_attributes, not_found, refuse_old_layout
 from zarr_vectors.core.links import LinkFamily, parse_family
-from zarr_vectors.core.listing import COMPOSITE, array_names
+from zarr_vectors.core.listing import COMPOSITE, array_names, is_cell_array
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.ngff import axes_of, level_names, level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata, check_version
-from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.storage.repositories import REPOSITORY_MARKS
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.typing import JsonObject
@@ -294,7 +292,7 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
     """
     document, others = storage.read_root(list(also))
     if document is None:
-        raise _not_found(storage)
+        raise not_found(storage)
     attributes = document.get("attributes") or {}
     block = attributes.get(constants.ROOT_KEY)
     if not isinstance(block, dict) and _OLD_VERSION_KEY in attributes:
@@ -309,24 +307,18 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
     metadata = RootMetadata.parse(block, where=ROOT)
     unknown = sorted(set(metadata.required_capabilities) - KNOWN_CAPABILITIES)
     if unknown:
-        raise FormatError("the store requires capabilities that are not known here", store=storage.url, got=unknown)
+        raise FormatError(
+            "the store requires capabilities that are not known here",
+            store=storage.url,
+            got=unknown,
+            hint="it was written by newer software: look for a newer release of this library",
+        )
     axes = axes_of(attributes.get("multiscales"))
     if len(axes) != metadata.ndim:
         raise MetadataError(
             "axes and chunk_shape differ in rank", store=storage.url, expected=metadata.ndim, got=len(axes)
         )
     return RootState(document, metadata, axes), others
-
-
-def _not_found(storage: Storage) -> StoreNotFoundError:
-    found = storage.fetch(Get(mark, 0, 1) for mark in REPOSITORY_MARKS)
-    if any(data is not None for data in found.values()):
-        return StoreNotFoundError(
-            "this is an Icechunk repository, not a plain store", store=storage.url, hint="pass backend='icechunk'"
-        )
-    return StoreNotFoundError(
-        "there is no Zarr Vectors store here", store=storage.url, hint="check the path, or write a store first"
-    )
 
 
 def open_level(storage: Storage, root: RootState, number: int, document: JsonObject | None = None) -> LevelState:
@@ -341,7 +333,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         document = storage.read_documents([path])[path]
     if document is None:
         raise StoreNotFoundError(f"the store has no level {number}", store=storage.url)
-    attributes = document.get("attributes") or {}
+    attributes = level_attributes(number, document, storage.url)
     metadata = LevelMetadata.parse(attributes.get(constants.LEVEL_KEY) or {}, where=path)
     names = array_names(storage, number, attributes)
     paths = {name: f"{number}/{name}/zarr.json" for name in names}
@@ -368,7 +360,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         else:
             array = ArrayDocument.parse(found, where=place)
             where = f"{number}/{name}"
-            if _is_cell_array(name):
+            if is_cell_array(name):
                 cells[name] = CellArray(where, array, storage.url)
             else:
                 tables[name] = TableArray(where, array, storage.url)
@@ -402,12 +394,3 @@ def level_numbers(storage: Storage, root: RootState) -> list[int]:
     else:
         names = level_names(root.attributes.get("ome"), root.attributes.get("multiscales"))
     return sorted(int(name) for name in names if _LEVEL_NAME.fullmatch(name))
-
-
-def _is_cell_array(name: str) -> bool:
-    return name.partition("/")[0] in {
-        constants.VERTICES,
-        constants.VERTEX_FRAGMENTS,
-        constants.VERTEX_ATTRIBUTES,
-        constants.FRAGMENT_ATTRIBUTES,
-    }

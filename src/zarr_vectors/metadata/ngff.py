@@ -85,7 +85,7 @@ def axes_of(block: Any) -> tuple[Axis, ...]:
         axes = tuple(Axis(str(entry["name"]), entry.get("unit"), entry.get("type") or "space") for entry in entries)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise MetadataError("root metadata has no multiscales block with named axes") from error
-    if not all(isinstance(axis.type, str) and isinstance(axis.unit or "", str) for axis in axes):
+    if not all(_is_text(axis.type) and _is_text(axis.unit or "") for axis in axes):
         raise MetadataError("an axis of the multiscales block has a type or unit that is not text")
     if not axes:
         raise MetadataError("root metadata has a multiscales block without axes")
@@ -140,6 +140,10 @@ def _per_axis(found: Mapping[str, JsonObject], name: str, block: Any) -> list[fl
     if not isinstance(values, list) or len(values) != rank or not all(map(_is_finite, values)):
         raise MetadataError(f"a {name} of the multiscales block is not {rank} finite numbers", got=repr(values)[:200])
     return values
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_finite(value: Any) -> bool:

@@ -1,0 +1,40 @@
+"""A short run of the fuzz targets; ``make fuzz`` runs them for long, and names what to repeat."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from random import Random
+
+import pytest
+
+from tests.fuzz.mutate import spoiled, spoiled_json, spoiled_text
+from tests.storage.stores import REPOSITORY
+
+
+@pytest.mark.parametrize(("suite", "seconds"), [("decoders", 3), ("stores", 4), ("files", 3)])
+def test_nothing_but_errors_of_ours(suite: str, seconds: int) -> None:
+    # In a process of its own: memory is limited, and a crash must not take the other tests with it.
+    command = [sys.executable, "-m", "tests.fuzz.run", "--suite", suite, "--seconds", str(seconds)]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " 0 failures" in run.stdout
+
+
+def test_a_failure_is_told_and_can_be_repeated() -> None:
+    command = [sys.executable, "-m", "tests.fuzz.run", "--suite", "broken"]
+    run = subprocess.run([*command, "--executions", "50"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "RuntimeError" in run.stdout
+    assert "--seed" in run.stdout
+    again = subprocess.run([*command, "--seed", "0"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+
+
+def test_damage_is_the_same_for_the_same_number() -> None:
+    for number in range(200):
+        assert spoiled(b"abc" * 30, Random(number)) == spoiled(b"abc" * 30, Random(number))
+        assert spoiled_text(b"a 1\nb 2", Random(number)) == spoiled_text(b"a 1\nb 2", Random(number))
+        value = {"a": [1, 2.5, "x"], "b": {"c": None}}
+        assert repr(spoiled_json(value, Random(number))) == repr(spoiled_json(value, Random(number)))
+        assert value == {"a": [1, 2.5, "x"], "b": {"c": None}}
