@@ -137,7 +137,10 @@ _BLOCKS: tuple[Any, ...] = (None, [], {}, [[]], [{"axes": [7]}])
         ("0/object_index/manifests/zarr.json", put("shape", [2**59])),
         ("0/object_index/zarr.json", put("attributes", "layout", ["vlen_manifests_v2"])),
         ("0/object_index/zarr.json", put("attributes", "object_ids_run", [2**63 - 5, 11])),
-        ("0/object_attributes/n/zarr.json", put("data_type", {"name": "fixed_length_utf32", "configuration": {"length_bytes": 2**40}})),
+        (
+            "0/object_attributes/n/zarr.json",
+            put("data_type", {"name": "fixed_length_utf32", "configuration": {"length_bytes": 2**40}}),
+        ),
         ("0/object_attributes/n/zarr.json", put("shape", [10**9])),
         *(
             ("0/groups/zarr.json", put("attributes", "group_ranges", ranges))
@@ -148,7 +151,7 @@ _BLOCKS: tuple[Any, ...] = (None, [], {}, [[]], [{"axes": [7]}])
             for shape in ([2**40], [2**20] * 4, [-1], [0], "3", [1.5])
         ),
     ],
-)  # fmt: skip
+)
 def test_numbers_out_of_all_bounds(path: str, change: Callable[[Any], None]) -> None:
     error = refused(edited("unsharded", path, change))
     assert len(str(error)) < 5000
@@ -160,10 +163,16 @@ def test_numbers_out_of_all_bounds(path: str, change: Callable[[Any], None]) -> 
     [
         b'{"attributes":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-        b"[]", b"7", b"", b"\xff\xfe{}", b'{"attributes":7}', b'{"node_type":"array","shape":[1e999]}', b'{"a":' + b"9" * 10**6 + b"}",
+        b"[]",
+        b"7",
+        b"",
+        b"\xff\xfe{}",
+        b'{"attributes":7}',
+        b'{"node_type":"array","shape":[1e999]}',
+        b'{"a":' + b"9" * 10**6 + b"}",
     ],
     ids=["lists", "objects", "list", "number", "empty", "utf16", "attributes", "infinite", "digits"],
-)  # fmt: skip
+)
 def test_documents_that_are_none(path: str, text: bytes) -> None:
     refused({**_content("unsharded"), path: text})
 
@@ -224,13 +233,20 @@ def streamed(size: int) -> bytes:
 @pytest.mark.parametrize(
     "cell",
     [
-        bomb(2**40), bomb(2**62), bomb(2**64 - 2), bomb(2**33), bomb(2**31), b"", b"\x28\xb5\x2f\xfd", streamed(64 << 20),
+        bomb(2**40),
+        bomb(2**62),
+        bomb(2**64 - 2),
+        bomb(2**33),
+        bomb(2**31),
+        b"",
+        b"\x28\xb5\x2f\xfd",
+        streamed(64 << 20),
         bytes(_ZSTD.encode(Blobs.from_list([struct.pack("<II", 1, 2**32 - 1)]))[0]),
         bytes(_ZSTD.encode(Blobs.from_list([struct.pack("<II", 2**32 - 1, 0)]))[0]),
         bytes(_ZSTD.encode(Blobs.from_list([struct.pack("<I", 2**31) + bytes(400)]))[0]),
     ],
     ids=["2**40", "2**62", "2**64", "2**33", "2**31", "empty", "magic", "streamed", "size", "count", "items"],
-)  # fmt: skip
+)
 def test_cells_that_state_more_than_they_hold(array: str, cell: bytes) -> None:
     content = dict(_content("unsharded"))
     content[first_cell(content, array)] = cell
@@ -304,8 +320,16 @@ def test_ids_beyond_64_bits() -> None:
 
 @pytest.mark.parametrize(
     ("entry", "sealed"),
-    [((0, 2**63), True), ((2**63, 8), True), ((0, 2**64 - 2), True), ((2**61, 2**61), True), ((3, 10**7), True), ((0, 0), True), ((0, 8), False)],
-)  # fmt: skip
+    [
+        ((0, 2**63), True),
+        ((2**63, 8), True),
+        ((0, 2**64 - 2), True),
+        ((2**61, 2**61), True),
+        ((3, 10**7), True),
+        ((0, 0), True),
+        ((0, 8), False),
+    ],
+)
 def test_shard_indexes_that_point_anywhere(entry: tuple[int, int], sealed: bool) -> None:
     content = dict(_content("sharded"))
     path = first_cell(content, "vertices")

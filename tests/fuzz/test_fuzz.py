@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from random import Random
@@ -12,23 +13,28 @@ from tests.fuzz.mutate import spoiled, spoiled_json, spoiled_text
 from tests.storage.stores import REPOSITORY
 
 
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: its memory is limited, and a crash must not take other tests with it."""
+    command = [sys.executable, "-m", "tests.fuzz.run", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY)])}
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
 @pytest.mark.parametrize(("suite", "seconds"), [("decoders", 3), ("stores", 4), ("files", 3)])
 def test_nothing_but_errors_of_ours(suite: str, seconds: int) -> None:
-    # In a process of its own: memory is limited, and a crash must not take the other tests with it.
-    command = [sys.executable, "-m", "tests.fuzz.run", "--suite", suite, "--seconds", str(seconds)]
-    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    run = _run("--suite", suite, "--seconds", str(seconds))
     assert run.returncode == 0, run.stdout + run.stderr
     assert " 0 failures" in run.stdout
 
 
 def test_a_failure_is_told_and_can_be_repeated() -> None:
-    command = [sys.executable, "-m", "tests.fuzz.run", "--suite", "broken"]
-    run = subprocess.run([*command, "--executions", "50"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    run = _run("--suite", "broken", "--executions", "50")
     assert run.returncode == 1
     assert "RuntimeError" in run.stdout
     assert "--seed" in run.stdout
-    again = subprocess.run([*command, "--seed", "0"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert again.returncode == 1
+    assert _run("--suite", "broken", "--seed", "0").returncode == 1
 
 
 def test_damage_is_the_same_for_the_same_number() -> None:
