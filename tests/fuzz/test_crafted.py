@@ -388,6 +388,21 @@ def test_groups_that_hold_themselves_and_what_is_not_there() -> None:
         assert len(level.read(group_ids=[1, 2]).positions) == 0
 
 
+@pytest.mark.parametrize(
+    ("shape", "chunk"),
+    [([2**40, 4], [2**40, 2]), ([2**40, 2**10], [1, 1]), ([2**59, 2], [2**58, 2]), ([0, 2**59], [1, 2])],
+)
+def test_arrays_of_other_shapes_that_are_not_there(shape: list[int], chunk: list[int]) -> None:
+    def change(document: Any) -> None:
+        document["shape"] = shape
+        document["chunk_grid"]["configuration"]["chunk_shape"] = chunk
+        document["attributes"].pop("zv_stored_whole")
+
+    root = open_store(folder_of(edited("unsharded", "0/object_attributes/n/zarr.json", change)))
+    with bounded(), pytest.raises(ZVError):
+        root.read_array("0/object_attributes/n")
+
+
 def test_chunks_too_small_to_be_numbered() -> None:
     content = edited("unsharded", "zarr.json", put(*ROOT, "chunk_shape", [1e-300] * 3))
     with bounded():

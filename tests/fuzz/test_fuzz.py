@@ -22,7 +22,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("suite", "seconds"), [("decoders", 3), ("stores", 4), ("files", 3)])
+@pytest.mark.parametrize(("suite", "seconds"), [("decoders", 3), ("stores", 3), ("files", 2)])
 def test_nothing_but_errors_of_ours(suite: str, seconds: int) -> None:
     run = _run("--suite", suite, "--seconds", str(seconds))
     assert run.returncode == 0, run.stdout + run.stderr
@@ -30,11 +30,9 @@ def test_nothing_but_errors_of_ours(suite: str, seconds: int) -> None:
 
 
 def test_a_failure_is_told_and_can_be_repeated() -> None:
-    run = _run("--suite", "broken", "--executions", "50")
+    run = _run("--suite", "broken", "--seed", "7")
     assert run.returncode == 1
-    assert "RuntimeError" in run.stdout
-    assert "--seed" in run.stdout
-    assert _run("--suite", "broken", "--seed", "0").returncode == 1
+    assert "--only 'broken' --seed 7: RuntimeError: a fault" in run.stdout
 
 
 def test_damage_is_the_same_for_the_same_number() -> None:

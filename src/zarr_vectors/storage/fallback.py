@@ -19,10 +19,10 @@ from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.typing import AnyArray
 
-__all__ = ["check_text", "decode_chunk", "encode_chunk"]
+__all__ = ["MOST_PER_BYTE", "check_text", "decode_chunk", "encode_chunk"]
 
 _FEW_ELEMENTS = 2**20
-_MOST_PER_BYTE = 2**15
+MOST_PER_BYTE = 2**15
 """No codec packs more bytes into one."""
 
 
@@ -33,7 +33,7 @@ def decode_chunk(document: ArrayDocument, data: Buffer) -> AnyArray:
         ValueError: zarr-python cannot decode it.
     """
     # zarr-python makes room for what the document says before it looks at the chunk.
-    if prod(document.chunk_shape) > _FEW_ELEMENTS + _MOST_PER_BYTE * len(data):
+    if prod(document.chunk_shape) > _FEW_ELEMENTS + MOST_PER_BYTE * len(data):
         raise ValueError(f"{len(data)} bytes for {prod(document.chunk_shape)} elements")
     try:
         array, _ = _lone_chunk(document, data)

@@ -19,14 +19,14 @@ from zarr_vectors.storage.fallback import check_text, decode_chunk, encode_chunk
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["STORED_WHOLE", "TableArray", "read_tables"]
+__all__ = ["MOST_CHUNKS", "MOST_FILL", "STORED_WHOLE", "TableArray", "read_tables"]
 
 STORED_WHOLE = "zv_stored_whole"
 """Array attribute (additive): every chunk is stored, all-fill ones too, so that an absent one is corruption."""
-_MOST_CHUNKS = 2**19
+MOST_CHUNKS = 2**19
 """Of a table; an index of 0.9.2 that has grown may be cut into a few rows each."""
-_MOST_FILL = 2**29
-"""Bytes of fill values, or byte strings, in the place of chunks that are not stored."""
+MOST_FILL = 2**29
+"""Bytes of fill values in the place of chunks that are not stored; a byte string counts as 8."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class TableArray:
             raise self._unusable("shape", f"{list(shape)} in chunks of {list(chunk)}")
         if rows is None:
             count = -(-self.rows // self.chunk_rows)
-            if count > _MOST_CHUNKS:
+            if count > MOST_CHUNKS:
                 raise self._unusable("shape", f"{self.rows} rows in chunks of {self.chunk_rows}")
             return list(range(count))
         return np.unique(np.asarray(rows) // self.chunk_rows).tolist() if len(rows) else []
@@ -132,7 +132,7 @@ class TableArray:
         """Refuse to make up more fill values than the format has rows: a document alone may claim any number."""
         absent = [chunk for chunk, data in zip(chunks, stored, strict=True) if data is None]
         elements = len(absent) * prod(self.document.chunk_shape)
-        if absent and elements * (1 if self.is_vlen else self.dtype.itemsize) > _MOST_FILL:
+        if absent and elements * (8 if self.is_vlen else self.dtype.itemsize) > MOST_FILL:
             raise self._corrupt(absent[0], f"{len(absent)} chunks of {self.chunk_rows} rows are not stored")
 
     def _items(self, chunks: Sequence[int], stored: Sequence[Buffer | None], rows: IntArray) -> Blobs:
@@ -185,7 +185,7 @@ class TableArray:
         if self.document.attributes.get(STORED_WHOLE):
             raise self._corrupt(chunk, "the chunk is gone")
         if self.is_vlen:
-            return Blobs.from_list([b""] * self.chunk_rows)
+            return Blobs(b"", np.zeros(self.chunk_rows, dtype=np.int64), np.zeros(self.chunk_rows, dtype=np.int64))
         return self._blank()
 
     def _blank(self) -> AnyArray:
