@@ -1,5 +1,7 @@
 PYTHON ?= python3
 JOBS ?= 2
+FUZZ ?= 1000000
+FIRST ?= 0
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
@@ -43,7 +45,10 @@ bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy sid
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/shape_contest.py
 
-fuzz: $(INSTALLED) ## Run the property tests with many more examples
+fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, and run the property tests for long
+	$(BIN)/python -m tests.fuzz.run --suite decoders --executions $(FUZZ) --first $(FIRST)
+	$(BIN)/python -m tests.fuzz.run --suite stores --seconds 300 --first $(FIRST)
+	$(BIN)/python -m tests.fuzz.run --suite files --seconds 300 --first $(FIRST)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) -m hypothesis
 
 faults: $(INSTALLED) ## Kill and fail writers, and let many write at once, on a disk and on an S3 server

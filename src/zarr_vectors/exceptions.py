@@ -60,6 +60,9 @@ __all__ = [
 ]
 
 
+_LONGEST_FACT = 1000
+
+
 class ZVError(Exception):
     """The root of all errors of this library; it carries its facts as fields.
 
@@ -105,7 +108,7 @@ class ZVError(Exception):
 
     def __str__(self) -> str:
         facts = [
-            f"{label} {value}"
+            f"{label} {_shortened(value)}"
             for label, value in (
                 ("store", self.store),
                 ("array", self.array),
@@ -119,6 +122,12 @@ class ZVError(Exception):
         if len(self.problems) > 1:
             text += "".join(f"\n  - {problem}" for problem in self.problems)
         return text + (f"; {self.hint}" if self.hint else "")
+
+
+def _shortened(value: Any) -> str:
+    """What a file says may be of any length."""
+    text = str(value)
+    return text if len(text) <= _LONGEST_FACT else f"{text[:_LONGEST_FACT]}... ({len(text)} characters)"
 
 
 class InputError(ZVError, ValueError):

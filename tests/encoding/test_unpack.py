@@ -25,7 +25,7 @@ def frames_of(cells: list[bytes]) -> Blobs:
 
 def fill_all(frames: Blobs, rows_of_a_part: int | None = None) -> list[bytes] | None:
     """Payloads by the quick way, the parts in reverse; None where it steps aside."""
-    buffer = PayloadBuffer.for_frames(frame_sizes(frames))
+    buffer = PayloadBuffer.for_frames(frame_sizes(frames), frames.sizes)
     if buffer is None:
         return None
     rows = np.arange(len(frames))
@@ -48,7 +48,7 @@ def test_payloads_arrive_in_their_places(cells: list[bytes], width: int, step: i
 def test_cells_that_are_apart_go_to_their_own_places() -> None:
     cells = [b"%04d" % number * (number % 3) for number in range(60)]
     frames = frames_of(cells)
-    buffer = PayloadBuffer.for_frames(frame_sizes(frames))
+    buffer = PayloadBuffer.for_frames(frame_sizes(frames), frames.sizes)
     assert buffer is not None
     for rows in (np.arange(0, 60, 2), np.concatenate([np.arange(1, 20, 2), np.arange(21, 60, 2)])):
         # The other half of the buffer lies anywhere.

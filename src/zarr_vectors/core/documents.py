@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "index_header",
     "manifests_document",
     "presence_list",
+    "stored_dtype",
     "typed_array_document",
     "typed_table_document",
     "vlen_table_document",
@@ -34,6 +36,10 @@ EVERY_ROW_PRESENT = "every_row_present"
 """Array attribute (additive): no row of the table is absent, so that a value equal to the fill value is a value."""
 ID_RUN = "object_ids_run"
 """Attribute of ``object_index`` (additive): ``[first id, count]`` where row ``r`` has the id ``first + r``."""
+
+_MOST_CHANNELS = 2**24
+_MOST_BYTES = 2**24
+"""Of an element."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,20 +88,54 @@ class ColumnSpec:
         """Read the array attributes of a column.
 
         Raises:
-            TypeError, KeyError: ``dtype`` is missing or unknown.
+            TypeError, KeyError: ``dtype`` is missing or unknown, or something else is not what it must be.
         """
         row_shape = attributes.get("row_shape")
         if row_shape is None:
-            names = attributes.get("channel_names")
+            names = attributes.get("channel_names") or []
             row_shape = [len(names)] if names else []
-        is_dictionary = attributes.get("encoding") == "dictionary"
+        if not isinstance(row_shape, (list, tuple)) or not all(type(n) is int and n > 0 for n in row_shape):
+            raise TypeError(f"row_shape {row_shape!r}")
+        if prod(row_shape) > _MOST_CHANNELS:
+            raise TypeError(f"rows of {prod(row_shape)} elements")
+        dtype = stored_dtype(attributes["dtype"])
+        categories = _categories(attributes, dtype) if attributes.get("encoding") == "dictionary" else None
+        unit = attributes.get("unit")
         return cls(
-            dtype=np.dtype(attributes["dtype"]),
-            row_shape=tuple(int(n) for n in row_shape),
-            categories=tuple(attributes.get("categories") or ()) if is_dictionary else None,
+            dtype=dtype,
+            row_shape=tuple(row_shape),
+            categories=categories,
             ordered=bool(attributes.get("ordered", False)),
-            unit=attributes.get("unit"),
+            unit=unit if isinstance(unit, str) else None,
         )
+
+
+def _categories(attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> tuple[Json, ...]:
+    categories = attributes.get("categories") or []
+    if not isinstance(categories, (list, tuple)) or any(isinstance(item, (list, dict)) for item in categories):
+        raise TypeError("categories are not a list of plain values")
+    if dtype.kind not in "iu":
+        raise TypeError(f"codes of categories of {dtype}")
+    return tuple(categories)
+
+
+def stored_dtype(name: Any) -> np.dtype[Any]:
+    """The dtype that a ``dtype`` attribute states.
+
+    Raises:
+        TypeError: It is none of plain values.
+
+    Example:
+        >>> stored_dtype(">f4")
+        dtype('>f4')
+    """
+    try:
+        dtype = np.dtype(name) if isinstance(name, str) else None
+    except (ValueError, SyntaxError, OverflowError, MemoryError) as error:
+        raise TypeError(f"{name!r} is not a dtype") from error
+    if dtype is None or dtype.kind not in "biufcmMUS" or not 0 < dtype.itemsize <= _MOST_BYTES:
+        raise TypeError(f"{name!r} is not a dtype of plain values")
+    return dtype
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:

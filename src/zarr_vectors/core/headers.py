@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import group_document
+from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.ngff import multiscales_block, ome_node
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
@@ -53,6 +54,8 @@ def read_headers(storage: Storage, root_attributes: JsonObject) -> dict[str, Jso
     names = root_attributes.get(HEADER_NAMES)
     if names is None and storage.backend.is_local:
         names = [key.split("/")[1] for key in storage.list_keys(constants.HEADERS) if key.endswith("/")]
+    if not isinstance(names or [], list) or not all(isinstance(name, str) for name in names or ()):
+        raise MetadataError("the list of headers is malformed", store=storage.url, array="zarr.json")
     paths = {name: f"{constants.HEADERS}/{name}/zarr.json" for name in names or ()}
     documents = storage.read_documents(list(paths.values()))
     found = {name: documents[path] for name, path in paths.items()}

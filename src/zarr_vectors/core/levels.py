@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.core.group import Group
 from zarr_vectors.core.state import level_numbers, open_root
-from zarr_vectors.exceptions import InputError, StoreNotFoundError
+from zarr_vectors.exceptions import InputError, MetadataError, StoreNotFoundError
 from zarr_vectors.metadata.ngff import level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.typing import JsonObject
@@ -74,7 +75,7 @@ def bin_of(root: RootMetadata, multiscales: Any, level: LevelMetadata, number: i
     if translation is not None:
         return tuple(2 * value for value in translation)
     if level.bin_shape is not None:
-        return tuple(level.bin_shape)
+        return _factors("bin_shape", level.bin_shape, root.ndim)
     return tuple(a * b for a, b in zip(root.bin_shape, _ratio(root, multiscales, level, number), strict=True))
 
 
@@ -82,11 +83,26 @@ def _ratio(root: RootMetadata, multiscales: Any, level: LevelMetadata, number: i
     """A level's bin over the root's, along each axis."""
     scale, translation = level_transform(multiscales, number)
     if scale is None and level.bin_ratio is not None:
-        scale = list(level.bin_ratio) if np.iterable(level.bin_ratio) else [level.bin_ratio] * root.ndim
+        each = level.bin_ratio if isinstance(level.bin_ratio, (list, tuple)) else [level.bin_ratio] * root.ndim
+        scale = list(_factors("bin_ratio", each, root.ndim))
     if scale is None and (translation is not None or level.bin_shape is not None):
         bins = bin_of(root, multiscales, level, number)
         scale = [a / b for a, b in zip(bins, root.bin_shape, strict=True)]
     return tuple(float(value) for value in scale) if scale is not None else (1.0,) * root.ndim
+
+
+def _factors(name: str, values: Any, rank: int) -> tuple[float, ...]:
+    """What older writers say of a level's bins.
+
+    Raises:
+        MetadataError: It is not a number above 0 for each axis.
+    """
+    plain = isinstance(values, (list, tuple)) and len(values) == rank and {type(v) for v in values} <= {int, float}
+    if not plain or not all(0 < value <= sys.float_info.max for value in values):
+        raise MetadataError(
+            f"{name} of a level is malformed", expected=f"{rank} numbers above 0", got=repr(values)[:200]
+        )
+    return tuple(values)
 
 
 def read_level_metadata(root: Group, level: int) -> LevelMetadata:

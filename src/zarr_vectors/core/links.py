@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec, group_document
+from zarr_vectors.core.documents import ColumnSpec, group_document, stored_dtype
 from zarr_vectors.encoding.links import format_delta, parse_segment
 from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 LINK_DTYPE = "int64"
+_WIDEST = 2**10
+_WIDEST_ORDERED = 20
+"""The ranks of more ends do not fit 64 bits."""
 
 
 def family_document(width: int, ndim: int, *, directed: bool, links: int, delta: int = 0) -> JsonObject:
@@ -147,17 +150,20 @@ def parse_family(
             perm = not delta and (duplicate or not directed)
             segment = _segment(last, array, ndim, perm=perm, attributes=attributes.get(last, {}))
             segments[last] = replace(segment, delta=delta) if delta else segment
-        stated = [int(said["link_width"])] if "link_width" in said else []
+        stated = [_whole(said["link_width"], _WIDEST)] if "link_width" in said else []
         widths = {*stated, *(len(segment.offsets) + 1 for segment in segments.values())}
         if len(widths) > 1:
             raise ValueError(f"links of several widths: {sorted(widths)}")
         width = next(iter(widths), 2)
+        if width > _WIDEST_ORDERED and any(segment.has_perm for segment in segments.values()):
+            raise ValueError(f"orders of {width} ends")
+        links = None if said.get("num_links") is None else _whole(said["num_links"], 2**63)
         columns = _columns(documents, format_delta(delta))
     except (KeyError, TypeError, ValueError) as error:
         raise MetadataError(
             "the documents of the links are malformed", store=store, array=f"{level}/{prefix}", got=str(error)
         ) from error
-    return LinkFamily(width, directed, duplicate, segments, columns, said.get("num_links"))
+    return LinkFamily(width, directed, duplicate, segments, columns, links)
 
 
 def _segment(name: str, array: CellArray, ndim: int, *, perm: bool, attributes: Mapping[str, CellArray]) -> Segment:
@@ -165,7 +171,23 @@ def _segment(name: str, array: CellArray, ndim: int, *, perm: bool, attributes: 
     offsets = parse_segment(name, ndim)
     said = array.document.attributes
     has_perm = bool(said.get("has_perm", perm and bool(offsets.any())))
-    return Segment(name, offsets, array, has_perm, np.dtype(said.get("dtype", LINK_DTYPE)), attributes)
+    dtype = stored_dtype(said.get("dtype", LINK_DTYPE))
+    if dtype.kind not in "iu":
+        raise ValueError(f"records of {dtype}")
+    if array.ndim != ndim:
+        raise ValueError(f"a grid of {array.ndim} axes, not {ndim}")
+    return Segment(name, offsets, array, has_perm, dtype, attributes)
+
+
+def _whole(value: object, most: int) -> int:
+    """A whole number from 0 that a document states.
+
+    Raises:
+        ValueError: It is none, or more than ``most``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{value!r} is not a whole number from 0 to {most}")
+    return value
 
 
 def _attribute_arrays(

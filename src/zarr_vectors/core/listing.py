@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from zarr_vectors import constants
-from zarr_vectors.exceptions import StoreError
+from zarr_vectors.exceptions import MetadataError, StoreError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["COMPOSITE", "array_names", "is_named", "renamed_arrays"]
+__all__ = ["COMPOSITE", "OLD_LINKS", "array_names", "is_cell_array", "is_named", "renamed_arrays"]
 
 COMPOSITE = "geometry_index"
 """Group of a composite store of 0.9.2, which puts several kinds of geometry side by side."""
+OLD_LINKS = "cross_chunk_links"
+"""Array of formats before 0.9."""
 _FAMILIES = (
     constants.VERTEX_ATTRIBUTES,
     constants.FRAGMENT_ATTRIBUTES,
@@ -32,9 +34,10 @@ _SINGLE = (
 def array_names(storage: Storage, number: int, attributes: JsonObject) -> list[str]:
     """Arrays of a level: those it names and, where listing is cheap or needed, those that are there."""
     declared = attributes.get(constants.ARRAYS_KEY)
+    _check_names(storage, number, declared)
     names = dict.fromkeys(declared or ())
     if declared is None or storage.backend.is_local:
-        names |= dict.fromkeys((*_SINGLE, COMPOSITE, constants.LINK_FRAGMENTS)) if declared is None else {}
+        names |= dict.fromkeys((*_SINGLE, COMPOSITE, OLD_LINKS, constants.LINK_FRAGMENTS)) if declared is None else {}
         try:
             families = (*_FAMILIES, f"{constants.LINKS}/0", constants.LINK_ATTRIBUTES)
             children = storage.list_children([f"{number}/{family}" for family in families])
@@ -53,6 +56,21 @@ def array_names(storage: Storage, number: int, attributes: JsonObject) -> list[s
     if constants.OBJECT_MANIFESTS in names:
         names[constants.OBJECT_INDEX] = None
     return list(names)
+
+
+def _check_names(storage: Storage, number: int, declared: object) -> None:
+    """Refuse names that are none of arrays below the level."""
+    names = declared or []
+    if not isinstance(names, list):
+        raise MetadataError("the list of a level's arrays is malformed", store=storage.url, array=f"{number}/zarr.json")
+    for name in names:
+        if not isinstance(name, str) or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise MetadataError(
+                "the list of a level's arrays has what is no name of an array below it",
+                store=storage.url,
+                array=f"{number}/zarr.json",
+                got=repr(name)[:200],
+            )
 
 
 def _link_attribute_names(storage: Storage, attributes: Iterable[str]) -> list[str]:
@@ -87,3 +105,13 @@ def is_named(name: str, document: JsonObject) -> bool:
     if parts[0] in (constants.LINKS, constants.LINK_ATTRIBUTES):
         return parts[-2] == "0" and len(parts) == (3 if parts[0] == constants.LINKS else 4)
     return name in (*_SINGLE, constants.LINK_FRAGMENTS) or (parts[0] in _FAMILIES and len(parts) == 2)
+
+
+def is_cell_array(name: str) -> bool:
+    """Whether a name below a level is that of a chunk-grid array of positions or attributes."""
+    return name.partition("/")[0] in {
+        constants.VERTICES,
+        constants.VERTEX_FRAGMENTS,
+        constants.VERTEX_ATTRIBUTES,
+        constants.FRAGMENT_ATTRIBUTES,
+    }

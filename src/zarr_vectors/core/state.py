@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,16 +13,15 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.chunk_axis import chunk_column
-from zarr_vectors.core.documents import ColumnSpec, cell_array_document
+from zarr_vectors.core.documents import ColumnSpec, cell_array_document, stored_dtype
+from zarr_vectors.core.level_checks import check_axes, checked_slots, level_attributes, not_found, refuse_old_layout
 from zarr_vectors.core.links import LinkFamily, parse_family
-from zarr_vectors.core.listing import COMPOSITE, array_names
+from zarr_vectors.core.listing import COMPOSITE, array_names, is_cell_array
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
 from zarr_vectors.metadata.array import ArrayDocument
-from zarr_vectors.metadata.ngff import axes_of, level_transform
+from zarr_vectors.metadata.ngff import axes_of, level_names, level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata, check_version
-from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.storage.repositories import REPOSITORY_MARKS
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.typing import JsonObject
@@ -31,6 +31,9 @@ __all__ = ["LevelState", "RootState", "level_numbers", "open_level", "open_root"
 _LINK_FAMILIES = (constants.LINKS, constants.LINK_FRAGMENTS, constants.LINK_ATTRIBUTES)
 _OWN_FRAGMENT_ATTRIBUTES = frozenset({constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET})
 KNOWN_CAPABILITIES: frozenset[str] = frozenset()
+_OLD_VERSION_KEY = "zv_version"
+"""Beside the block of the root, where old software put it."""
+_LEVEL_NAME = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,18 @@ class LevelState:
     def position_dtype(self) -> np.dtype[Any]:
         """Of the stored positions."""
         encoding = self.vertices.document.attributes.get("encoding", constants.ENCODING_RAW)
-        if encoding not in constants.VALID_ENCODINGS:
+        if encoding not in tuple(constants.VALID_ENCODINGS):
             raise StoreError(
                 "positions of this encoding cannot be read", store=self.store, array=self.vertices.path, got=encoding
             )
-        return np.dtype(np.float32) if self.is_draco else self.dtype_of(self.vertices, "float32")
+        if self.is_draco:
+            return np.dtype(np.float32)
+        dtype = self.dtype_of(self.vertices, "float32")
+        if dtype.kind not in "iuf":
+            raise MetadataError(
+                "positions must be integers or floats", store=self.store, array=self.vertices.path, got=str(dtype)
+            )
+        return dtype
 
     @cached_property
     def is_draco(self) -> bool:
@@ -184,7 +194,7 @@ class LevelState:
             MetadataError: It is not one of numpy's.
         """
         try:
-            return np.dtype(array.document.attributes.get("dtype", default))
+            return stored_dtype(array.document.attributes.get("dtype", default))
         except TypeError as error:
             raise MetadataError(
                 "the array's dtype is not one of numpy's", store=self.store, array=array.path, got=str(error)
@@ -266,8 +276,12 @@ class LevelState:
 
     @property
     def object_slots(self) -> int:
-        """Rows of the object index."""
-        return self.tables[constants.OBJECT_MANIFESTS].rows if self.has_objects else 0
+        """Rows of the object index.
+
+        Raises:
+            MetadataError: There are more than the format allows.
+        """
+        return checked_slots(self.tables[constants.OBJECT_MANIFESTS]) if self.has_objects else 0
 
 
 def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, dict[str, JsonObject | None]]:
@@ -280,9 +294,11 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
     """
     document, others = storage.read_root(list(also))
     if document is None:
-        raise _not_found(storage)
+        raise not_found(storage)
     attributes = document.get("attributes") or {}
     block = attributes.get(constants.ROOT_KEY)
+    if not isinstance(block, dict) and _OLD_VERSION_KEY in attributes:
+        check_version(attributes[_OLD_VERSION_KEY], store=storage.url)
     if not isinstance(block, dict):
         raise StoreNotFoundError(
             "this is a zarr node, but not a Zarr Vectors store",
@@ -293,24 +309,18 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
     metadata = RootMetadata.parse(block, where=ROOT)
     unknown = sorted(set(metadata.required_capabilities) - KNOWN_CAPABILITIES)
     if unknown:
-        raise FormatError("the store requires capabilities that are not known here", store=storage.url, got=unknown)
+        raise FormatError(
+            "the store requires capabilities that are not known here",
+            store=storage.url,
+            got=unknown,
+            hint="it was written by newer software: look for a newer release of this library",
+        )
     axes = axes_of(attributes.get("multiscales"))
     if len(axes) != metadata.ndim:
         raise MetadataError(
             "axes and chunk_shape differ in rank", store=storage.url, expected=metadata.ndim, got=len(axes)
         )
     return RootState(document, metadata, axes, storage.seen), others
-
-
-def _not_found(storage: Storage) -> StoreNotFoundError:
-    found = storage.fetch(Get(mark, 0, 1) for mark in REPOSITORY_MARKS)
-    if any(data is not None for data in found.values()):
-        return StoreNotFoundError(
-            "this is an Icechunk repository, not a plain store", store=storage.url, hint="pass backend='icechunk'"
-        )
-    return StoreNotFoundError(
-        "there is no Zarr Vectors store here", store=storage.url, hint="check the path, or write a store first"
-    )
 
 
 def open_level(storage: Storage, root: RootState, number: int, document: JsonObject | None = None) -> LevelState:
@@ -325,11 +335,12 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         document = storage.read_documents([path])[path]
     if document is None:
         raise StoreNotFoundError(f"the store has no level {number}", store=storage.url)
-    attributes = document.get("attributes") or {}
+    attributes = level_attributes(number, document, storage.url)
     metadata = LevelMetadata.parse(attributes.get(constants.LEVEL_KEY) or {}, where=path)
     names = array_names(storage, number, attributes)
     paths = {name: f"{number}/{name}/zarr.json" for name in names}
     documents = storage.read_documents(list(paths.values()))
+    refuse_old_layout(number, {name: documents[place] for name, place in paths.items()}, storage.url)
     cells: dict[str, CellArray] = {}
     tables: dict[str, TableArray] = {}
     object_index: JsonObject | None = None
@@ -351,13 +362,19 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         else:
             array = ArrayDocument.parse(found, where=place)
             where = f"{number}/{name}"
-            if _is_cell_array(name):
+            if is_cell_array(name):
                 cells[name] = CellArray(where, array, storage.url)
             else:
                 tables[name] = TableArray(where, array, storage.url)
     if constants.VERTICES not in cells:
         raise CorruptionError("the level has no vertices array", store=storage.url, array=f"{number}/vertices")
     chunk_shape = tuple(metadata.chunk_shape or root.metadata.chunk_shape)
+    check_axes(
+        number,
+        (root.metadata.ndim, metadata.leading_axes),
+        (len(chunk_shape), cells[constants.VERTICES].ndim),
+        storage.url,
+    )
     return LevelState(
         number,
         document,
@@ -377,17 +394,5 @@ def level_numbers(storage: Storage, root: RootState) -> list[int]:
     if storage.backend.is_local:
         names = [key.rstrip("/") for key in storage.list_keys("") if key.endswith("/")]
     else:
-        nodes = (root.attributes.get("ome") or {}).get("nodes") or []
-        names = [str(node.get("name")) for node in nodes if node.get("type") == "zv:level"]
-        if not names:
-            names = [str(entry.get("path")) for entry in root.attributes["multiscales"][0].get("datasets") or []]
-    return sorted(int(name) for name in names if name.isdecimal())
-
-
-def _is_cell_array(name: str) -> bool:
-    return name.partition("/")[0] in {
-        constants.VERTICES,
-        constants.VERTEX_FRAGMENTS,
-        constants.VERTEX_ATTRIBUTES,
-        constants.FRAGMENT_ATTRIBUTES,
-    }
+        names = level_names(root.attributes.get("ome"), root.attributes.get("multiscales"))
+    return sorted(int(name) for name in names if _LEVEL_NAME.fullmatch(name))

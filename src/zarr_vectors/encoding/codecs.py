@@ -26,6 +26,7 @@ __all__ = [
     "decompress_batch",
     "decompress_one",
     "known_chain",
+    "most_content",
     "unframe",
     "vlen_frame",
 ]
@@ -44,6 +45,11 @@ _SAMPLE_STEP = 16
 """One cell in so many, from the largest on, is compressed to find out whether the others are worth trying."""
 _THREADED_BYTES = 1 << 20
 """Less than this is done before a thread has started."""
+_MOST_CONTENT = 2**32 + 8
+"""Bytes of a vlen-bytes chunk of one item."""
+_LARGEST_BLOCK = 2**17
+"""What a zstd block of at least four bytes holds at most."""
+_STREAMED_BYTES = 1 << 12
 CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
 """Whether ``zstandard`` takes many frames at once here; its Python backend does not."""
 
@@ -235,7 +241,8 @@ def decompress_one(frame: memoryview) -> memoryview | None:
 
 def _decompress(blobs: Blobs, errors: CellErrors) -> list[Any]:
     large = blobs.total >= _THREADED_BYTES
-    if CAN_BATCH and (len(blobs) >= _BATCH_CELLS or (large and len(blobs) > 1)) and not errors:
+    many = len(blobs) >= _BATCH_CELLS or (large and len(blobs) > 1)
+    if CAN_BATCH and many and not errors and not any(map(_states_too_much, blobs.views())):
         items = decompress_batch(blobs, threads=-1 if large else 0)
         if items is not None:
             return items
@@ -247,17 +254,49 @@ def _decompress_one(number: int, item: memoryview, errors: CellErrors) -> bytes:
     if number in errors:
         return b""
     try:
+        if _states_too_much(item):
+            errors[number] = f"zstd: {len(item)} bytes cannot hold what the frame states"
+            return b""
         if zstandard.get_frame_parameters(item).content_size != _UNKNOWN_SIZE:
             return bytes(_contexts.decompressor.decompress(item))
-        stream = _contexts.decompressor.decompressobj()
-        decoded = stream.decompress(item)
-        if not stream.eof:
-            errors[number] = "zstd frame is truncated"
-            return b""
-        return bytes(decoded)
+        return _decompress_stream(item)
     except (zstandard.ZstdError, MemoryError) as error:
         errors[number] = f"zstd: {error}"
         return b""
+
+
+def _decompress_stream(item: memoryview) -> bytes:
+    """The content of a frame that does not state its size; bit by bit, as nothing else bounds it."""
+    stream = _contexts.decompressor.decompressobj()
+    parts: list[bytes] = []
+    room = _MOST_CONTENT
+    for start in range(0, len(item), _STREAMED_BYTES):
+        parts.append(stream.decompress(item[start : start + _STREAMED_BYTES]))
+        room -= len(parts[-1])
+        if room < 0:
+            raise zstandard.ZstdError("a frame holds more than a cell can")
+        if stream.eof:
+            return b"".join(parts)
+    raise zstandard.ZstdError("the frame is truncated")
+
+
+def _states_too_much(item: memoryview) -> bool:
+    """Whether a frame states more content than its bytes can hold: room for it must not be made."""
+    try:
+        size = zstandard.get_frame_parameters(item).content_size
+    except zstandard.ZstdError:
+        return False
+    return size != _UNKNOWN_SIZE and size > most_content(len(item))
+
+
+def most_content(stored: Any) -> Any:
+    """The most that zstd packs into so many bytes, one number or an array of them, and that a cell can hold.
+
+    Example:
+        >>> most_content(40)
+        1441792
+    """
+    return np.minimum((stored // 4 + 1) * _LARGEST_BLOCK, _MOST_CONTENT)[()]
 
 
 def _check_crc32c(blobs: Blobs, errors: CellErrors) -> Blobs:

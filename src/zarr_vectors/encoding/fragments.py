@@ -24,6 +24,8 @@ __all__ = ["Fragment", "FragmentTable", "decode_fragments", "encode_fragments", 
 
 MAGIC = 0x5A564647
 _HEADER = np.dtype([("magic", "<u4"), ("version", "<u2"), ("flags", "<u2"), ("count", "<u4"), ("ranges", "<u4")])
+_MOST_ROWS = 2**32
+"""Of a chunk: its cell has a length of 32 bits."""
 
 Fragment = tuple[int, int] | AnyArray
 """``(start, count)``, or the row numbers."""
@@ -198,9 +200,12 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
         pairs = np.frombuffer(ranges, dtype="<i8").reshape(-1, 2)
         starts[slot], counts[slot] = pairs[:, 0], pairs[:, 1]
         # A start below 0 would count as an explicit fragment, and take rows from the end of the chunk.
-        negative = np.flatnonzero(np.repeat(plain, per_cell))[pairs.min(axis=1) < 0] if pairs.min() < 0 else first[:0]
-        for cell in np.unique(np.searchsorted(first, negative, side="right") - 1).tolist():
-            spoil(cell, "a range is negative")
+        bad = first[:0]
+        if pairs.min() < 0 or pairs.max() > _MOST_ROWS:
+            outside = (pairs.min(axis=1) < 0) | (pairs.max(axis=1) > _MOST_ROWS)
+            bad = np.flatnonzero(np.repeat(plain, per_cell))[outside]
+        for cell in np.unique(np.searchsorted(first, bad, side="right") - 1).tolist():
+            spoil(cell, "a range is negative, or longer than a chunk can be")
     explicit: list[IntArray] = []
     for cell in np.flatnonzero(~only_ranges).tolist():
         part = slice(int(first[cell]), int(first[cell + 1]))
@@ -241,8 +246,8 @@ def _decode_mixed(blob: memoryview, count: int, ranges: int) -> tuple[IntArray, 
     if int(bits.sum()) != ranges:
         raise ValueError("bitmap contradicts the number of ranges")
     pairs = np.frombuffer(blob, "<i8", 2 * ranges, at).reshape(-1, 2)
-    if (pairs < 0).any():
-        raise ValueError("a range is negative")
+    if ((pairs < 0) | (pairs > _MOST_ROWS)).any():
+        raise ValueError("a range is negative, or longer than a chunk can be")
     at += 16 * ranges
     csr = np.frombuffer(blob, "<u4", count - ranges + 1, at).astype(np.int64)
     at += 4 * (count - ranges + 1)

@@ -18,8 +18,8 @@ from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["ManifestTable", "decode_manifests", "encode_manifests"]
 
-_MOST_FRAGMENTS = 2**28
-"""More than a chunk can have; a range beyond is a corrupt one, and must not claim the memory that it names."""
+_MOST_FRAGMENTS = 2**20
+"""Ranges may name so many fragments in all, and one more for each stored byte: a corrupt one must not claim more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +90,14 @@ def decode_manifests(blobs: Blobs, ndim: int) -> tuple[ManifestTable, CellErrors
         return ManifestTable(objects, blocks["chunk"].astype(np.int64), blocks["fragment"].astype(np.int64)), errors
     owners = [np.repeat(np.arange(len(blobs), dtype=np.int64), per_object)]
     chunks, fragments = [blocks["chunk"].astype(np.int64)], [blocks["fragment"].astype(np.int64)]
+    room = _MOST_FRAGMENTS + blobs.total
     for number in odd.tolist():
         try:
-            chunk, fragment = _decode_one(blobs[number], ndim)
+            chunk, fragment = _decode_one(blobs[number], ndim, room)
         except (ValueError, IndexError, struct.error) as error:
             errors[number] = f"manifest: {error}"
             continue
+        room -= len(fragment)
         owners.append(np.full(len(fragment), number, dtype=np.int64))
         chunks.append(chunk)
         fragments.append(fragment)
@@ -125,7 +127,7 @@ def _plain_blocks(blobs: Blobs, block: np.dtype[np.void]) -> tuple[AnyArray, Any
     return fits, blocks
 
 
-def _decode_one(blob: memoryview, ndim: int) -> tuple[IntArray, IntArray]:
+def _decode_one(blob: memoryview, ndim: int, room: int) -> tuple[IntArray, IntArray]:
     (count,) = struct.unpack_from("<I", blob, 0)
     at = 4
     chunks: list[IntArray] = []
@@ -139,7 +141,8 @@ def _decode_one(blob: memoryview, ndim: int) -> tuple[IntArray, IntArray]:
             at += 8
         elif mode == 1:
             start, length = struct.unpack_from("<qq", blob, at)
-            if not (0 <= start <= _MOST_FRAGMENTS and 0 <= length <= _MOST_FRAGMENTS):
+            room -= length
+            if not 0 <= start < 2**62 or length < 0 or room < 0:
                 raise ValueError(f"range of {length} fragments from {start}")
             part = np.arange(start, start + length)
             at += 16

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
-from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one
+from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one, most_content
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
 __all__ = ["FRAME_HEAD_BYTES", "PART_BYTES", "PayloadBuffer", "frame_sizes"]
@@ -74,9 +74,16 @@ class PayloadBuffer:
         """Whether filling it in parts at the same time is any faster."""
 
     @classmethod
-    def for_frames(cls, frame_sizes: IntArray) -> PayloadBuffer | None:
-        """For vlen-bytes chunks of one item in frames of these content sizes; None where the quick way is closed."""
+    def for_frames(cls, frame_sizes: IntArray, stored: IntArray) -> PayloadBuffer | None:
+        """For vlen-bytes chunks of one item in frames; None where the quick way is closed.
+
+        Args:
+            frame_sizes: ``(n,)`` content size that each frame states.
+            stored: ``(n,)`` bytes of each frame.
+        """
         if not CAN_BATCH or not len(frame_sizes) or int(frame_sizes.min()) < _HEADER:
+            return None
+        if (frame_sizes > most_content(stored)).any():
             return None
         try:
             return cls(frame_sizes - _HEADER)

@@ -74,7 +74,7 @@ def _load(name: str, what: str) -> Any:
 def laspy_errors(laspy: Any, kind: type[ZVError], message: str) -> Iterator[None]:
     """Turn what laspy and lazrs raise for impossible content into an error of ours."""
     # LazrsError is a RuntimeError; the other builtins are what laspy's own decoding and encoding of headers raises.
-    builtin = (RuntimeError, ValueError, LookupError, OverflowError, TypeError, AttributeError, AssertionError)
+    builtin = (RuntimeError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, AssertionError)
     try:
         yield
     except ZVError:

@@ -112,7 +112,7 @@ def _read_info(folder: Path) -> Any:
 
 def _recognises(folder: Path) -> bool:
     info = _read_info(folder)
-    return isinstance(info, dict) and (info.get("@type") in {SKELETONS, LEGACY_MESH, *_OTHERS} or "scales" in info)
+    return isinstance(info, dict) and (info.get("@type") in (SKELETONS, LEGACY_MESH, *_OTHERS) or "scales" in info)
 
 
 def _check_info(path: Path) -> _Folder:
@@ -120,7 +120,7 @@ def _check_info(path: Path) -> _Folder:
     if not isinstance(info, dict):
         raise IngestError(f"{path / 'info'} is no JSON document of a precomputed folder")
     kind = info.get("@type")
-    if kind not in {SKELETONS, LEGACY_MESH}:
+    if kind not in (SKELETONS, LEGACY_MESH):
         told = _OTHERS.get(str(kind), "a volume" if "scales" in info else None)
         inner = [str(info[key]) for key in ("skeletons", "mesh") if isinstance(info.get(key), str)]
         raise IngestError(

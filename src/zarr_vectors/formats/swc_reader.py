@@ -80,7 +80,7 @@ class SwcText:
         result = np.where(whole, values, 0).astype(np.int64)
         for row in np.flatnonzero(~whole).tolist():
             token = self.token(row, column)
-            plain = re.fullmatch(r"[+-]?[0-9]+", token)
+            plain = re.fullmatch(r"[+-]?0*[0-9]{1,19}", token)
             if not plain or not -(2**63) <= int(token) < 2**63:
                 raise self.error(f"{name} must be an integer of 64 bits", row, repr(token))
             result[row] = int(token)

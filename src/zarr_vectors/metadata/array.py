@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -19,6 +20,10 @@ from zarr_vectors.typing import JsonObject
 
 __all__ = ["ArrayDocument", "ShardingChain", "fill_value_json", "numpy_dtype", "zarr_data_type"]
 
+_LONGEST_TEXT = 2**24
+"""Characters of the rows of a text column."""
+_LONGEST = 2**60
+"""Of an axis, and of all elements of a chunk: what comes of them still fits 64 bits."""
 _KEY_ENCODING: JsonObject = {"name": "default", "configuration": {"separator": "/"}}
 _INDEX_CODECS: list[JsonObject] = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 _PLAIN_TYPES = frozenset(
@@ -55,13 +60,14 @@ class ArrayDocument(Document):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if any(length < 0 for length in self.shape):
-            raise ValueError("shape must not be negative")
+        if any(not 0 <= length < _LONGEST for length in self.shape):
+            raise ValueError(f"shape must be from 0 to {_LONGEST - 1} along every axis")
         if self.chunk_grid.get("name") != "regular":
             raise ValueError("chunk_grid must be regular")
         _check_lengths("chunk_grid", self.chunk_grid, len(self.shape))
-        if self.chunk_key_encoding.get("name") not in {"default", "v2"}:
+        if self.chunk_key_encoding.get("name") not in ("default", "v2"):
             raise ValueError("chunk_key_encoding must be default or v2")
+        _check_separator(self.chunk_key_encoding)
         _check_codecs(self.codecs)
         for codec in self.codecs:
             if codec["name"] == "sharding_indexed":
@@ -164,12 +170,15 @@ def numpy_dtype(data_type: Any) -> np.dtype[Any]:
     try:
         name, options = data_type["name"], data_type.get("configuration") or {}
         if name == "fixed_length_utf32":
-            return np.dtype(f"<U{int(options['length_bytes']) // 4}")
+            length = int(options["length_bytes"]) // 4
+            if not 0 <= length <= _LONGEST_TEXT:
+                raise ValueError(f"text of {length} characters")
+            return np.dtype(f"<U{length}")
         if name in {"numpy.datetime64", "numpy.timedelta64"}:
             scale = int(options.get("scale_factor", 1))
             unit = options["unit"] if scale == 1 else f"{scale}{options['unit']}"
             return np.dtype(f"<{'M8' if name == 'numpy.datetime64' else 'm8'}[{unit}]")
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
         raise ValueError(f"unknown data type {data_type!r}") from error
     raise ValueError(f"unknown data type {name!r}")
 
@@ -248,6 +257,14 @@ def _check_lengths(what: str, node: Mapping[str, Any], rank: int) -> None:
         raise ValueError(f"chunk_shape of {what} must be whole numbers from 1")
     if len(lengths) != rank:
         raise ValueError(f"chunk_shape of {what} must have {rank} numbers, as shape has")
+    if prod(lengths) >= _LONGEST:
+        raise ValueError(f"chunk_shape of {what} is too large")
+
+
+def _check_separator(encoding: Mapping[str, Any]) -> None:
+    options = encoding.get("configuration") or {}
+    if not isinstance(options, Mapping) or options.get("separator", "/") not in ("/", "."):
+        raise ValueError("the separator of chunk_key_encoding must be '/' or '.'")
 
 
 def _check_codecs(codecs: Any) -> None:

@@ -14,9 +14,17 @@ from zarr_vectors.exceptions import FormatError
 from zarr_vectors.metadata.base import Document
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["ChunkAxis", "DracoFacts", "LevelMetadata", "RootMetadata", "check_version"]
+__all__ = ["OLD_LAYOUT", "ChunkAxis", "DracoFacts", "LevelMetadata", "RootMetadata", "check_version"]
 
+OLD_LAYOUT = (
+    "before 0.9 cells lay in groups of small arrays, and links between chunks in cross_chunk_links, which is not read "
+    "here: read the store with the release that wrote it, and write what it brings to a new store"
+)
+"""The way out for those who have a store of an older format."""
 Numbers = tuple[float | int, ...]
+_FARTHEST = 2**63 - 1
+_MOST_BINS = 2**53
+"""Of a chunk along an axis; float64 counts no further."""
 
 
 def check_version(version: Any, *, store: str | None = None) -> str:
@@ -31,11 +39,15 @@ def check_version(version: Any, *, store: str | None = None) -> str:
     """
     if isinstance(version, str) and re.fullmatch(r"0\.9(\.\d+)?((a|b|rc)\d+|[.+-].*)?", version):
         return version
+    numbers = re.match(r"(\d{1,9})\.(\d{1,9})", version) if isinstance(version, str) else None
+    if numbers is None:
+        hint = "its root document is damaged, or was made by hand"
+    elif (int(numbers[1]), int(numbers[2])) < (0, 9):
+        hint = OLD_LAYOUT
+    else:
+        hint = "it was written by newer software: look for a newer release of this library"
     raise FormatError(
-        "this library reads format versions 0.9.x",
-        store=store,
-        got=f"zv_version {version!r}",
-        hint="convert an older store with the software that wrote it; a newer one needs a newer release",
+        "this library reads format versions 0.9.x", store=store, got=f"zv_version {version!r}"[:100], hint=hint
     )
 
 
@@ -62,8 +74,19 @@ class RootMetadata(Document):
     @field_validator("chunk_shape", "base_bin_shape")
     @classmethod
     def _positive(cls, value: Numbers | None) -> Numbers | None:
-        if value is not None and not all(np.isfinite(edge) and edge > 0 for edge in value):
-            raise ValueError("edge lengths must be finite and above 0")
+        return _checked_edges(value)
+
+    @field_validator("bounds")
+    @classmethod
+    def _bounds_are_numbers(cls, value: tuple[Numbers, Numbers]) -> tuple[Numbers, Numbers]:
+        for corner in value:
+            _check_numbers("bounds", corner)
+        return value
+
+    @field_validator("coordinate_offset")
+    @classmethod
+    def _offset_is_numbers(cls, value: Numbers | None) -> Numbers | None:
+        _check_numbers("coordinate_offset", value or ())
         return value
 
     @model_validator(mode="after")
@@ -75,6 +98,10 @@ class RootMetadata(Document):
             raise ValueError(f"bounds must have {rank} numbers per corner, as chunk_shape has")
         if self.base_bin_shape is not None and len(self.base_bin_shape) != rank:
             raise ValueError(f"base_bin_shape must have {rank} numbers, as chunk_shape has")
+        if self.coordinate_offset is not None and len(self.coordinate_offset) != rank:
+            raise ValueError(f"coordinate_offset must have {rank} numbers, as chunk_shape has")
+        if any(edge >= _MOST_BINS * bin_edge for edge, bin_edge in zip(self.chunk_shape, self.bin_shape, strict=True)):
+            raise ValueError("base_bin_shape is too small for chunk_shape")
         return self
 
     @property
@@ -142,10 +169,30 @@ class LevelMetadata(Document):
     bin_ratio: Any = None
     draco: DracoFacts | None = None
 
+    @field_validator("chunk_shape")
+    @classmethod
+    def _positive(cls, value: Numbers | None) -> Numbers | None:
+        return _checked_edges(value)
+
     @property
     def leading_axes(self) -> int:
         """Axes of the chunk keys before the spatial ones."""
         return 1 if self.chunk_dims is not None else 0
+
+
+def _checked_edges(edges: Numbers | None) -> Numbers | None:
+    _check_numbers("edge lengths", edges or ())
+    if edges is not None and not all(edge > 0 for edge in edges):
+        raise ValueError("edge lengths must be finite and above 0")
+    return edges
+
+
+def _check_numbers(what: str, values: Numbers) -> None:
+    """Refuse what numpy has no number for."""
+    if not all(-_FARTHEST <= value <= _FARTHEST for value in values if isinstance(value, int)):
+        raise ValueError(f"{what} must fit 64 bits")
+    if not all(isinstance(value, int) or np.isfinite(value) for value in values):
+        raise ValueError(f"{what} must be finite")
 
 
 def divides(chunk_shape: Sequence[float], bin_shape: Sequence[float]) -> bool:

@@ -195,13 +195,14 @@ class Block:
             limits = np.repeat(limit[listed], table.counts[listed])
             owner = np.repeat(np.flatnonzero(listed), table.counts[listed])
             outside[owner[(table.explicit < 0) | (table.explicit >= limits)]] = True
-        for cell in np.unique(table.cell_of[outside]).tolist():
-            if usable[cell]:
-                self._fail(
-                    constants.VERTEX_FRAGMENTS,
-                    cell,
-                    f"a fragment names rows beyond the {rows_per_cell[cell]} of its chunk",
-                )
+        named = table.rows_per_cell()
+        for what, cells in (
+            ("a fragment names rows beyond the {rows} of its chunk", np.unique(table.cell_of[outside])),
+            ("fragments name {named} times one of {rows} rows", np.flatnonzero(named > _most_named(rows_per_cell))),
+        ):
+            for cell in cells[usable[cells]].tolist():
+                got = what.format(rows=rows_per_cell[cell], named=named[cell])
+                self._fail(constants.VERTEX_FRAGMENTS, cell, got)
                 usable[cell] = False
 
     def _values(self, name: str, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> AnyArray:
@@ -366,6 +367,11 @@ class Block:
         assert self.table is not None
         runs = self.table.runs(order, bases=self.bases[:-1])
         return self.table.rows(order, bases=self.bases[:-1]) if runs is None else runs
+
+
+def _most_named(rows: IntArray) -> IntArray:
+    """How many rows fragments may name, where they share some: a small index may not stand for any number of rows."""
+    return 64 * rows + 2**20
 
 
 def _part_of(read: CellRead, coords: IntArray) -> CellRead:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.links import LinkFamily
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError
+from zarr_vectors.geometry import Categorical, Column, check_forest
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.links import LinkPart, Links, decode_links
 from zarr_vectors.query.shape import Shape
@@ -43,6 +45,13 @@ def linked_shape(
     """
     width = family.width if family is not None else 3 if block.cell_faces else 2
     links = Links(np.zeros((0, width), dtype=np.int64), {})
+    if tree and width != 2:
+        raise MetadataError(
+            "links of a skeleton must have two ends",
+            store=block.level.store,
+            array=f"{block.level.number}/{constants.LINKS}/0",
+            got=width,
+        )
     if family is not None:
         links = decode_links(family, block, parts, names, partly=tree or partly)
         if tree and family.directed:
@@ -116,6 +125,18 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
         named = before >= 0
         parent[rows[named]] = before[named]
     parent[links.ends[:, 0]] = links.ends[:, 1]
+    try:
+        check_forest(parent)
+    except InputError as error:
+        block.errors.append(
+            CorruptionError(
+                error.message,
+                store=block.level.store,
+                array=f"{block.level.number}/{constants.LINKS}",
+                got=error.got,
+                hint="restore it from a copy, or read with strict=False to get the circle as it is",
+            )
+        )
     children = np.flatnonzero(parent >= 0)
     columns: dict[str, Column] = {}
     if links.columns:

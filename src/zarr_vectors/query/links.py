@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import factorial
 from typing import Protocol
 
 import numpy as np
@@ -148,7 +149,14 @@ def decode_links(
     columns: dict[str, Column] = {}
     for name in names:
         spec = family.columns[name]
-        columns[name] = _joined([links.columns[name] for links in decoded], spec)
+        try:
+            columns[name] = _joined([links.columns[name] for links in decoded], spec)
+        except ValueError as error:
+            raise CorruptionError(
+                f"the values of link attribute {name!r} differ in width",
+                store=parts[0].segment.array.store,
+                got=str(error),
+            ) from error
     lost = [cell for decoder in decoders for cell in decoder.lost]
     return Links(ends, columns, np.unique(np.array(lost, dtype=np.int64)))
 
@@ -193,11 +201,18 @@ class _Decoder:
             row = rows[:, place]
             beyond = known & ((row < 0) | (row >= counts[at])) if len(counts) else known
             if beyond.any():
-                self._fail_record(int(np.flatnonzero(beyond)[0]), per_cell, row)
+                first = int(np.flatnonzero(beyond)[0])
+                self._fail_record(first, per_cell, f"a link names row {row[first]}, which its chunk does not have")
             ends[:, place] = np.where(known & ~beyond, bases[at] + row, -1) if len(counts) else -1
         if not self.segment.has_perm:
             return ends
         ranks = records[:, 0]
+        unknown = (ranks < 0) | (ranks >= factorial(self.family.width))
+        if unknown.any():
+            first = int(np.flatnonzero(unknown)[0])
+            self._fail_record(first, per_cell, f"a link has the ends in order {ranks[first]}, which there is none of")
+            ends[unknown] = -1
+            ranks = np.where(unknown, 0, ranks)
         order = permutations_at(ranks, self.family.width)
         given = np.empty_like(ends)
         np.put_along_axis(given, order, ends, axis=1)
@@ -258,9 +273,8 @@ class _Decoder:
             )
         )
 
-    def _fail_record(self, record: int, per_cell: IntArray, rows: IntArray) -> None:
-        cell = int(np.searchsorted(np.cumsum(per_cell), record, side="right"))
-        self._fail(self.read, cell, f"a link names row {rows[record]}, which its chunk does not have")
+    def _fail_record(self, record: int, per_cell: IntArray, what: str) -> None:
+        self._fail(self.read, int(np.searchsorted(np.cumsum(per_cell), record, side="right")), what)
 
 
 def _as_column(values: AnyArray, spec: ColumnSpec) -> Column:
@@ -276,8 +290,10 @@ def _joined(columns: Sequence[Column], spec: ColumnSpec) -> Column:
     if spec.categories is not None:
         codes = np.concatenate([np.zeros(0, dtype=np.int64), *(column.codes for column in texts)])
         return Categorical(codes, spec.categories, spec.ordered)
-    arrays = [column for column in columns if not isinstance(column, Categorical)]
+    arrays = [column for column in columns if not isinstance(column, Categorical) and len(column)]
     if not arrays:
         return np.zeros((0, *spec.row_shape), dtype=spec.dtype)
+    if len({column.shape[1:] for column in arrays}) > 1:
+        raise ValueError(f"rows of {sorted({column.shape[1:] for column in arrays})} elements")
     joined: AnyArray = (np.ma.concatenate if any(map(np.ma.isMaskedArray, arrays)) else np.concatenate)(arrays)
     return joined

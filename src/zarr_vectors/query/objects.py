@@ -20,7 +20,9 @@ from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import TableArray, read_tables
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["GroupTable", "ObjectRefs", "all_refs", "decode_groups", "id_run", "read_ids", "refs_of"]
+__all__ = ["GroupTable", "ObjectRefs", "all_refs", "check_ids", "decode_groups", "id_run", "read_ids", "refs_of"]
+
+_LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +129,15 @@ def id_run(level: LevelState) -> IntArray | None:
     if constants.OBJECT_IDS not in level.tables:
         return np.arange(slots, dtype=np.int64)
     run = header.get(ID_RUN)
-    if isinstance(run, list) and len(run) == 2 and run[1] == slots:
-        return np.arange(int(run[0]), int(run[0]) + slots, dtype=np.int64)
+    if isinstance(run, list) and [type(number) for number in run] == [int, int] and run[1] == slots:
+        if not -(2**63) <= run[0] < 2**63 - slots:
+            raise MetadataError(
+                "the run of object ids does not fit 64 bits",
+                store=level.store,
+                array=f"{level.number}/{constants.OBJECT_INDEX}",
+                got=run,
+            )
+        return np.arange(run[0], run[0] + slots, dtype=np.int64)
     return None
 
 
@@ -138,10 +147,15 @@ def read_ids(storage: Storage, level: LevelState) -> IntArray:
     if known is not None:
         return known
     (ids,) = read_tables(storage, [(level.tables[constants.OBJECT_IDS], None)])
-    return _check_ids(level, ids)
+    return check_ids(level, ids)
 
 
-def _check_ids(level: LevelState, ids: Any) -> IntArray:
+def check_ids(level: LevelState, ids: Any) -> IntArray:
+    """A table of ids, as one of int64.
+
+    Raises:
+        CorruptionError: It has not one id for each object, or ids beyond 64 bits.
+    """
     slots = level.object_slots
     if len(ids) != slots:
         raise CorruptionError(
@@ -151,7 +165,13 @@ def _check_ids(level: LevelState, ids: Any) -> IntArray:
             expected=slots,
             got=len(ids),
         )
-    return np.asarray(ids, dtype=np.int64)
+    if not isinstance(ids, np.ndarray) or ids.ndim != 1 or ids.dtype.kind not in "iu" or (ids > _LARGEST_ID).any():
+        raise CorruptionError(
+            "the id table does not hold one 64-bit integer per object",
+            store=level.store,
+            array=f"{level.number}/{constants.OBJECT_IDS}",
+        )
+    return ids.astype(np.int64)
 
 
 def all_refs(storage: Storage, level: LevelState, *, strict: bool = True) -> tuple[IntArray, ObjectRefs]:
@@ -190,7 +210,7 @@ def refs_of(
         if by_column:
             listed = level.tables[constants.OBJECT_IDS]
             found = storage.fetch([*listed.requests(), *_block_requests(level, np.zeros(1, dtype=np.int64))])
-            ids = _check_ids(level, listed.decode(found))
+            ids = check_ids(level, listed.decode(found))
         else:
             ids, blobs = _ids_and_manifests(storage, level, faults)
     elif ids is None:
@@ -296,7 +316,7 @@ def _ids_and_manifests(storage: Storage, level: LevelState, faults: _Faults | No
         return ids, _manifests(storage, level, None, faults)
     listed = level.tables[constants.OBJECT_IDS]
     found = storage.fetch([*listed.requests(), *manifests.requests()])
-    return _check_ids(level, listed.decode(found)), _readable(manifests, found, None, faults)
+    return check_ids(level, listed.decode(found)), _readable(manifests, found, None, faults)
 
 
 def _rows_of(level: LevelState, ids: IntArray, wanted: IntArray, required: BoolArray) -> tuple[IntArray, IntArray]:
@@ -319,7 +339,7 @@ def _rows_of(level: LevelState, ids: IntArray, wanted: IntArray, required: BoolA
 def _decode(level: LevelState, blobs: Blobs, rows: IntArray, faults: _Faults | None) -> ManifestTable:
     """The references in the manifests of these rows of the index."""
     array = level.tables[constants.OBJECT_MANIFESTS].path
-    if (level.object_index or {}).get("layout") not in {constants.MANIFEST_LAYOUT_V1, constants.MANIFEST_LAYOUT_V2}:
+    if (level.object_index or {}).get("layout") not in (constants.MANIFEST_LAYOUT_V1, constants.MANIFEST_LAYOUT_V2):
         raise MetadataError(
             "the layout of the object index is not known",
             store=level.store,
@@ -339,12 +359,37 @@ def _decode(level: LevelState, blobs: Blobs, rows: IntArray, faults: _Faults | N
 def decode_groups(level: LevelState, blobs: Blobs) -> GroupTable:
     """Members of each group, lists and ranges alike."""
     table = level.tables[constants.GROUPS]
-    ranges = table.document.attributes.get("group_ranges") or {}
+    ranges = _group_ranges(level, table)
     members = []
     for group, blob in enumerate(blobs.views()):
         if len(blob) % 8:
             raise CorruptionError("a group is not a list of int64", store=level.store, array=table.path, cell=group)
         listed = np.frombuffer(blob, dtype="<i8").astype(np.int64)
         span = ranges.get(str(group))
-        members.append(np.arange(int(span[0]), int(span[1]), dtype=np.int64) if span and not len(listed) else listed)
+        members.append(np.arange(*span, dtype=np.int64) if span and not len(listed) else listed)
     return GroupTable(tuple(members))
+
+
+def _group_ranges(level: LevelState, table: TableArray) -> dict[str, tuple[int, int]]:
+    """First member of each group that is a run of ids, and the id after the last.
+
+    Raises:
+        MetadataError: They are malformed, or name more ids than there may be.
+    """
+    said = table.document.attributes.get("group_ranges") or {}
+    spans = list(said.values()) if isinstance(said, dict) else [None]
+    plain = all(
+        isinstance(span, (list, tuple)) and len(span) == 2 and all(type(n) is int and abs(n) < 2**62 for n in span)
+        for span in spans
+        if span
+    )
+    named = sum(max(0, span[1] - span[0]) for span in spans if span) if plain and isinstance(said, dict) else -1
+    if not 0 <= named <= constants.MAX_OBJECTS:
+        raise MetadataError(
+            "the ranges of ids that groups consist of cannot be used",
+            store=level.store,
+            array=table.path,
+            expected=f"first id and the id after the last of each, and at most {constants.MAX_OBJECTS} ids in all",
+            got=repr(said)[:200],
+        )
+    return {group: (span[0], span[1]) for group, span in said.items() if span}

@@ -13,7 +13,7 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.metadata.array import fill_value_of
-from zarr_vectors.query.objects import GroupTable, decode_groups, id_run
+from zarr_vectors.query.objects import GroupTable, check_ids, decode_groups, id_run
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import TableArray, read_tables
 from zarr_vectors.typing import AnyArray, IntArray
@@ -61,15 +61,7 @@ def read_level_tables(storage: Storage, level: LevelState, *, only: Sequence[str
     if constants.GROUPS in level.tables and named is None:
         wanted[constants.GROUPS] = level.tables[constants.GROUPS]
     values = dict(zip(wanted, read_tables(storage, [(table, None) for table in wanted.values()]), strict=True))
-    ids = np.asarray(values[constants.OBJECT_IDS], dtype=np.int64) if run is None else run
-    if len(ids) != level.object_slots:
-        raise CorruptionError(
-            "the id table and the manifests differ in length",
-            store=level.store,
-            array=f"{level.number}/{constants.OBJECT_IDS}",
-            expected=level.object_slots,
-            got=len(ids),
-        )
+    ids = check_ids(level, values[constants.OBJECT_IDS]) if run is None else run
     columns = {name: _column(wanted[name], values[name]) for name in wanted if name.partition("/")[0] in families}
     groups = decode_groups(level, values[constants.GROUPS]) if constants.GROUPS in values else GroupTable(())
     prefix = constants.OBJECT_ATTRIBUTES + "/"

@@ -30,6 +30,8 @@ _PARSE_COST = 4
 _MAP_CELLS = 2**26
 """Grids up to this size are worth a map of their cells; the bounds of a store may be far wider than its data."""
 
+_FARTHEST = 2**62
+
 
 @dataclass(frozen=True)
 class CellArray:
@@ -58,15 +60,19 @@ class CellArray:
             MetadataError: Its origin is malformed.
         """
         origin = self.document.attributes.get(constants.CHUNK_GRID_ORIGIN) or [0] * self.ndim
-        if not isinstance(origin, (list, tuple)) or [type(v) for v in origin] != [int] * self.ndim:
+        whole = isinstance(origin, (list, tuple)) and [type(v) for v in origin] == [int] * self.ndim
+        if not whole or not all(-_FARTHEST <= start <= _FARTHEST - length for start, length in self._sides(origin)):
             raise MetadataError(
                 "chunk_grid_origin is malformed",
                 store=self.store,
                 array=self.path,
-                expected=f"{self.ndim} whole numbers",
-                got=repr(origin),
+                expected=f"{self.ndim} whole numbers, with the grid between -2**62 and 2**62",
+                got=repr(origin)[:200],
             )
         return Grid(tuple(origin), tuple(self.document.shape))
+
+    def _sides(self, origin: Sequence[int]) -> Iterator[tuple[int, int]]:
+        return zip(origin, self.document.shape, strict=True)
 
     @cached_property
     def block(self) -> tuple[int, ...]:

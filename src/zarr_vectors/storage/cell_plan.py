@@ -248,7 +248,7 @@ def load_shard_indexes(storage: Storage, plans: Sequence[CellPlan], indexes: dic
         cells = int(np.prod(plan.array.block))
         raw = found[get]
         if raw is None:
-            indexes[path] = ShardIndex(np.full((cells, 2), MISSING, dtype="<u8"), None)
+            indexes[path] = ShardIndex(np.broadcast_to(np.array(MISSING, dtype="<u8"), (cells, 2)), None)
             continue
         try:
             entries = decode_shard_index(raw, cells, crc32c=sharding.index_crc32c)

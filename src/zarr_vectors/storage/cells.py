@@ -88,15 +88,19 @@ class _Reading:
         self._pieces = self._plan.stored(self._found)
         if not self._decode or codec.zstd is None or codec.crc32c or self._plan.errors:
             return [self._finish]
-        self._buffer = PayloadBuffer.for_frames(self._frame_sizes())
+        self._buffer = PayloadBuffer.for_frames(*self._frame_sizes())
         if self._buffer is None:
             return [self._finish]
         if not self._buffer.splits:
             return [partial(self._fill_all, self._buffer)]
         return [step for pieces in _bundles(self._pieces) for step in self._filling(self._buffer, pieces)]
 
-    def _frame_sizes(self) -> IntArray:
+    def _frame_sizes(self) -> tuple[IntArray, IntArray]:
+        """What each frame states to hold, and its own bytes."""
         sizes = np.full(self._plan.count, -1, dtype=np.int64)
+        stored = np.zeros(self._plan.count, dtype=np.int64)
+        for rows, cells in self._pieces:
+            stored[rows] = cells.sizes
         pieces = self._pieces
         if len(pieces) > _FEW_PIECES and len(sizes) < _MANY_CELLS * len(pieces):
             # Asked one by one, many small pieces would take longer than their cells.
@@ -104,7 +108,7 @@ class _Reading:
             pieces = [(np.concatenate([rows for rows, _ in pieces]), Blobs.from_list(heads))]
         for rows, cells in pieces:
             sizes[rows] = frame_sizes(cells)
-        return sizes
+        return sizes, stored
 
     def _filling(self, buffer: PayloadBuffer, pieces: Sequence[Piece]) -> list[Callable[[], None]]:
         """Steps of about the same size, from one large piece or several small ones."""

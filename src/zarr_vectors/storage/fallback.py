@@ -5,6 +5,8 @@ A stored chunk is put, alone, into an array in memory with the same codecs; only
 
 from __future__ import annotations
 
+import sys
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,11 @@ from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.typing import AnyArray
 
-__all__ = ["decode_chunk", "encode_chunk"]
+__all__ = ["MOST_PER_BYTE", "check_text", "decode_chunk", "encode_chunk"]
+
+_FEW_ELEMENTS = 2**20
+MOST_PER_BYTE = 2**15
+"""No codec packs more bytes into one."""
 
 
 def decode_chunk(document: ArrayDocument, data: Buffer) -> AnyArray:
@@ -26,13 +32,30 @@ def decode_chunk(document: ArrayDocument, data: Buffer) -> AnyArray:
     Raises:
         ValueError: zarr-python cannot decode it.
     """
+    # zarr-python makes room for what the document says before it looks at the chunk.
+    if prod(document.chunk_shape) > _FEW_ELEMENTS + MOST_PER_BYTE * len(data):
+        raise ValueError(f"{len(data)} bytes for {prod(document.chunk_shape)} elements")
     try:
         array, _ = _lone_chunk(document, data)
         values: Any = array[...]
     except Exception as error:
         # Each codec has errors of its own: zlib.error, EOFError, even SystemError.
         raise ValueError(f"zarr-python cannot decode it: {error!r}") from error
-    return np.asarray(values).reshape(document.chunk_shape)
+    elements = np.asarray(values).reshape(document.chunk_shape)
+    check_text(elements)
+    return elements
+
+
+def check_text(values: AnyArray) -> None:
+    """Refuse what numpy takes for text and Python does not.
+
+    Raises:
+        ValueError: A character is none of Unicode.
+    """
+    if values.dtype.kind == "U" and values.size:
+        codes = np.ascontiguousarray(values).view(f"{values.dtype.byteorder}u4")
+        if int(codes.max()) > sys.maxunicode:
+            raise ValueError(f"{int(codes.max()):#x} is no character of Unicode")
 
 
 def encode_chunk(document: ArrayDocument, values: AnyArray, *, with_fill: bool = True) -> bytes:

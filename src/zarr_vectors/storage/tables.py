@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,18 @@ from zarr_vectors.encoding.codecs import ByteCodec, known_chain
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of, numpy_dtype
 from zarr_vectors.storage.backend import Get
-from zarr_vectors.storage.fallback import decode_chunk, encode_chunk
+from zarr_vectors.storage.fallback import check_text, decode_chunk, encode_chunk
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["STORED_WHOLE", "TableArray", "read_tables"]
+__all__ = ["MOST_CHUNKS", "MOST_FILL", "STORED_WHOLE", "TableArray", "read_tables"]
 
 STORED_WHOLE = "zv_stored_whole"
 """Array attribute (additive): every chunk is stored, all-fill ones too, so that an absent one is corruption."""
+MOST_CHUNKS = 2**19
+"""Of a table; an index of 0.9.2 that has grown may be cut into a few rows each."""
+MOST_FILL = 2**29
+"""Bytes of fill values in the place of chunks that are not stored; a byte string counts as 8."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,12 @@ class TableArray:
             MetadataError: The data type is not one that this format uses.
         """
         try:
-            return numpy_dtype(self.document.data_type)
+            dtype = numpy_dtype(self.document.data_type)
         except ValueError as error:
             raise self._unusable("data type", error) from error
+        if not dtype.itemsize:
+            raise self._unusable("data type", "text of no characters")
+        return dtype
 
     def _unusable(self, what: str, why: object) -> MetadataError:
         return MetadataError(f"the {what} of a table cannot be used", store=self.store, array=self.path, got=str(why))
@@ -90,7 +98,10 @@ class TableArray:
         if not shape or (self.is_vlen and len(shape) > 1) or shape[1:] != chunk[1:]:
             raise self._unusable("shape", f"{list(shape)} in chunks of {list(chunk)}")
         if rows is None:
-            return list(range(-(-self.rows // self.chunk_rows)))
+            count = -(-self.rows // self.chunk_rows)
+            if count > MOST_CHUNKS:
+                raise self._unusable("shape", f"{self.rows} rows in chunks of {self.chunk_rows}")
+            return list(range(count))
         return np.unique(np.asarray(rows) // self.chunk_rows).tolist() if len(rows) else []
 
     def _chunk_path(self, chunk: int) -> str:
@@ -104,6 +115,7 @@ class TableArray:
         """
         chunks = self._chunks(rows)
         stored = [found[Get(self._chunk_path(chunk))] for chunk in chunks]
+        self._check_absent(chunks, stored)
         if self.is_vlen and rows is not None:
             return self._items(chunks, stored, np.asarray(rows))
         parts = [self._decode_chunk(chunk, data) for chunk, data in zip(chunks, stored, strict=True)]
@@ -115,6 +127,13 @@ class TableArray:
             return whole[: self.rows]
         place = np.searchsorted(np.asarray(chunks), np.asarray(rows) // self.chunk_rows)
         return whole[place * self.chunk_rows + np.asarray(rows) % self.chunk_rows]
+
+    def _check_absent(self, chunks: Sequence[int], stored: Sequence[Buffer | None]) -> None:
+        """Refuse to make up more fill values than the format has rows: a document alone may claim any number."""
+        absent = [chunk for chunk, data in zip(chunks, stored, strict=True) if data is None]
+        elements = len(absent) * prod(self.document.chunk_shape)
+        if absent and elements * (8 if self.is_vlen else self.dtype.itemsize) > MOST_FILL:
+            raise self._corrupt(absent[0], f"{len(absent)} chunks of {self.chunk_rows} rows are not stored")
 
     def _items(self, chunks: Sequence[int], stored: Sequence[Buffer | None], rows: IntArray) -> Blobs:
         """Rows of chunks of byte strings; a chunk is let go before the next is decoded, but for the wanted rows."""
@@ -145,9 +164,14 @@ class TableArray:
         if self.is_vlen:
             return self._split_items(chunk, raw)
         shape, dtype = self.document.chunk_shape, self.dtype
-        if len(raw) != int(np.prod(shape)) * dtype.itemsize:
+        if len(raw) != prod(shape) * dtype.itemsize:
             raise self._corrupt(chunk, f"{len(raw)} bytes for a chunk of {shape} {dtype}")
-        return np.frombuffer(raw, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+        values = np.frombuffer(raw, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+        try:
+            check_text(values)
+        except ValueError as error:
+            raise self._corrupt(chunk, str(error)) from error
+        return values
 
     def _decode_foreign(self, chunk: int, data: Buffer) -> Any:
         try:
@@ -161,7 +185,7 @@ class TableArray:
         if self.document.attributes.get(STORED_WHOLE):
             raise self._corrupt(chunk, "the chunk is gone")
         if self.is_vlen:
-            return Blobs.from_list([b""] * self.chunk_rows)
+            return Blobs(b"", np.zeros(self.chunk_rows, dtype=np.int64), np.zeros(self.chunk_rows, dtype=np.int64))
         return self._blank()
 
     def _blank(self) -> AnyArray:

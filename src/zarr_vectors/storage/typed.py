@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, StoreError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of, numpy_dtype
 from zarr_vectors.storage.backend import Get
-from zarr_vectors.storage.fallback import decode_chunk, encode_chunk
+from zarr_vectors.storage.fallback import MOST_PER_BYTE, decode_chunk, encode_chunk
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.storage.tables import STORED_WHOLE
+from zarr_vectors.storage.tables import MOST_CHUNKS, MOST_FILL, STORED_WHOLE
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["TypedArray"]
@@ -34,11 +35,14 @@ class TypedArray:
     document: ArrayDocument
     store: str | None = None
 
+    def _counts(self) -> list[int]:
+        """Stored chunks along each axis."""
+        return [-(-length // step) for length, step in zip(self.document.shape, self.document.chunk_shape, strict=True)]
+
     def _chunks(self) -> Iterator[tuple[str, tuple[slice, ...]]]:
         """Path and place of every stored chunk; at the upper faces a place is smaller than the chunk."""
         shape, chunk = self.document.shape, self.document.chunk_shape
-        counts = [-(-length // step) for length, step in zip(shape, chunk, strict=True)]
-        for index in product(*map(range, counts)):
+        for index in product(*map(range, self._counts())):
             place = tuple(
                 slice(number * step, min((number + 1) * step, length))
                 for number, step, length in zip(index, chunk, shape, strict=True)
@@ -59,13 +63,19 @@ class TypedArray:
             StoreError: Its data type cannot be read.
             CorruptionError: A chunk is gone or cannot be decoded.
         """
+        if prod(max(1, count) for count in self._counts()) > MOST_CHUNKS:
+            raise StoreError("the array is cut into too many chunks", store=self.store, array=self.path)
         chunks = list(self._chunks())
         found = storage.fetch(Get(path) for path, _ in chunks)
+        stored = sum(len(data) for data in found.values() if data is not None)
         try:
+            size = prod(self.document.shape) * numpy_dtype(self.document.data_type).itemsize
+            if size > MOST_FILL + MOST_PER_BYTE * stored:
+                raise ValueError(f"{stored} bytes for {size}")
             values = np.full(self.document.shape, fill_value_of(self.document), numpy_dtype(self.document.data_type))
         except ValueError as error:
             raise StoreError(
-                "the array's data type cannot be read", store=self.store, array=self.path, got=str(error)
+                "the array's shape or data type cannot be read", store=self.store, array=self.path, got=str(error)
             ) from error
         for path, place in chunks:
             data = found[Get(path)]
