@@ -62,6 +62,10 @@ class ArrayDocument(Document):
         _check_lengths("chunk_grid", self.chunk_grid, len(self.shape))
         if self.chunk_key_encoding.get("name") not in {"default", "v2"}:
             raise ValueError("chunk_key_encoding must be default or v2")
+        options = self.chunk_key_encoding.get("configuration") or {}
+        # Any other separator might make paths that lead elsewhere.
+        if not isinstance(options, Mapping) or options.get("separator", "/") not in ("/", "."):
+            raise ValueError("the separator of chunk_key_encoding must be / or .")
         _check_codecs(self.codecs)
         for codec in self.codecs:
             if codec["name"] == "sharding_indexed":

@@ -173,6 +173,10 @@ class _Builder:
                 problems.append(str(error))
         if not array.shape or array.shape[1:] != array.chunk_shape[1:] or (name in _VLEN and len(array.shape) != 1):
             problems.append(f"shape {array.shape} in chunks of {array.chunk_shape} is not cut along the first axis")
+        elif max(array.shape[0], array.chunk_shape[0]) > constants.MAX_OBJECTS:
+            problems.append(
+                f"{array.shape[0]} rows in chunks of {array.chunk_shape[0]}: at most {constants.MAX_OBJECTS}"
+            )
         if array.is_sharded:
             problems.append("it is sharded")
         for problem in problems:
