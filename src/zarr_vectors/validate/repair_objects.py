@@ -85,4 +85,7 @@ def _write(cells: LevelCells, objects: LevelObjects, fragments: IntArray, rows: 
     table = level.tables[constants.OBJECT_MANIFESTS]
     manifests = encode_manifests(ManifestTable(owners, cells.coords[cell], every - cells.firsts[cell]), table.rows)
     puts = manifest_puts(table, manifests, level.vertices.ndim, with_refs=constants.FRAGMENT_REFS in level.tables)
-    changes.puts |= {path: data for path, data in puts if not path.endswith("zarr.json")}
+    for path, data in puts:
+        if not path.endswith("zarr.json"):
+            changes.keep_copy(path)
+            changes.puts[path] = data
