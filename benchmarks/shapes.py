@@ -26,7 +26,11 @@ def make(kind: str, size: int, path: Path) -> dict[str, Any]:
     np.savez(path, **arrays)
     return {
         "nbytes": int(
-            sum(arrays[name].nbytes for name in ("positions", "offsets", "parents", "faces") if name in arrays)
+            sum(
+                arrays[name].nbytes
+                for name in ("positions", "offsets", "parents", "faces", "object_ids")
+                if name in arrays
+            )
         )
     }
 

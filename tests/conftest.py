@@ -10,7 +10,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 # No deadline: the first example of a test pays for imports, and shared machines stall.
-settings.register_profile("test", deadline=None, max_examples=50, print_blob=True)
+settings.register_profile("test", deadline=None, max_examples=30, print_blob=True)
 settings.register_profile(
     "fuzz", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -6,13 +6,19 @@ further keywords that may be left out, and defaults that were none.
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import inspect
 import json
+import pkgutil
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import zarr_vectors
 
 TABLE: dict[str, dict[str, list[str]]] = json.loads((Path(__file__).parent / "seed_api.json").read_text("utf-8"))
 NAMES = [f"{module}:{name}" for module, names in TABLE.items() for name in names]
@@ -86,6 +92,45 @@ def test_a_name_is_what_was_asked_for(name: str) -> None:
         assert inspect.iscoroutinefunction(value)
     assert differences(wanted_parameters(signature[0]), own_parameters(value)) == []
     assert inspect.getdoc(value)
+
+
+@cache
+def examples_that_run() -> dict[str, int]:
+    """How many results ``--doctest-modules`` of pytest compares under each text, in the modules that hold the API."""
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found: dict[str, int] = {}
+    for module in pkgutil.walk_packages(zarr_vectors.__path__, "zarr_vectors."):
+        if module.name.split(".")[1] in {"core", "api", "storage", "rechunk"}:
+            for test in finder.find(importlib.import_module(module.name)):
+                found[(test.docstring or "").strip()] = sum(bool(example.want) for example in test.examples)
+    return found
+
+
+def text_of(name: str) -> str:
+    """What is said of a name; ``__init__`` of a dataclass is described with its class."""
+    value = found(name.removesuffix(".__init__"))
+    return (value.fget if isinstance(value, property) else value).__doc__ or ""
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_name_shows_an_example_that_the_tests_run(name: str) -> None:
+    assert examples_that_run()[text_of(name).strip()] > 0
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_name_says_what_it_takes_gives_and_refuses(name: str) -> None:
+    text, value = text_of(name), found(name)
+    if isinstance(value, property):
+        return
+    signature = inspect.signature(value)
+    given = [entry.name for entry in own_parameters(value) if entry.name not in ("args", "kwargs")]
+    section = re.split(r"\n\s+(?:Returns|Raises|Example):\n", text.partition("Args:")[2])[0]
+    told = {word for line in re.findall(r"^ +([\w*, ]+):", section, re.MULTILINE) for word in re.findall(r"\w+", line)}
+    assert set(given) <= told
+    # A RechunkSpec is checked by the functions that take it.
+    assert "Raises:" in text or ":RechunkSpec" in name
+    if not inspect.isclass(value) and not name.endswith("__init__"):
+        assert ("Returns:" in text) == (signature.return_annotation not in ("None", None))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,22 @@ if TYPE_CHECKING:
     from zarr_vectors.api.write import create, write
     from zarr_vectors.api.writer import ZVWriter
     from zarr_vectors.axes import Axis
-    from zarr_vectors.constants import FORMAT_VERSION
+    from zarr_vectors.constants import (
+        FORMAT_VERSION,
+        GEOM_GRAPH,
+        GEOM_LINE,
+        GEOM_MESH,
+        GEOM_POINT_CLOUD,
+        GEOM_POLYLINE,
+        GEOM_SKELETON,
+        GEOM_STREAMLINE,
+        LINKS_EXPLICIT,
+        LINKS_IMPLICIT_BRANCHES,
+        LINKS_IMPLICIT_SEQUENTIAL,
+        VERTEX_ATTRIBUTES,
+        VERTEX_FRAGMENTS,
+        VERTICES,
+    )
     from zarr_vectors.core.group import FsGroup, Group
     from zarr_vectors.core.opening import create_store, open_store
     from zarr_vectors.core.rebinding import rebind
@@ -38,6 +53,19 @@ __version__ = "0.1.0"
 
 __all__ = [
     "FORMAT_VERSION",
+    "GEOM_GRAPH",
+    "GEOM_LINE",
+    "GEOM_MESH",
+    "GEOM_POINT_CLOUD",
+    "GEOM_POLYLINE",
+    "GEOM_SKELETON",
+    "GEOM_STREAMLINE",
+    "LINKS_EXPLICIT",
+    "LINKS_IMPLICIT_BRANCHES",
+    "LINKS_IMPLICIT_SEQUENTIAL",
+    "VERTEX_ATTRIBUTES",
+    "VERTEX_FRAGMENTS",
+    "VERTICES",
     "AttributeInfo",
     "Axis",
     "Categorical",
@@ -81,7 +109,22 @@ _HOMES = {
     "api.write": ("create", "write"),
     "api.writer": ("ZVWriter",),
     "axes": ("Axis",),
-    "constants": ("FORMAT_VERSION",),
+    "constants": (
+        "FORMAT_VERSION",
+        "GEOM_GRAPH",
+        "GEOM_LINE",
+        "GEOM_MESH",
+        "GEOM_POINT_CLOUD",
+        "GEOM_POLYLINE",
+        "GEOM_SKELETON",
+        "GEOM_STREAMLINE",
+        "LINKS_EXPLICIT",
+        "LINKS_IMPLICIT_BRANCHES",
+        "LINKS_IMPLICIT_SEQUENTIAL",
+        "VERTEX_ATTRIBUTES",
+        "VERTEX_FRAGMENTS",
+        "VERTICES",
+    ),
     "core.group": ("FsGroup", "Group"),
     "core.opening": ("create_store", "open_store"),
     "core.rebinding": ("rebind",),

@@ -91,8 +91,10 @@ class RowPlaces:
     @property
     def is_complete(self) -> bool:
         """Whether every place from the first to the last is taken once; only then may rows be taken."""
-        filled = self._runs.counts > 0
-        starts, ends = self._runs.starts[filled], (self._runs.starts + self._runs.counts)[filled]
+        starts, counts = self._runs.starts, self._runs.counts
+        if not counts.all():
+            starts, counts = starts[counts > 0], counts[counts > 0]
+        ends = starts + counts
         if not len(starts):
             return True
         if int(starts.min()) != 0 or int(ends.max()) != len(self):

@@ -300,18 +300,37 @@ def test_where_bounds_are_not_changed() -> None:
         set_bounds(root, ([-1, -1], [20, 20]))
 
 
-def test_coarser_levels_with_vertices_hold_the_bounds() -> None:
-    store = MemoryStore()
+def coarse_vertex(store: MemoryStore, row: tuple[float, float]) -> Any:
+    """A store whose level 1 has a vertex of its own."""
     root = zv.create_store(store, bounds=([0, 0], [8, 8]), chunk_shape=(4, 4))
     level = add_resolution_level(root, 1, 1)
-    zv_points = np.array([[7.0, 7.0]], "f4")
-    level.write_bytes("vertices", "1.1", zv_points.tobytes())
-    level.write_bytes("vertex_fragments", "1.1", open_fragments())
+    key = ".".join(str(int(v // 4)) for v in row)
+    level.write_bytes("vertices", key, np.array([row], "f4").tobytes())
+    level.write_bytes("vertex_fragments", key, open_fragments())
+    return root
+
+
+def test_coarser_levels_are_cut_alone_where_level_0_is_empty() -> None:
+    store = MemoryStore()
+    root = coarse_vertex(store, (7.0, 7.0))
+    set_bounds(root, ([0, 0], [4, 4]), force=True)
+    assert zv.open(store)[1].vertex_count == len(zv.open(store)[1].read().positions) == 0
+    assert zv.open(store).bounds == ([0, 0], [4, 4])
+
+
+def test_a_coarser_level_may_not_be_left_with_more_vertices() -> None:
+    """The mean of two vertices outside lies inside."""
+    store = MemoryStore()
+    root = coarse_vertex(store, (4.5, 4.5))
+    for key, row in (("0.0", [1.0, 1.0]), ("1.1", [7.9, 7.9])):
+        root["0"].write_bytes("vertices", key, np.array([row], "f4").tobytes())
+        root["0"].write_bytes("vertex_fragments", key, open_fragments())
     before = files_of(store)
-    with pytest.raises(ConventionError, match="remove_resolution_level"):
-        set_bounds(root, ([0, 0], [4, 4]), force=True)
+    with pytest.raises(ConventionError, match=r"level 1 would .* than level 0.*remove_resolution_level"):
+        set_bounds(root, ([4, 4], [5, 5]), force=True)
     assert files_of(store) == before
-    set_bounds(root, ([0, 0], [7, 7]), force=True)
+    set_bounds(root, ([0, 0], [5, 5]), force=True)
+    assert [zv.open(store)[level].read().positions.tolist() for level in (0, 1)] == [[[1, 1]], [[4.5, 4.5]]]
 
 
 def open_fragments() -> bytes:

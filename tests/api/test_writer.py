@@ -340,9 +340,7 @@ def test_a_store_opened_for_reading_has_no_writer() -> None:
 
 def test_the_store_knows_what_its_level_has_learnt() -> None:
     store = zv.open(stored().storage.backend.store, "r+")  # type: ignore[attr-defined]
-    with zv.ZVWriter(store[0]).with_options(
-        store[0].writer(out_of_bounds="expand", fill={"row": 0})._options
-    ) as writer:
+    with zv.ZVWriter(store[0]).with_options(out_of_bounds="expand", fill={"row": 0}) as writer:
         writer.append_vertices_sync(np.full((1, 3), 50, dtype="f4"))
     assert store.bounds[1] == [50, 50, 50]
     assert store.info()["levels"][0]["vertex_count"] == ROWS + 1
@@ -388,7 +386,7 @@ def test_fragment_attributes_stay_per_fragment() -> None:
     value = cloud(owned=True)
     value = zv.Points(value.positions, {"kind": np.asarray(value.object_ids) // 10}, value.object_ids)
     level = stored(value, per_fragment=["kind"])
-    with pytest.raises(InputError, match="per fragment already"), level.writer(overwrite=True) as writer:
+    with pytest.raises(InputError, match="per fragment already"), level.writer() as writer:
         writer.add_attribute_sync("kind", np.arange(ROWS))
     with level.writer() as writer:
         writer.add_attribute_sync("row", np.arange(ROWS))

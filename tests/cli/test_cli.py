@@ -273,6 +273,33 @@ def test_layout(table: Path, tmp_path: Path) -> None:
     assert sorted(row_ids.tolist()) == list(range(50))
 
 
+def test_attributes_are_kept_per_fragment(table: Path, tmp_path: Path) -> None:
+    target, again = tmp_path / "cells.zarrvectors", tmp_path / "again.zarrvectors"
+    zvrun("convert", table, target, "--object-id-column", "cell", "--chunk-shape", "5")
+    cell = read(target).object_ids
+    assert cell is not None
+    with zv.open(target, "r+")[0].writer() as writer:
+        writer.add_attribute_sync("colour", cell % 3)
+        writer.add_attribute_sync("shape", cell % 2)
+    zvrun("convert", target, again, "--per-fragment", "colour,shape", "--chunk-shape", "5")
+    found = zv.open(again)[0].attributes
+    assert {name for name, info in found.items() if info.per_fragment} == {"colour", "shape"}
+    value = read(again)
+    assert value.object_ids is not None
+    assert (value.attributes["colour"] == value.object_ids % 3).all()
+    assert "'x'" in fails("convert", target, tmp_path / "other", "--per-fragment", "x")
+    assert "no effect" in misused("convert", target, tmp_path / "out.csv", "--per-fragment", "colour")
+
+
+def test_a_table_is_ingested_per_fragment(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("x,y,bundle,cell\n1,1,7,0\n2,2,7,0\n8,8,9,1\n")
+    zvrun("convert", table, tmp_path / "store", "--object-id-column", "cell", "--per-fragment", "bundle")
+    level = zv.open(tmp_path / "store")[0]
+    assert level.attributes["bundle"].per_fragment
+    assert sorted(level.read().attributes["bundle"].tolist()) == [7, 7, 9]
+
+
 def test_draco(table: Path, tmp_path: Path) -> None:
     target = tmp_path / "packed.zarrvectors"
     assert "dtype='float32'" in fails("convert", table, target, "--draco-bits", "12")

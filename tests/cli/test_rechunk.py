@@ -9,6 +9,7 @@ import pytest
 
 import zarr_vectors as zv
 from tests.cli.running import fails, misused, zvrun
+from zarr_vectors.core.store import add_resolution_level, open_store
 
 
 @pytest.fixture
@@ -47,6 +48,16 @@ def test_another_store_is_written(store: Path, tmp_path: Path) -> None:
     assert {key[0] for key in zv.open(target)[0].chunk_keys} == {0, 1}
     zvrun("rechunk", target)
     assert {len(key) for key in zv.open(target)[0].chunk_keys} == {2}
+
+
+def test_coarser_levels_are_left_out_where_told(store: Path, tmp_path: Path) -> None:
+    add_resolution_level(open_store(store, mode="r+"), 1, 2)
+    zvrun("rechunk", store, tmp_path / "kept", "--by", "object_id")
+    assert len(zv.open(tmp_path / "kept")) == 2
+    out = zvrun("rechunk", store, "--by", "object_id", "--coarser", "drop").out.splitlines()
+    assert out[2:] == ["coarser levels left out: 1"]
+    assert len(zv.open(store)) == 1
+    assert "coarser is not known" in fails("rechunk", store, "--by", "object_id", "--coarser", "some")
 
 
 def test_what_is_wrong_is_said(store: Path) -> None:

@@ -57,6 +57,13 @@ def test_a_batch_reads_each_document_once() -> None:
     assert len(level.list_chunks("vertices")) == 16
 
 
+@pytest.mark.parametrize("plan", ["vertices", [("vertices", "0.0")], [("vertices",)], [5], [(3, ["0.0"])], [("a", 7)]])
+def test_a_plan_that_cannot_be_meant_is_refused(plan: Any) -> None:
+    level = shell(MemoryStore())
+    with pytest.raises(InputError, match="a plan is pairs"), level.batched_reads(plan):
+        pass
+
+
 def test_what_is_not_in_the_plan_is_read_as_outside() -> None:
     level = shell(MemoryStore())
     level.write_cells("vertices", {"0.0": b"a", "0.1": b"b"})
@@ -207,9 +214,11 @@ def test_names_stay_below_the_group(name: str) -> None:
 
 def test_attributes_are_plain_json() -> None:
     level = shell(MemoryStore())
-    for bad in ({"a": np.arange(3)}, {"a": float("nan")}, {1: 2}):
+    for bad in ({"a": object()}, {"a": np.datetime64("2020")}, {"a": float("nan")}, {"a": np.float32("inf")}, {1: 2}):
         with pytest.raises(InputError, match="plain JSON"):
             level.write_array_meta("vertices", bad)  # type: ignore[arg-type]
+    level.attrs.update(size=np.int64(3), half={"a": [np.float32(0.5)]}, rows=np.arange(2), yes=np.bool_(True))
+    assert [level.attrs[name] for name in ("size", "half", "rows", "yes")] == [3, {"a": [0.5]}, [0, 1], True]
     mine = {"list": [1]}
     level.attrs["mine"] = mine
     mine["list"].append(2)
@@ -236,6 +245,18 @@ def test_an_array_is_no_group_and_a_group_no_array() -> None:
     level.write_bytes("vertices", "0.0", b"x")
     with pytest.raises(StoreError, match="an array with cells"):
         level.write_array("vertices", [1])
+    level.write_array("one", 5.0)
+    with pytest.raises(StoreError, match="with axes, or without"):
+        level.write_array("one", [1.0])
+    with pytest.raises(StoreError, match="with axes, or without"):
+        level.write_vlen_array("one", [b"a"])
+    assert level.read_array("one") == 5.0
+    level.write_array("one", 6.0)
+    level.delete_subtree("one")
+    level.write_array("one", [1.0, 2.0])
+    with pytest.raises(StoreError, match="with axes, or without"):
+        level.write_array("one", 5.0)
+    assert level.read_array("one").tolist() == [1.0, 2.0]
     assert level.require_group("g").prefix == "0/g"
     assert (level.array_exists("g"), level.standalone_array_exists("g")) == (True, False)
 
@@ -295,7 +316,15 @@ def test_arrays_that_cannot_be_meant_are_refused(bad: dict[str, Any], what: str)
 
 def test_fill_values_come_back() -> None:
     level = shell(MemoryStore())
-    for dtype, fill in (("f4", float("nan")), ("f4", 0.1), ("i8", -1), ("U3", "no"), ("M8[s]", "NaT"), ("?", True)):
+    for dtype, fill in (
+        ("f4", float("nan")),
+        ("f4", 0.1),
+        ("i8", -1),
+        ("U3", "no"),
+        ("f8", "-Infinity"),
+        ("M8[s]", "NaT"),
+        ("?", True),
+    ):
         level.write_array("extra/a", np.zeros(2, dtype), fill_value=fill)
         back = level.read_array_fill_value("extra/a")
         want = np.array(fill).astype(dtype)[()]

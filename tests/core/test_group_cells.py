@@ -190,6 +190,20 @@ def test_a_group_of_a_zarr_group(tmp_path: Path) -> None:
     assert group.path == tmp_path / "s" / "0"
 
 
+def test_a_group_is_made_of_nothing_else(tmp_path: Path) -> None:
+    root = zarr.open_group(tmp_path / "plain", mode="w")
+    root.create_array("array", shape=(3,), dtype="f4")
+    older = zarr.open_group(tmp_path / "older", mode="w", zarr_format=2)
+    for bad in (root["array"], str(tmp_path / "plain"), None):
+        with pytest.raises(InputError, match=r"made of a zarr\.Group"):
+            zv.Group(bad)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="Zarr format 3"):
+        zv.Group(older)
+    for create in (False, True):
+        with pytest.raises(StoreError, match="an array, not a group"):
+            zv.FsGroup(tmp_path / "plain" / "array", create=create)
+
+
 def test_a_folder_as_a_group(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="create=True"):
         zv.FsGroup(tmp_path / "plain")
@@ -217,6 +231,7 @@ def test_the_default_shell(tmp_path: Path) -> None:
         ({"vertex_dtype": "float33"}, "vertex_dtype"),
         ({"vertex_dtype": "complex64"}, "vertex_dtype"),
         ({"vertex_encoding": "zip"}, "vertex_encoding"),
+        ({"vertex_encoding": None}, "vertex_encoding"),
         ({"geometry_types": ["blob"]}, "blob"),
         ({"cross_level_storage": "maybe"}, "cross_level_storage"),
         ({"bounds": ([0, 0, 0], [1, 1])}, "bounds"),
@@ -232,6 +247,13 @@ def test_create_store_refuses_what_the_format_does_not_know(bad: dict[str, Any],
     with pytest.raises((MetadataError, InputError), match=what):
         zv.create_store(tmp_path / "s", **bad)
     assert not (tmp_path / "s").exists()
+
+
+def test_what_is_named_twice_is_stored_once(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"geometry_types": ["mesh", "graph", "mesh"], "format_capabilities": ["fragment_index"] * 2}
+    metadata = read_root_metadata(zv.create_store(tmp_path / "store", **said))
+    assert metadata.geometry_types == ("mesh", "graph")
+    assert metadata.format_capabilities == ("fragment_index",)
 
 
 def test_create_store_refuses_unknown_keywords_and_existing_stores(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from zarr.storage import MemoryStore
 
@@ -25,6 +27,14 @@ def test_a_read_only_store_answers_without_writing() -> None:
     with pytest.raises(ReadOnlyError):
         group.attrs["a"] = 1
     assert store._store_dict == before
+
+
+@pytest.mark.parametrize("bad", [[5], {"7": {"name": "cone", "coefficients": ["a"]}}, [{"name": "cone"}]])
+def test_what_is_no_type_is_refused(bad: Any) -> None:
+    root = zv.create_store(MemoryStore())
+    with pytest.raises(InputError, match="values of ParametricTypeDef"):
+        write_parametric_types(root, bad)
+    assert "parametric" not in root
 
 
 def test_types_come_back_in_order_of_their_ids() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from zarr_vectors.encoding.compression import cell_codecs, resolve_compressor, typed_codecs
 from zarr_vectors.exceptions import InputError
@@ -37,6 +38,8 @@ CRC32C = {"name": "crc32c"}
         ),
         ([{"name": "gzip"}, {"name": "crc32c"}], [GZIP, CRC32C]),
         ([{"name": "blosc", "configuration": None}], [BLOSC]),
+        (ZstdCodec(level=3), [{"name": "zstd", "configuration": {"level": 3, "checksum": False}}]),
+        ([BytesCodec(), GzipCodec(level=5), Crc32cCodec()], [GZIP, CRC32C]),
     ],
 )
 def test_every_value_stands_for_a_chain(compressor: Any, codecs: list[dict[str, Any]]) -> None:
@@ -56,6 +59,7 @@ def test_each_kind_of_array_has_its_own_first_codec() -> None:
         7,
         True,
         ["zstd"],
+        TransposeCodec(order=(0,)),
         [{"name": "transpose"}],
         [{}],
         [{"name": "zstd", "configuration": {"level": 23}}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Mapping
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from trx import trx_file_memmap as judge
 
+import zarr_vectors as zv
 from tests.formats.streamline_tools import DATA, assert_same_columns, assert_same_lines, fetched, joined, read, write
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import ExportError, IngestError
 from zarr_vectors.formats.base import ExportContext, ReadOptions
+from zarr_vectors.formats.registry import format_at, ingest
 from zarr_vectors.formats.trk import TRK
 from zarr_vectors.formats.trx import TRX
 from zarr_vectors.geometry import Categorical, Points, Polylines
@@ -455,3 +458,54 @@ def test_memory_is_that_of_a_batch(compression: int, tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < file.stat().st_size / 3
+
+
+# Folders
+
+
+def unpacked(path: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(path) as file:
+        file.extractall(folder)
+    return folder
+
+
+@settings(max_examples=15, deadline=None)
+@given(tracts())
+def test_an_unpacked_file_is_read_like_the_packed_one(lines: Polylines) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        packed = Path(name) / "a.trx"
+        write(TRX, packed, [lines])
+        (source, batches), (other, others) = read(TRX, packed), read(TRX, unpacked(packed, Path(name) / "a"))
+        assert_same_lines(joined(batches), joined(others))
+        assert source.headers == other.headers
+
+
+@pytest.mark.parametrize("name", ["bundles", "bundles.trx"])
+def test_a_folder_is_ingested(name: str, tmp_path: Path) -> None:
+    content = arrays(**{"dpv/fa.float32": np.ones(3, "<f4"), "groups/left.uint32": np.array([1], "<u4")})
+    folder = unpacked(pack(tmp_path / "packed.trx", content), tmp_path / name)
+    (folder / "notes.txt").write_text("mine")
+    assert format_at(folder) is TRX
+    ingest(folder, tmp_path / "store")
+    level = zv.open(tmp_path / "store")[0]
+    assert [line.tolist() for line in level.polylines.compute()] == [[[0, 1, 2], [3, 4, 5]], [[6, 7, 8]]]
+    assert level.read().attributes["fa"].tolist() == [1, 1, 1]
+    assert zv.open(tmp_path / "store").headers["trx"]["ignored_members"] == ["notes.txt"]
+
+
+def test_a_damaged_folder_is_told(tmp_path: Path) -> None:
+    folder = unpacked(pack(tmp_path / "packed.trx", arrays()), tmp_path / "folder")
+    file = folder / "positions.3.float32"
+    file.write_bytes(file.read_bytes()[:24])
+    with pytest.raises(IngestError, match="contradicts itself"):
+        ingest(folder, tmp_path / "store")
+    file.write_bytes(file.read_bytes()[:23])
+    with pytest.raises(IngestError, match=r"wrong size of positions\.3\.float32"):
+        ingest(folder, tmp_path / "store")
+    file.unlink()
+    with pytest.raises(IngestError, match="has no positions"):
+        ingest(folder, tmp_path / "store")
+    (folder / "header.json").write_text("{}")
+    with pytest.raises(IngestError, match="must hold files of one format"):
+        ingest(folder, tmp_path / "store")
+    assert not (tmp_path / "store").exists()

@@ -107,10 +107,6 @@ REFUSED = {
     "chunked_offset": "directed links",
     "chunked_sharded": "directed links",
     "composite": "composite",
-    "graph_duplicate": "stored in this way",
-    "graph_directed_duplicate": "stored in this way",
-    "faces_duplicate": "stored in this way",
-    "quads_duplicate": "stored in this way",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 import zarr_vectors as zv
 from tests.query.connected import KINDS
-from tests.storage.counting import CountingStore
+from tests.storage.counting import CountingStore, rounds_of
 from zarr_vectors.geometry import Graph, Mesh, Polylines, Skeleton
 
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -47,13 +46,6 @@ def written(value: Any, shard: int | None) -> CountingStore:
     zv.write(store, value, layout=zv.Layout(chunk_shape=2, shard_shape=shard))
     store.reset()
     return store
-
-
-def rounds_of(store: CountingStore, work: Callable[[], Any]) -> int:
-    store.reset()
-    work()
-    assert store.listings == []
-    return store.rounds
 
 
 @kinds

@@ -11,8 +11,8 @@ import pytest
 import zarr
 
 import zarr_vectors as zv
-from tests.query.test_connected_rounds import rounds_of, value_of
-from tests.storage.counting import CountingStore
+from tests.query.test_connected_rounds import value_of
+from tests.storage.counting import CountingStore, rounds_of
 from zarr_vectors import constants
 from zarr_vectors.types import objects
 

@@ -293,12 +293,13 @@ def test_signatures_are_those_that_were_asked_for() -> None:
         return [(name, one.default) for name, one in inspect.signature(what).parameters.items()]
 
     none = inspect.Parameter.empty
-    assert names(zv.rechunk) == [("store_path", none), ("spec", none), ("output", None)]
+    assert names(zv.rechunk) == [("store_path", none), ("spec", none), ("output", None), ("coarser", "keep")]
     assert names(zv.rechunk_by_attribute) == [
         ("store_path", none),
         ("attribute_name", none),
         ("output", None),
         ("spatial_chunk_shape", None),
+        ("coarser", "keep"),
     ]
     assert [name for name, _ in names(zv.RechunkSpec)] == [
         "by",

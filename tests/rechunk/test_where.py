@@ -49,7 +49,7 @@ def test_only_matching_bins_are_read(sharded: bool) -> None:
     assert got.object_ids is None
     if not sharded:
         assert {lead for _, lead in cells_read(store)} == {3}
-    assert store.rounds <= 2
+    assert store.rounds <= 2 + 1, "and whether the store has changed meanwhile"
     store.reset()
     assert level.count(where={"gene": ["gene3", "gene7", "no such"]}) == int(
         np.isin(np.asarray(value.attributes["gene"]), ["gene3", "gene7"]).sum()

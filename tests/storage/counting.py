@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,3 +93,13 @@ class CountingStore(WrapperStore[MemoryStore]):
 
     def list_dir(self, prefix: str) -> AsyncIterator[str]:
         return self._listed(prefix, super().list_dir(prefix))
+
+
+def rounds_of(store: CountingStore, work: Callable[[], Any]) -> int:
+    """Rounds that something takes; of a read without the last one, a single small request.
+
+    That one asks for the root document, to find out whether the store has changed meanwhile.
+    """
+    store.reset()
+    work()
+    return store.rounds - (store.requests[-1:] == ["zarr.json"])

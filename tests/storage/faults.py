@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.storage.backend import Backend, Get
 from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.loop import Change
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.storage import ROOT, Batch, Storage
 from zarr_vectors.typing import JsonObject
@@ -64,11 +66,13 @@ class FailingLocal(LocalBackend):
     def replace(self, key: str, data: Buffer) -> None:
         self.bomb.around(lambda: super(FailingLocal, self).replace(key, data))
 
-    def move(self, source: str, target: str) -> None:
-        self.bomb.around(lambda: super(FailingLocal, self).move(source, target))
+    def move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for pair in pairs:
+            self.bomb.around(partial(super().move_all, [pair]))
 
-    def copy(self, source: str, target: str) -> None:
-        self.bomb.around(lambda: super(FailingLocal, self).copy(source, target))
+    def copy_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for pair in pairs:
+            self.bomb.around(partial(super().copy_all, [pair]))
 
     def delete(self, key: str) -> None:
         self.bomb.around(lambda: super(FailingLocal, self).delete(key))
@@ -84,14 +88,9 @@ class FailingMemory(ZarrBackend):
         super().__init__(store, url="memory://failing")
         self.bomb = bomb
 
-    def put_bytes(self, key: str, data: Buffer) -> None:
-        self.bomb.around(lambda: super(FailingMemory, self).put_bytes(key, data))
-
-    def replace(self, key: str, data: Buffer) -> None:
-        self.bomb.around(lambda: super(FailingMemory, self).put_bytes(key, data))
-
-    def delete(self, key: str) -> None:
-        self.bomb.around(lambda: super(FailingMemory, self).delete(key))
+    def _change_all(self, changes: Iterable[Change], at_once: int = 1) -> None:
+        for change in changes:
+            self.bomb.around(partial(super()._change_all, [change], at_once))
 
 
 @dataclass
@@ -146,8 +145,9 @@ class Place:
         return {get.path: bytes(data) for get, data in found.items() if data is not None}
 
 
-def root_of(number: int) -> JsonObject:
-    return {"zarr_format": 3, "node_type": "group", "attributes": {"number": number}}
+def root_of(number: int, generation: int | None = None) -> JsonObject:
+    said = {} if generation is None else {"zarr_vectors_generation": generation}
+    return {"zarr_format": 3, "node_type": "group", "attributes": {"number": number, **said}}
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ SCENARIOS = {
         ),
         {
             **CHANGED,
-            ROOT: dump_json(root_of(2)),
+            ROOT: dump_json(root_of(2, 1)),
             "a/c/1/0": b"cell 0 0",
             "a/c/1/1": b"cell 0 1",
             "a/c/2/0": b"cell 1 0",
@@ -204,10 +204,10 @@ SCENARIOS = {
     "replace": Scenario(
         OLD,
         lambda: Batch(puts=_puts(REPLACED), root=lambda: root_of(2), replace_all=True),
-        {**REPLACED, ROOT: dump_json(root_of(2))},
+        {**REPLACED, ROOT: dump_json(root_of(2, 1))},
     ),
     "attributes": Scenario(
-        OLD, lambda: Batch(puts=(), root=lambda: root_of(2)), {**OLD, ROOT: dump_json(root_of(2))}
+        OLD, lambda: Batch(puts=(), root=lambda: root_of(2)), {**OLD, ROOT: dump_json(root_of(2, 1))}
     ),
 }  # fmt: skip
 

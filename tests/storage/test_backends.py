@@ -14,7 +14,8 @@ from zarr.storage import LocalStore, MemoryStore, WrapperStore
 from zarr_vectors.exceptions import InputError, MissingDependencyError, OptionError, ReadOnlyError, StoreError
 from zarr_vectors.storage.backend import Backend, Get, StorageBackend
 from zarr_vectors.storage.local import LocalBackend
-from zarr_vectors.storage.remote import ZarrBackend, run
+from zarr_vectors.storage.loop import run
+from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.urls import detect_scheme, open_backend, store_name, zarr_store_of
 
 CONTENT = {"zarr.json": b"{}", "a/c/0/1": b"0123456789", "a/c/0/10": b"", "a/zarr.json": b"a", "ab/x": b"xx"}
@@ -77,10 +78,10 @@ def test_objects_are_listed_in_order(kind: str, tmp_path: Path) -> None:
 @backends
 def test_objects_are_moved_copied_and_removed(kind: str, tmp_path: Path) -> None:
     backend = filled(kind, tmp_path)
-    backend.copy("a/c/0/1", "b/copy")
+    backend.copy_all([("a/c/0/1", "b/copy")])
     backend.put_bytes("b/copy", b"other") if kind == "memory" else backend.replace("b/copy", b"other")
     assert backend.get_bytes("a/c/0/1") == b"0123456789", "a copy is apart from what it is a copy of"
-    backend.move("a/c/0/1", "zarr.json")
+    backend.move_all([("a/c/0/1", "zarr.json"), ("gone", "nowhere")])
     assert backend.get_bytes("zarr.json") == b"0123456789"
     assert not backend.exists("a/c/0/1")
     backend.delete("a/c/0/10")
@@ -106,8 +107,8 @@ def test_a_read_only_backend_refuses_every_change(kind: str, tmp_path: Path) -> 
     changes: list[Any] = [
         lambda: frozen.put_bytes("x", b""),
         lambda: frozen.replace("zarr.json", b""),
-        lambda: frozen.move("zarr.json", "x"),
-        lambda: frozen.copy("zarr.json", "x"),
+        lambda: frozen.move_all([("zarr.json", "x")]),
+        lambda: frozen.copy_all([("zarr.json", "x")]),
         lambda: frozen.delete("zarr.json"),
         lambda: frozen.delete_prefix("a"),
         lambda: frozen.lock().__enter__(),
@@ -190,6 +191,9 @@ class Failing(WrapperStore[MemoryStore]):
         raise self.StrangeError(key)
 
     async def set(self, key: str, *_: Any, **__: Any) -> None:
+        raise self.StrangeError(key)
+
+    async def delete(self, key: str) -> None:
         raise self.StrangeError(key)
 
     async def exists(self, key: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import urllib.request
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,30 +10,23 @@ import pytest
 
 import zarr_vectors as zv
 from tests.core.ice import append, on_branch, opened, points, rows_of
+from tests.storage.s3 import for_icechunk, for_obstore, serving
 from zarr_vectors.core.store import branch, commit, create_store, merge_branch, rebase
 from zarr_vectors.exceptions import ConcurrentEditError, StoreNotFoundError
 
 pytest.importorskip("icechunk")
-server = pytest.importorskip("moto.server")
 LAYOUT = zv.Layout(chunk_shape=10, shard_shape=None)
 
 
 @pytest.fixture(scope="module")
-def options() -> Iterator[dict[str, Any]]:
-    playing = server.ThreadedMotoServer("127.0.0.1", port=0)
-    playing.start()
-    host, port = playing.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT"))
-    yield {
-        "region": "us-east-1",
-        "endpoint_url": endpoint,
-        "allow_http": True,
-        "access_key_id": "a",
-        "secret_access_key": "b",
-        "force_path_style": True,
-    }
-    playing.stop()
+def endpoint() -> Iterator[str]:
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture
+def options(endpoint: str) -> dict[str, Any]:
+    return for_icechunk(endpoint)
 
 
 def test_a_store_on_s3_has_versions(options: dict[str, Any]) -> None:
@@ -61,11 +54,17 @@ def test_a_store_on_s3_has_versions(options: dict[str, Any]) -> None:
     assert len(rows_of(opened(url, "r", **options))) == 5
 
 
-def test_a_repository_that_is_opened_as_a_plain_store_is_recognised(options: dict[str, Any]) -> None:
+def test_a_repository_that_is_opened_as_a_plain_store_is_recognised(endpoint: str, options: dict[str, Any]) -> None:
     pytest.importorskip("obstore")
     url = "s3://bucket/another"
     zv.write(url, points((1, 1)), backend="icechunk", storage_options=options)
-    plain = {"endpoint": options["endpoint_url"], "client_options": {"allow_http": True}}
-    keys = {key: options[key] for key in ("region", "access_key_id", "secret_access_key")}
     with pytest.raises(StoreNotFoundError, match="backend='icechunk'"):
-        zv.open(url, storage_options={**plain, **keys})
+        zv.open(url, storage_options=for_obstore(endpoint))
+
+
+def test_what_is_read_of_it_can_be_sent(options: dict[str, Any]) -> None:
+    url = "s3://bucket/sent"
+    said: Any = {"backend": "icechunk", "storage_options": options}
+    zv.write(url, points((1, 1), (2, 3)), **said)
+    rows = pickle.loads(pickle.dumps(zv.open(url, **said)[0].vertices))
+    assert sorted(rows.compute().tolist()) == [[1, 1], [2, 3]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
-from tests.storage.counting import CountingStore
+from tests.storage.counting import CountingStore, rounds_of
 from tests.storage.stores import GOLDEN, as_buffer
 from zarr_vectors.exceptions import StoreError
 
@@ -22,6 +21,7 @@ LAYOUTS = {
 INDEX_ROUNDS = {"sharded": 1, "unsharded": 0, "gzip": 0}
 """Rounds for shard indexes; zarr-python's codecs need whole shards, and no index."""
 layouts = pytest.mark.parametrize("layout", LAYOUTS)
+SHARDED = zv.Layout(chunk_shape=10, shard_shape=4)
 BOX = ([6.0, 6.0, None], [24.0, 16.0, 25.0])
 
 
@@ -42,12 +42,6 @@ def written(cloud: zv.Points, layout: str) -> CountingStore:
     zv.write(store, cloud, layout=LAYOUTS[layout], headers={"las": {"a": 1}})
     store.reset()
     return store
-
-
-def rounds_of(store: CountingStore, work: Callable[[], Any]) -> int:
-    store.reset()
-    work()
-    return store.rounds
 
 
 @layouts
@@ -82,6 +76,15 @@ def test_a_box_takes_two_rounds_and_one_when_the_indexes_are_known(layout: str, 
     assert rounds_of(store, lambda: level.read(bbox=narrow, attributes=["weight"])) == 1
     assert rounds_of(store, lambda: level.count(bbox=narrow)) == 1
     assert store.listings == []
+
+
+def test_the_last_request_of_a_read_tells_whether_the_store_has_changed() -> None:
+    store = written(points(), "sharded")
+    level = zv.open(store)[0]
+    store.reset()
+    level.read(bbox=BOX)
+    assert store.rounds == 3
+    assert store.requests.index("zarr.json") == len(store.requests) - 1
 
 
 def test_a_box_that_holds_nothing_takes_no_round() -> None:
@@ -146,8 +149,9 @@ def test_cells_near_one_another_are_one_request() -> None:
     store.reset()
     level.read()
     arrays, shards = 3, 8
-    # One for the cells, and one for the seal that tells whether the shard is still the one whose index is known.
-    assert len(store.requests) == 2 * arrays * shards
+    # One for the cells, and one for the seal that tells whether the shard is still the one whose index is known; and
+    # at last the root document.
+    assert len(store.requests) == 2 * arrays * shards + 1
 
 
 def test_a_store_in_a_place_that_cannot_list_is_read() -> None:
@@ -177,3 +181,36 @@ def test_a_store_that_does_not_name_its_arrays_is_listed_at_one_more_round() -> 
 def test_a_store_that_can_neither_name_nor_list_its_arrays_is_refused() -> None:
     with pytest.raises(StoreError, match="cannot list"):
         zv.open(peer_store(listing=False))
+
+
+def many_points(objects: int, per_object: int = 20) -> zv.Points:
+    """Objects that each lie in few of the 4096 chunks of edge 10."""
+    rng = np.random.default_rng(3)
+    centres = rng.uniform(2, 158, (objects, 1, 3))
+    positions = np.clip(centres + rng.normal(0, 1, (objects, per_object, 3)), 0, 159.9)
+    ids = np.repeat(np.arange(objects), per_object)
+    return zv.Points(positions.reshape(-1, 3), attributes={"weight": ids * 2}, object_ids=ids)
+
+
+def test_a_box_over_eight_shards_needs_few_requests() -> None:
+    store = CountingStore()
+    cloud = many_points(2000)
+    zv.write(store, zv.Points(cloud.positions, attributes=dict(cloud.attributes)), layout=SHARDED)
+    level = zv.open(store)[0]
+    store.reset()
+    found = level.read(bbox=([20.5] * 3, [59.5] * 3))
+    assert len({request for request in store.requests if "/vertices/c/" in request}) == 8
+    assert len(found.positions) > 100
+    assert len(store.requests) <= 40
+
+
+def test_a_hundred_compact_objects_need_few_requests() -> None:
+    store = CountingStore()
+    zv.write(store, many_points(1000), layout=zv.Layout(chunk_shape=10, shard_shape=8))
+    level = zv.open(store)[0]
+    store.reset()
+    wanted = np.random.default_rng(4).choice(1000, 100, replace=False)
+    found = level.read(object_ids=wanted)
+    assert len({request for request in store.requests if "/vertices/c/" in request}) == 8
+    assert len(found.positions) == 100 * 20
+    assert len(store.requests) <= 150

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,16 @@ from zarr.storage import MemoryStore
 import zarr_vectors as zv
 from zarr_vectors.core.parametric import BUILTIN_TYPES
 from zarr_vectors.core.store import read_parametric_types, read_root_metadata, set_bounds, write_parametric_types
-from zarr_vectors.exceptions import ConventionError, InputError, MetadataError, OptionError, ZVError
+from zarr_vectors.exceptions import ConventionError, InputError, MetadataError, OptionError, StoreExistsError, ZVError
 from zarr_vectors.geometry import Geometry
+from zarr_vectors.types.graphs import write_graph
+from zarr_vectors.types.lines import write_lines
+from zarr_vectors.types.meshes import write_mesh
+from zarr_vectors.types.points import write_points
+from zarr_vectors.types.polylines import write_polylines
 
 BOX: dict[str, Any] = {"bounds": ([0, 0, 0], [10, 10, 10]), "chunk_shape": (5, 5, 5)}
+CHUNK = BOX["chunk_shape"]
 FOUR = np.array([[1, 1, 1], [2, 2, 2], [8, 8, 8], [9, 9, 9]], dtype="f4")
 
 
@@ -229,3 +236,114 @@ def test_numpy_numbers_are_numbers() -> None:
     )
     metadata = read_root_metadata(zv.open_store(store))
     assert (metadata.bounds, metadata.chunk_shape) == (((0, 0), (9, 9)), (3.5, 3))
+
+
+# First rows
+
+
+NAMES = ["a", None, "b", "c"]
+
+
+def with_attributes(kind: str) -> Geometry:
+    value = values()[kind]
+    return replace(value, attributes={"w": np.arange(4.0), "name": np.array(NAMES, dtype=object)})
+
+
+@pytest.mark.parametrize("mode", ["create", "append"])
+def test_the_first_rows_of_a_store_bring_their_attributes(mode: str) -> None:
+    store = MemoryStore()
+    root = zv.create_store(store, **BOX)
+    positions = np.asarray(FOUR, dtype="f4")
+    report = write_points(
+        root, positions, vertex_attributes={"w": np.arange(4)}, object_ids=[3, 3, 1, 1], chunk_shape=CHUNK, mode=mode
+    )
+    assert report["object_count"] == 2
+    value = zv.open(store)[0].read()
+    assert value.attributes["w"][np.lexsort(value.positions.T)].tolist() == np.lexsort(positions.T).tolist()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_brings_attributes(kind: str, streamed: bool) -> None:
+    store = MemoryStore()
+    zv.create_store(store, **BOX)
+    value = with_attributes(kind)
+    zv.write(store, iter([value]) if streamed else value, mode="append")
+    found = zv.open(store)[0].read()
+    rows = zip(found.positions.tolist(), found.attributes["w"].tolist(), found.attributes["name"], strict=True)
+    assert sorted(rows) == sorted(zip(value.positions.tolist(), range(4), NAMES, strict=True))
+
+
+def test_attributes_of_the_first_rows_can_be_stored_per_fragment() -> None:
+    store = MemoryStore()
+    zv.create_store(store, **BOX)
+    value = zv.Points(FOUR.astype("f4"), {"bundle": np.array([7, 7, 9, 9])}, object_ids=[0, 0, 1, 1])
+    zv.write(store, value, mode="append", per_fragment="bundle")
+    level = zv.open(store)[0]
+    assert level.attributes["bundle"].per_fragment
+    assert sorted(level.read().attributes["bundle"].tolist()) == [7, 7, 9, 9]
+
+
+def test_a_store_that_declares_attributes_keeps_to_them() -> None:
+    store = MemoryStore()
+    zv.create(store, kind="point_cloud", bounds=BOX["bounds"], attributes={"v": "float32"})
+    with pytest.raises(InputError, match="no attribute 'w'"):
+        zv.write(store, with_attributes("point_cloud"), mode="append")
+
+
+def test_a_store_with_rows_takes_no_new_attributes() -> None:
+    store = MemoryStore()
+    zv.create_store(store, **BOX)
+    zv.write(store, values()["point_cloud"], mode="append")
+    with pytest.raises(InputError, match="no attribute 'w'"):
+        zv.write(store, with_attributes("point_cloud"), mode="append")
+
+
+FACADES: dict[str, Callable[..., Any]] = {
+    "points": lambda store, **options: write_points(store, FOUR, **options),
+    "lines": lambda store, **options: write_lines(store, FOUR.reshape(2, 2, 3), **options),
+    "polylines": lambda store, **options: write_polylines(store, [FOUR], **options),
+    "graph": lambda store, **options: write_graph(store, FOUR, [[0, 1]], **options),
+    "mesh": lambda store, **options: write_mesh(store, FOUR, [[0, 1, 2]], **options),
+}
+
+
+@pytest.mark.parametrize("kind", FACADES)
+def test_functions_of_0_9_2_fill_a_store_that_has_been_made(kind: str) -> None:
+    store = MemoryStore()
+    zv.create_store(store, **BOX, vertex_dtype="float64", crs="EPSG:4326")
+    FACADES[kind](store, chunk_shape=CHUNK[0], bounds=BOX["bounds"], shard_shape=None)
+    opened = zv.open(store)
+    assert (opened[0].vertex_count, opened.crs) == (4, "EPSG:4326")
+    assert opened.bounds == tuple(map(list, BOX["bounds"]))
+    with pytest.raises(StoreExistsError):
+        FACADES[kind](store)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("chunk_shape", 3.0),
+        ("chunk_shape", (5.0, 5.0)),
+        ("bin_shape", 2.5),
+        ("bounds", ([0, 0, 0], [99, 99, 99])),
+        ("shard_shape", (2, 2, 2)),
+        ("compressor", "blosc"),
+        ("keep_order", True),
+    ],
+)
+def test_options_that_contradict_the_store_are_refused(name: str, value: Any) -> None:
+    store = MemoryStore()
+    zv.create_store(store, **BOX, vertex_dtype="float64")
+    with pytest.raises(InputError, match=name):
+        write_points(store, FOUR, **{name: value})
+    assert zv.open(store)[0].vertex_count == 0
+
+
+def test_the_bounds_of_a_store_that_has_been_made_hold() -> None:
+    store = MemoryStore()
+    zv.create_store(store, **BOX, vertex_dtype="float64")
+    with pytest.raises(InputError, match="outside the bounds"):
+        write_points(store, FOUR + 1000)
+    write_points(store, FOUR + 1000, out_of_bounds="expand")
+    assert zv.open(store).bounds[1] == (FOUR + 1000).max(axis=0).tolist()

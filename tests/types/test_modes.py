@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,10 @@ def test_creating_where_a_store_is_is_refused(place: Path) -> None:
 def test_replacing_leaves_nothing_of_the_old(place: Path, tmp_path: Path) -> None:
     report = zv.write(place, NEW, mode="replace")
     zv.write(tmp_path / "fresh" / "s", NEW)
-    assert files_of(place) == files_of(tmp_path / "fresh" / "s")
+    replaced, fresh = files_of(place), files_of(tmp_path / "fresh" / "s")
+    roots = [json.loads(files.pop("zarr.json")) for files in (replaced, fresh)]
+    assert roots[0]["attributes"].pop("zarr_vectors_generation") == 1
+    assert (replaced, roots[0]) == (fresh, roots[1])
     assert not [path for path in place.rglob("*") if path.is_dir() and not any(path.iterdir())]
     assert report.mode == "replace"
     assert report.total_vertices == 30

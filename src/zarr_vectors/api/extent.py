@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,16 @@ from zarr_vectors import constants
 from zarr_vectors.core.group import Group
 from zarr_vectors.core.shell_checks import bounds_of
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
-from zarr_vectors.exceptions import ChunkingError, ConventionError, InputError, MetadataError, StoreError
+from zarr_vectors.exceptions import ChunkingError, InputError, MetadataError, StoreError
 from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.rechunk.crop import crop_store, has_rows_outside
+from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import Grid
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
 from zarr_vectors.storage.cell_array import grown, renamed
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Batch, Put
 from zarr_vectors.types.append_links import link_arrays
-from zarr_vectors.types.prune import has_rows_outside, prune_rows
 from zarr_vectors.typing import Bounds, JsonObject
 
 __all__ = ["set_bounds"]
@@ -32,21 +34,27 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
     """Change the closed box that a store covers, as one commit.
 
     Where the box grows, the grids of all arrays grow with it, in every direction. Where it shrinks, vertices outside
-    are taken away with all that hangs on them: attributes, links that lose an end, and counts. Objects keep their ids,
-    attributes and groups, also without vertices. A polyline that falls into parts keeps its id for the first part; the
-    others become objects of their own, with the same attributes and groups. A straight line that loses an end goes.
+    are taken away, on each level its own, with all that hangs on them: attributes, links that lose an end, also those
+    between levels, and counts. Objects keep their ids, attributes and groups, also without vertices. A polyline that
+    falls into parts keeps its id for the first part; the others become objects of their own, with the same attributes
+    and groups, the n-th part with the same id on every level. A straight line that loses an end goes. So do links to
+    levels that do not exist, which name vertices that move.
+
+    What stays goes through temporary files, so that memory is bounded by shards and tables of objects.
 
     Args:
         root: The root group of a store.
-        new_bounds: ``(min corner, max corner)``, one finite number per axis and corner, in stored coordinates.
+        new_bounds: ``(min corner, max corner)``, one finite number per axis and corner, in world coordinates: those in
+            which vertices are read, a ``coordinate_offset`` included.
         force: Whether the box may shrink on any side.
 
     Raises:
         StoreError: The box shrinks and ``force`` is not set, or changes wait inside ``batched_writes``.
         MetadataError: The bounds are inverted, not finite, or of another rank than the store.
         ChunkingError: The box would have too many chunks.
-        ConventionError: Vertices would have to be taken out of a store that has coarser levels with vertices, or that
-            cannot be written anew; the store stays as it was.
+        ConventionError: A coarser level would be left with more vertices than the level before it; the store stays as
+            it was.
+        FormatError: Vertices would have to be taken out of Draco cells that do not keep the order of their rows.
         ReadOnlyError: The store was opened for reading.
 
     Example:
@@ -57,7 +65,7 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
         >>> set_bounds(root, ([0, 0], [100, 100]))
         >>> set_bounds(root, ([0, 0], [5, 5]), force=True)
         >>> read_root_metadata(root).bounds, zv.open("memory://set-bounds-doc")[0].read().attributes["w"].tolist()
-        (((0.0, 0.0), (5.0, 5.0)), [1])
+        (((0, 0), (5, 5)), [1])
     """
     session = root.session
     session.check_writable()
@@ -76,29 +84,41 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
             raise StoreError(
                 "the new bounds are smaller than those of the store",
                 store=storage.url,
-                expected=f"a box around {state.metadata.bounds}",
+                expected=f"a box around {state.bounds}",
                 got=f"{(lo, hi)}",
                 hint="pass force=True to take away the vertices outside",
             )
+        box = ClosedBox.from_user((lo, hi), [axis.name for axis in state.axes])
+        state = replace(state, metadata=state.metadata.replace(bounds=_stored(state, lo, hi)))
+        document = _root_document(state)
         levels = [open_level(storage, state, number) for number in level_numbers(storage, state)]
-        pairs = {level.number: list(_grown_arrays(level, lo, hi)) for level in levels}
-        outside = [level for level in levels if shrinks and has_rows_outside(storage, state, level, (lo, hi))]
-        if outside:
-            _check_single(storage.url, levels)
-            others = [pair for number, arrays in pairs.items() if number for pair in arrays]
-            prune_rows(storage, state, levels[0], (lo, hi), tuple(_document_puts(others)))
+        pairs = [pair for level in levels for pair in _grown_arrays(level, *state.metadata.bounds)]
+        if shrinks and any(has_rows_outside(storage, state, level, box) for level in levels):
+            crop_store(storage, state, levels, box, document)
             return
-        changed = [pair for arrays in pairs.values() for pair in arrays]
-        document = _root_document(state, lo, hi)
-        moved = [pair for pair in changed if pair[0].grid.origin != pair[1].grid.origin]
+        moved = [pair for pair in pairs if pair[0].grid.origin != pair[1].grid.origin]
         copies = [names for old, new in moved for names in renamed(old, new)]
         kept = {target for _, target in copies}
         gone = [source for source, _ in copies if source not in kept]
-        storage.commit(Batch(puts=_document_puts(changed), root=lambda: document, copies=copies, deletes=gone))
+        storage.commit(Batch(puts=_document_puts(pairs), root=lambda: document, copies=copies, deletes=gone))
+
+
+def _stored(state: RootState, lo: Sequence[float], hi: Sequence[float]) -> Any:
+    """A box of the world in stored coordinates; corners that the store has keep what it says of them."""
+    if state.offset is None:
+        return tuple(lo), tuple(hi)
+    corners = zip((lo, hi), state.bounds, state.metadata.bounds, strict=True)
+    return tuple(
+        tuple(
+            stored if new == old else new - moved
+            for new, old, stored, moved in zip(corner, known, said, state.offset, strict=True)
+        )
+        for corner, known, said in corners
+    )
 
 
 def _shrinks(state: RootState, lo: Sequence[float], hi: Sequence[float]) -> bool:
-    low, high = state.metadata.bounds
+    low, high = state.bounds
     return bool((np.asarray(lo) > np.asarray(low)).any() or (np.asarray(hi) < np.asarray(high)).any())
 
 
@@ -127,19 +147,6 @@ def _document_puts(pairs: _Pairs) -> list[Put]:
     return [(f"{new.path}/zarr.json", dump_json(new.document.to_json())) for _, new in pairs]
 
 
-def _root_document(state: RootState, lo: Sequence[float], hi: Sequence[float]) -> JsonObject:
-    metadata: Any = state.metadata.replace(bounds=(tuple(lo), tuple(hi)))
-    attributes = {**state.attributes, constants.ROOT_KEY: metadata.to_json()}
+def _root_document(state: RootState) -> JsonObject:
+    attributes = {**state.attributes, constants.ROOT_KEY: state.metadata.to_json()}
     return {**state.document, "attributes": attributes}
-
-
-def _check_single(store: str, levels: Sequence[LevelState]) -> None:
-    """Coarser levels are made from the vertices of level 0, and would tell of ones that are gone."""
-    coarser = [level.number for level in levels if level.number and len(level.vertices.present)]
-    if coarser:
-        raise ConventionError(
-            "the store has coarser levels, which tell of vertices that would be taken away",
-            store=store,
-            got=f"levels {coarser}",
-            hint="remove them with remove_resolution_level, set the bounds, and build them again",
-        )

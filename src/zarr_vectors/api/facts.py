@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,11 +14,16 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.query.tables import read_level_tables
+from zarr_vectors.storage.drivers import check_sendable
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.whole import open_whole, read_whole
 from zarr_vectors.types.kinds import Kind, kind_of_types
 from zarr_vectors.typing import Json, JsonObject
 
 __all__ = ["LevelFacts"]
+
+T = TypeVar("T")
+_OPENED = {"_storage", "_root", "_state"}
 
 
 class LevelFacts:
@@ -27,6 +33,11 @@ class LevelFacts:
         self._storage = storage
         self._root = root
         self._state = state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the documents that are known, and the place."""
+        check_sendable(self._storage.backend)
+        return vars(self).copy()
 
     @property
     def storage(self) -> Storage:
@@ -152,9 +163,15 @@ class LevelFacts:
         table = self._state.tables.get(constants.GROUPS)
         return 0 if table is None else table.rows
 
-    @cached_property
+    @property
     def objects(self) -> ObjectTable:
         """Ids, attributes and groups of all objects; no geometry is read."""
+        if "_object_table" in vars(self):
+            return self._object_table
+        return self._whole(lambda: self._object_table)
+
+    @cached_property
+    def _object_table(self) -> ObjectTable:
         return object_table(read_level_tables(self._storage, self._state))
 
     @cached_property
@@ -170,9 +187,16 @@ class LevelFacts:
 
     def refresh(self) -> None:
         """Take notice of what others have written since the level was opened."""
-        path = f"{self.number}/zarr.json"
-        self._root, documents = open_root(self._storage, [path])
-        self._state = open_level(self._storage, self._root, self.number, documents[path])
-        for name in [name for name in vars(self) if not name.startswith("_")]:
+        self._root, self._state = open_whole(self._storage, self._opened)
+        for name in vars(self).keys() - _OPENED:
             # What has been worked out from the documents of before.
             del self.__dict__[name]
+
+    def _opened(self) -> tuple[RootState, LevelState]:
+        path = f"{self.number}/zarr.json"
+        root, documents = open_root(self._storage, [path])
+        return root, open_level(self._storage, root, self.number, documents[path])
+
+    def _whole(self, work: Callable[[], T]) -> T:
+        """What a read brings, of one state of the store; where others have written, of the one that is there now."""
+        return read_whole(self._storage, work, seen=lambda: self._root.seen, again=self.refresh)

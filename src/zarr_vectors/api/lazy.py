@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from zarr_vectors.api.described import AttributeInfo
 from zarr_vectors.api.readable import BLOCK_ROWS, ReadableLevel, block_begins, dask_array, position_dtype
-from zarr_vectors.exceptions import InputError, MissingCellError
+from zarr_vectors.exceptions import ConcurrentEditError, InputError, MissingCellError
 from zarr_vectors.geometry import Column, Geometry, as_ids
 from zarr_vectors.query.sizes import chunk_sizes, object_sizes
 from zarr_vectors.typing import AnyArray, IntArray
@@ -172,19 +173,20 @@ class _Blocks:
     firsts: IntArray
     sizes: IntArray
     by_object: bool
+    seen: frozenset[bytes]
 
     @classmethod
     def of(
         cls, level: ReadableLevel, names: tuple[str, ...], pick: Callable[[Geometry], Column], block_rows: int
     ) -> _Blocks:
-        by_object = level.kind.connects == "sequence"
+        by_object, seen = level.kind.connects == "sequence", level.root.seen
         if by_object:
             units, sizes = object_sizes(level.storage, level.state)
         else:
             units, sizes = level.state.vertices.present, chunk_sizes(level.storage, level.state)
         firsts = block_begins(sizes, block_rows)
         sums = np.add.reduceat(sizes, firsts) if len(firsts) else np.zeros(0, dtype=np.int64)
-        return cls(level, names, pick, units, np.append(firsts, len(units)), sums, by_object)
+        return cls(level, names, pick, units, np.append(firsts, len(units)), sums, by_object, seen)
 
     def read(self, number: int) -> AnyArray:
         """The rows of one block."""
@@ -193,6 +195,12 @@ class _Blocks:
             value = self.level.read(object_ids=units, attributes=self.names, link_attributes=())
         else:
             value = self.level.read_chunks(units, attributes=self.names)
+        if self.level.root.seen != self.seen:
+            raise ConcurrentEditError(
+                "the store was changed while it was read block by block",
+                store=self.level.storage.url,
+                hint="make the dask array anew",
+            )
         column = self.pick(value)
         return column if isinstance(column, np.ndarray) else np.asarray(column)
 
@@ -200,12 +208,22 @@ class _Blocks:
         return self.read(block_id[0])
 
 
+@dataclass(frozen=True)
+class _Named:
+    """Picks an attribute of a value; unlike a local function, it can be pickled."""
+
+    name: str
+
+    def __call__(self, value: Geometry) -> Column:
+        return value.attributes[self.name]
+
+
 def lazy_vertices(level: ReadableLevel) -> LazyRows:
     """The positions of a level."""
-    return LazyRows(level, (), lambda value: value.positions, position_dtype(level), (len(level.root.axes),))
+    return LazyRows(level, (), attrgetter("positions"), position_dtype(level), (len(level.root.axes),))
 
 
 def lazy_attribute(level: ReadableLevel, name: str, info: AttributeInfo, row_shape: tuple[int, ...]) -> LazyAttribute:
     """An attribute of a level."""
-    rows = LazyRows(level, (name,), lambda value: value.attributes[name], info.dtype, row_shape)
+    rows = LazyRows(level, (name,), _Named(name), info.dtype, row_shape)
     return LazyAttribute(info.dtype, info.channels, info.categories, info.unit, info.per_fragment, rows)

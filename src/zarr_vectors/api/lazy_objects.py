@@ -15,6 +15,7 @@ from zarr_vectors.api.readable import (
     block_begins,
     dask_array,
     dask_delayed,
+    of_one_state,
     position_dtype,
 )
 from zarr_vectors.exceptions import InputError, ObjectNotFoundError
@@ -47,7 +48,7 @@ class LazyObjectIndex(Mapping[int, "list[tuple[tuple[int, ...], int]]"]):
         """``(O,)`` object ids."""
         if not self._level.state.has_objects:
             return np.zeros(0, dtype=np.int64)
-        return read_ids(self._level.storage, self._level.state)
+        return of_one_state(self._level, lambda: read_ids(self._level.storage, self._level.state))
 
     @property
     def object_count(self) -> int:
@@ -67,20 +68,25 @@ class LazyObjectIndex(Mapping[int, "list[tuple[tuple[int, ...], int]]"]):
         if not self._level.state.has_objects:
             raise ObjectNotFoundError("the level has no objects", store=self._level.storage.url)
         ids = as_ids("object id", [key])
-        return _references(refs_of(self._level.storage, self._level.state, ids, np.ones(1, dtype=bool)))[0]
+        must_exist = np.ones(1, dtype=bool)
+        found = of_one_state(self._level, lambda: refs_of(self._level.storage, self._level.state, ids, must_exist))
+        return _references(found)[0]
 
     def compute(self) -> dict[int, list[tuple[tuple[int, ...], int]]]:
         """Read the fragments of all objects."""
         if not self._level.state.has_objects:
             return {}
-        ids, refs = all_refs(self._level.storage, self._level.state)
+        ids, refs = self._all()
         return dict(zip(ids.tolist(), _references(refs), strict=True))
+
+    def _all(self) -> tuple[IntArray, ObjectRefs]:
+        return of_one_state(self._level, lambda: all_refs(self._level.storage, self._level.state))
 
     def _table(self) -> AnyArray:
         """``(M, K + 2)`` object id, chunk and fragment of each reference."""
         if not self._level.state.has_objects:
             return np.zeros((0, self._level.state.vertices.ndim + 2), dtype=np.int64)
-        _, refs = all_refs(self._level.storage, self._level.state)
+        _, refs = self._all()
         return np.concatenate([refs.ids[:, None], refs.chunks, refs.fragments[:, None]], axis=1)
 
     def to_dask(self) -> Any:

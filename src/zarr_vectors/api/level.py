@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors import constants
+from zarr_vectors import api, constants
 from zarr_vectors.api.described import info_of
 from zarr_vectors.api.facts import LevelFacts
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.worker import in_worker
-from zarr_vectors.api.writer import ZVWriter
-from zarr_vectors.exceptions import InputError
+from zarr_vectors.exceptions import InputError, ZVError
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.geometry import ReadPlan, objects_selected, read_shape
 from zarr_vectors.query.order import row_order
@@ -25,7 +24,7 @@ from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows
 from zarr_vectors.query.where import conditions_of, resolve
-from zarr_vectors.types.buffer import ChangeOptions
+from zarr_vectors.storage.whole import check_current
 from zarr_vectors.types.value import Tables, plan_for, value_of
 from zarr_vectors.typing import IntArray
 
@@ -119,8 +118,12 @@ class ZVLevel(LevelFacts):
             ObjectNotFoundError, AttributeNotFoundError: An id or a name does not exist.
             InputError: A box, ids, a condition or a mode that cannot be meant.
         """
-        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
-        return self._read(selection, self._plan(mode, link_attributes, strict))
+
+        def read() -> Geometry:
+            selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
+            return self._read(selection, self._plan(mode, link_attributes, strict))
+
+        return self._whole(read)
 
     def read_chunks(self, chunks: Any, *, attributes: Sequence[str] | str | None = None, strict: bool = True) -> Any:
         """Read what lies in these chunks, and what connects it.
@@ -131,7 +134,7 @@ class ZVLevel(LevelFacts):
             strict: As in ``read``.
         """
         selection = self._selection(None, None, None, attributes, chunks=chunks)
-        return self._read(selection, self._plan(None, None, strict))
+        return self._whole(lambda: self._read(selection, self._plan(None, None, strict)))
 
     def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
         shape = read_shape(self._storage, self._state, selection, plan)
@@ -157,13 +160,26 @@ class ZVLevel(LevelFacts):
         Points come at most ``batch_rows`` at a time. Other kinds come in whole objects, of about so many vertices;
         what a box cuts out of them (``mode="vertices"`` or ``"clip"``) comes at once. So that no edge or face is lost
         between batches, all that is left comes at once as soon as one leads to another object.
+
+        Raises:
+            ConcurrentEditError: Another writer has changed the store since the first batch.
         """
         rows = _as_count("batch_rows", batch_rows)
         selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
         plan = self._plan(mode, None, strict)
         if not self.kind.is_linked and plan.offset is None and (plan.mode == "vertices" or selection.box is None):
-            return self._batches(selection, rows, strict)
-        return self._object_batches(selection, plan, rows)
+            return self._unchanged(self._batches(selection, rows, strict), self._root.seen)
+        return self._unchanged(self._object_batches(selection, plan, rows), self._root.seen)
+
+    def _unchanged(self, batches: Iterator[Geometry], seen: frozenset[bytes]) -> Iterator[Geometry]:
+        """Batches of one state of the store; those that have been yielded cannot be taken back."""
+        try:
+            for batch in batches:
+                check_current(self._storage, seen)
+                yield batch
+        except ZVError:
+            check_current(self._storage, seen)
+            raise
 
     def _batches(self, selection: Selection, batch_rows: int, strict: bool) -> Iterator[Geometry]:
         empty: Rows | None = None
@@ -206,12 +222,16 @@ class ZVLevel(LevelFacts):
         mode: str | None = None,
     ) -> int:
         """Number of vertices that ``read`` would bring."""
-        selection = self._selection(bbox, object_ids, group_ids, (), where=where, owners=self.kind.is_linked)
-        plan = self._plan(mode, (), True)
-        if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
-            return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
-        batches = iter_rows(self._storage, self._state, selection, batch_rows=_COUNT_ROWS)
-        return sum(len(batch.positions) for batch in batches)
+
+        def count() -> int:
+            selection = self._selection(bbox, object_ids, group_ids, (), where=where, owners=self.kind.is_linked)
+            plan = self._plan(mode, (), True)
+            if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
+                return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
+            batches = iter_rows(self._storage, self._state, selection, batch_rows=_COUNT_ROWS)
+            return sum(len(batch.positions) for batch in batches)
+
+        return self._whole(count)
 
     def _selection(
         self,
@@ -246,7 +266,7 @@ class ZVLevel(LevelFacts):
 
     @property
     def _tables(self) -> Tables:
-        table = self.objects
+        table = self._object_table
         return Tables(
             objects=table.ids,
             object_attributes=table.attributes,
@@ -272,7 +292,7 @@ class ZVLevel(LevelFacts):
         out_of_bounds: str = "raise",
         extend: bool = False,
         fill: Mapping[str, Any] | None = None,
-    ) -> ZVWriter:
+    ) -> api.ZVWriter:
         """A writer that adds attributes and vertices, for a ``with`` or ``async with`` block.
 
         Args:
@@ -296,10 +316,9 @@ class ZVLevel(LevelFacts):
             >>> level.read().attributes["height"].tolist()
             [1.0, 2.0]
         """
-        options = ChangeOptions(
+        return api.ZVWriter(self).with_options(
             order=order, overwrite=overwrite, out_of_bounds=out_of_bounds, extend=extend, fill=fill or {}
         )
-        return ZVWriter(self).with_options(options)
 
     def row_order(self, positions: Any = None) -> IntArray:
         """``(N,)`` int64 row of the input that each vertex was, in the order of ``read``.
@@ -323,7 +342,7 @@ class ZVLevel(LevelFacts):
             >>> bool((xy[order] == level.read().positions).all())
             True
         """
-        return row_order(self._storage, self._root, self._state, self.kind.connects, positions)
+        return self._whole(lambda: row_order(self._storage, self._root, self._state, self.kind.connects, positions))
 
     def __repr__(self) -> str:
         return (

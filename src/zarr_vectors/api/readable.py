@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import InputError, MissingDependencyError
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.whole import read_whole
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.typing import IntArray
 
-__all__ = ["BLOCK_ROWS", "OpenLevel", "ReadableLevel", "block_begins", "dask_array", "dask_delayed", "position_dtype"]
+__all__ = [
+    "BLOCK_ROWS",
+    "OpenLevel",
+    "ReadableLevel",
+    "block_begins",
+    "dask_array",
+    "dask_delayed",
+    "of_one_state",
+    "position_dtype",
+]
+
+T = TypeVar("T")
 
 BLOCK_ROWS = 250_000
 """Rows of a block of dask, about."""
@@ -59,6 +72,19 @@ class ReadableLevel(OpenLevel, Protocol):
     def read_chunks(self, chunks: Any, *, attributes: Any = None) -> Any:
         """Read chunks."""
         ...
+
+    def refresh(self) -> None:
+        """Read the documents anew."""
+        ...
+
+
+def of_one_state(level: ReadableLevel, work: Callable[[], T]) -> T:
+    """What a read of a level brings, of one state of the store.
+
+    Raises:
+        ConcurrentEditError: Others keep changing it.
+    """
+    return read_whole(level.storage, work, seen=lambda: level.root.seen, again=level.refresh)
 
 
 def position_dtype(level: ReadableLevel) -> np.dtype[Any]:

@@ -15,11 +15,14 @@ from zarr_vectors.api.worker import in_worker
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
+from zarr_vectors.core.publishing import publish_store, unpublish_store
+from zarr_vectors.core.session import check_mode
 from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreNotFoundError
 from zarr_vectors.geometry import Mesh
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.storage.whole import open_whole
 from zarr_vectors.types.kinds import KINDS
 from zarr_vectors.typing import Json, JsonObject
 
@@ -135,6 +138,43 @@ class ZVStore:
         """Let go of connections."""
         self._storage.backend.close()
 
+    @property
+    def is_published(self) -> bool:
+        """Whether one request opens the store, and nobody may change it."""
+        return self._storage.is_published
+
+    def publish(self) -> int:
+        """Put copies of all documents into the root document, so that one request opens the store; how many there are.
+
+        This is for stores that are served as files to many readers. Every writer of this library then refuses to
+        change the store; other programs must not either, because readers trust the copies.
+
+        Raises:
+            ReadOnlyError: The store was opened for reading.
+            StoreError: The place cannot list its objects.
+            OptionError: The store lies in an Icechunk repository or a zip file.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> _ = zv.write("memory://publish-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+            >>> zv.open("memory://publish-doc", "r+").publish()
+            3
+            >>> zv.write("memory://publish-doc", zv.Points([[1.0, 1.0]]), mode="append")
+            Traceback (most recent call last):
+            ...
+            zarr_vectors.exceptions.ReadOnlyError: the store is published, so that nobody changes it ...
+            >>> zv.open("memory://publish-doc", "r+").unpublish()
+        """
+        return publish_store(self._storage)
+
+    def unpublish(self) -> None:
+        """Take back what ``publish`` did, so that the store may be changed.
+
+        Raises:
+            ReadOnlyError: The store was opened for reading.
+        """
+        unpublish_store(self._storage)
+
     def info(self) -> JsonObject:
         """What there is to know without reading geometry, as plain values."""
         low, high = self.bounds
@@ -147,6 +187,7 @@ class ZVStore:
             "crs": self.crs,
             "levels": [self._level_info(level) for level in self],
             "headers": sorted(self.headers),
+            "published": self.is_published,
         }
 
     def _level_info(self, level: ZVLevel) -> JsonObject:
@@ -265,14 +306,17 @@ def open_zv_store(
     """Open a store in at most two rounds of requests.
 
     Args:
-        target: A path, a URL, or an open zarr store.
+        target: A path, a URL, an open zarr store, or the root ``Group`` of a store. What is open already stays open as
+            it is, for writing too; of Icechunk, its uncommitted changes are seen.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
         backend: ``"icechunk"`` for an Icechunk repository; one in a local folder is recognised without it.
+            ``"fsspec"`` to reach a URL by that library instead of obstore.
         storage_options: For object stores, for example ``{"region": "eu-west-1", "skip_signature": True}``; for
             Icechunk also ``branch``, ``tag`` or ``snapshot_id``.
 
     Raises:
         StoreNotFoundError: There is no Zarr Vectors store.
+        ReadOnlyError: The target is open for reading only, and ``mode`` asks for more.
         FormatError: Its version is not 0.9.x.
         CorruptionError, MetadataError: Its documents cannot be read.
 
@@ -286,11 +330,22 @@ def open_zv_store(
     if mode not in MODES:
         raise InputError("mode is not known", got=repr(mode), expected=f"one of {', '.join(MODES)}")
     storage = Storage(open_backend(target, read_only=mode == "r", storage_options=storage_options, backend=backend))
-    root, documents = open_root(storage, ["0/zarr.json"])
-    return ZVStore(storage, root, open_level(storage, root, 0, documents["0/zarr.json"]))
+    check_mode(storage, mode)
+
+    def opened() -> ZVStore:
+        root, documents = open_root(storage, ["0/zarr.json"])
+        return ZVStore(storage, root, open_level(storage, root, 0, documents["0/zarr.json"]))
+
+    return open_whole(storage, opened)
 
 
-async def aopen(target: StoreLike, mode: str = "r", *, storage_options: Mapping[str, Any] | None = None) -> ZVStore:
+async def aopen(
+    target: StoreLike,
+    mode: str = "r",
+    *,
+    backend: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> ZVStore:
     """Open a store as ``zv.open`` does, without keeping an event loop from its other work.
 
     Example:
@@ -302,4 +357,4 @@ async def aopen(target: StoreLike, mode: str = "r", *, storage_options: Mapping[
         >>> asyncio.run(first()).positions.tolist()
         [[0.0, 1.0]]
     """
-    return await in_worker(lambda: open_zv_store(target, mode, storage_options=storage_options))
+    return await in_worker(lambda: open_zv_store(target, mode, backend=backend, storage_options=storage_options))

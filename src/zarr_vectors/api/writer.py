@@ -73,9 +73,9 @@ class ZVWriter:
         self._closed = False
         self._buffer = self._new_buffer()
 
-    def with_options(self, options: ChangeOptions) -> Self:
-        """The writer itself, with options, which ``level.writer`` takes as keywords; what waits is discarded."""
-        self._options = options
+    def with_options(self, **options: Any) -> Self:
+        """The writer itself, with the options that ``level.writer`` takes; what waits is discarded."""
+        self._options = ChangeOptions(**options)
         self.discard()
         return self
 
@@ -90,6 +90,22 @@ class ZVWriter:
             name: Of the attribute, which the level must not have, unless the writer was opened with ``overwrite=True``.
             values: ``(N,)`` or ``(N, ...)`` values, or text; None is missing text.
             dtype: To store them as; by default their own. Floats are rounded to it; anything else must fit exactly.
+
+        Raises:
+            InputError: The name is taken or cannot be used, there is not one value for each vertex, or values cannot be
+                stored as they are or do not fit ``dtype``.
+            EditError: The block of the writer has ended.
+
+        Example:
+            >>> import asyncio, zarr_vectors as zv
+            >>> _ = zv.write("memory://add-attribute-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+            >>> level = zv.open("memory://add-attribute-doc", "r+")[0]
+            >>> async def work():
+            ...     async with level.writer() as writer:
+            ...         await writer.add_attribute("height", level.read().positions[:, 1], dtype="float32")
+            >>> asyncio.run(work())
+            >>> level.read().attributes["height"]
+            array([1., 2.], dtype=float32)
         """
         await self._in_worker(lambda: self.add_attribute_sync(name, values, dtype=dtype))
 
@@ -98,7 +114,27 @@ class ZVWriter:
         self._take(lambda buffer: buffer.add_vertex_attribute(name, values, dtype))
 
     async def add_node_attribute(self, name: str, values: Any, *, dtype: Any = None) -> None:
-        """``add_attribute`` for nodes, which are the vertices of graphs and skeletons."""
+        """Add an attribute of nodes, which are the vertices of graphs and skeletons: ``add_attribute`` by another name.
+
+        Args:
+            name: Of the attribute.
+            values: ``(N,)`` or ``(N, ...)`` values, in the order of ``level.read().positions``.
+            dtype: To store them as; by default their own.
+
+        Raises:
+            InputError, EditError: As ``add_attribute``.
+
+        Example:
+            >>> import asyncio, zarr_vectors as zv
+            >>> _ = zv.write("memory://add-node-doc", zv.Graph([[0.0, 1.0], [5.0, 2.0]], [[0, 1]]))
+            >>> level = zv.open("memory://add-node-doc", "r+")[0]
+            >>> async def work():
+            ...     async with level.writer() as writer:
+            ...         await writer.add_node_attribute("degree", [1, 1])
+            >>> asyncio.run(work())
+            >>> level.read().attributes["degree"].tolist()
+            [1, 1]
+        """
         await self.add_attribute(name, values, dtype=dtype)
 
     def add_node_attribute_sync(self, name: str, values: Any, *, dtype: Any = None) -> None:
@@ -112,6 +148,23 @@ class ZVWriter:
             name: Of the attribute.
             values: ``(F,)`` or ``(F, ...)`` values, a row for each of ``level.read().faces``, or of its ``edges``.
             dtype: To store them as; by default their own.
+
+        Raises:
+            InputError: As ``add_attribute``, and where the level has no faces or edges.
+            ConventionError: By ``commit``, where links are stored in a way that their attributes cannot follow.
+            EditError: The block of the writer has ended.
+
+        Example:
+            >>> import asyncio, zarr_vectors as zv
+            >>> corners = [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
+            >>> _ = zv.write("memory://add-face-doc", zv.Mesh(corners, [[0, 1, 2]]))
+            >>> level = zv.open("memory://add-face-doc", "r+")[0]
+            >>> async def work():
+            ...     async with level.writer() as writer:
+            ...         await writer.add_face_attribute("area", [2.0])
+            >>> asyncio.run(work())
+            >>> level.read().link_attributes["area"].tolist()
+            [2.0]
         """
         await self._in_worker(lambda: self.add_face_attribute_sync(name, values, dtype=dtype))
 
@@ -135,6 +188,22 @@ class ZVWriter:
             values: ``(O,)`` or ``(O, C)`` values, a row for each of ``level.objects.ids`` and, ids ascending, of the
                 objects that have been appended; or ``{object id: value}``.
             dtype: To store them as; by default their own.
+
+        Raises:
+            InputError: As ``add_attribute``: one value for each object is needed.
+            EditError: The block of the writer has ended.
+
+        Example:
+            >>> import asyncio, zarr_vectors as zv
+            >>> points = zv.Points([[0.0, 1.0], [5.0, 2.0]], object_ids=[4, 9])
+            >>> _ = zv.write("memory://add-object-doc", points)
+            >>> level = zv.open("memory://add-object-doc", "r+")[0]
+            >>> async def work():
+            ...     async with level.writer() as writer:
+            ...         await writer.add_object_attribute("name", {9: "soma", 4: "axon"})
+            >>> asyncio.run(work())
+            >>> level.objects.ids.tolist(), list(level.objects.attributes["name"])
+            ([4, 9], ['axon', 'soma'])
         """
         await self._in_worker(lambda: self.add_object_attribute_sync(name, values, dtype=dtype))
 
@@ -155,6 +224,25 @@ class ZVWriter:
 
         Returns:
             ``vertices_added``, ``new_objects`` and ``chunks_touched``.
+
+        Raises:
+            InputError: Positions that are not finite, of another number of axes, outside the bounds, or not to be held
+                by the store's dtype; ids that exist; an attribute that has no value for them.
+            ConventionError: The level is one that nothing can be appended to.
+            EditError: The block of the writer has ended.
+
+        Example:
+            >>> import asyncio, zarr_vectors as zv
+            >>> points = zv.Points([[0.0, 1.0], [5.0, 2.0]], object_ids=[0, 0])
+            >>> _ = zv.write("memory://append-vertices-doc", points)
+            >>> level = zv.open("memory://append-vertices-doc", "r+")[0]
+            >>> async def work():
+            ...     async with level.writer() as writer:
+            ...         return await writer.append_vertices([[1.0, 1.0], [2.0, 2.0]], object_ids=[7, 7])
+            >>> asyncio.run(work())
+            {'vertices_added': 2, 'new_objects': 1, 'chunks_touched': 2}
+            >>> level.vertex_count, level.objects.ids.tolist()
+            (4, [0, 7])
         """
         return await self._in_worker(lambda: self.append_vertices_sync(positions, object_ids=object_ids, dtype=dtype))
 
@@ -167,6 +255,21 @@ class ZVWriter:
 
         Returns:
             ``committed``, False where there was nothing to do, and ``objects_committed``, the number of new objects.
+
+        Raises:
+            ConcurrentEditError: Another writer has changed what values were lined up with; nothing is written.
+            EditError: The block of the writer has ended.
+
+        Example:
+            >>> import asyncio, zarr_vectors as zv
+            >>> _ = zv.write("memory://writer-commit-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+            >>> level = zv.open("memory://writer-commit-doc", "r+")[0]
+            >>> async def work():
+            ...     writer = level.writer()
+            ...     await writer.add_attribute("w", [1, 2])
+            ...     return await writer.commit()
+            >>> asyncio.run(work())
+            {'committed': True, 'objects_committed': 0}
         """
         return await self._in_worker(self.commit_sync)
 

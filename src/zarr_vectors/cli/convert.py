@@ -22,6 +22,7 @@ from zarr_vectors.cli.options import (
     LevelOption,
     ModeOption,
     ObjectIdsOption,
+    PerFragmentOption,
     Picked,
     QuietOption,
 )
@@ -58,6 +59,7 @@ _ONLY_FOR_STORES = (
     "--compressor",
     "--dtype",
     "--keep-order",
+    "--per-fragment",
     "--draco-bits",
 )
 _ONLY_FOR_FILES = ("--object-attributes", "--no-groups")
@@ -142,6 +144,7 @@ def convert(
         str | None, typer.Option("--dtype", metavar="TYPE", help="Of the stored coordinates, such as float32.")
     ] = None,
     keep_order: Annotated[bool, typer.Option("--keep-order", help="Store the input row of every point.")] = False,
+    per_fragment: PerFragmentOption = None,
     draco_bits: Annotated[
         int | None,
         typer.Option("--draco-bits", metavar="N", min=1, max=30, help="Round coordinates to N bits and pack them."),
@@ -204,6 +207,7 @@ def convert(
             "out_of_bounds": out_of_bounds,
             "extend": extend,
             "dtype": dtype,
+            "per_fragment": checked("--per-fragment", parse_names, per_fragment) or (),
             "fill": checked("--fill", lambda _: parse_fill(fill or ()), "") or None,
         },
         tables={
@@ -227,9 +231,9 @@ def _way(source: str, target: str, file_format: str | None) -> _Way:
         FileNotFoundError: There is nothing at ``source``, which by its suffix would be a file.
         typer.BadParameter: Both are files, ``source`` is a file of no known format, or ``file_format`` is not known.
     """
-    from_file = "://" not in source and (
-        Path(source).is_file() or (_has_suffix(source) and not Path(source).exists()) or _holds_files(Path(source))
-    )
+    path = Path(source)
+    is_one = path.is_file() and path.suffix.lower() != ".zip"  # which holds a store
+    from_file = "://" not in source and (is_one or (_has_suffix(source) and not path.exists()) or _holds_files(path))
     to_file = _is_file_to_be(target, file_format)
     if not from_file:
         return _Way.STORE_TO_FILE if to_file else _Way.STORE_TO_STORE

@@ -49,6 +49,8 @@ def _describe_store(info: Mapping[str, Any], axes: Sequence[Mapping[str, Any]]) 
     ]
     if info.get("crs"):
         facts.append(("crs", _crs_text(info["crs"])))
+    if info.get("published"):
+        facts.append(("published", "yes: it cannot be changed"))
     if info.get("headers"):
         facts.append(("headers", ", ".join(info["headers"])))
     if not info["levels"]:

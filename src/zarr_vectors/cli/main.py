@@ -11,6 +11,7 @@ from zarr_vectors.cli.console import Group
 from zarr_vectors.cli.convert import convert
 from zarr_vectors.cli.info import info
 from zarr_vectors.cli.plot import plot
+from zarr_vectors.cli.publish import publish
 from zarr_vectors.cli.query import query
 from zarr_vectors.cli.rechunk import rechunk
 from zarr_vectors.cli.repair import repair
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for command in (convert, info, query, plot, rechunk, validate, repair):
+for command in (convert, info, query, plot, rechunk, validate, repair, publish):
     app.command()(command)
 
 

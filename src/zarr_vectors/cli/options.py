@@ -20,6 +20,7 @@ __all__ = [
     "Mode",
     "ModeOption",
     "ObjectIdsOption",
+    "PerFragmentOption",
     "Picked",
     "QuietOption",
     "StoreArgument",
@@ -53,6 +54,10 @@ GroupIdsOption: TypeAlias = Annotated[
 ]
 AttributesOption: TypeAlias = Annotated[
     str | None, typer.Option("--attributes", metavar="NAMES", help="Only these attributes: a,b. Empty for none.")
+]
+PerFragmentOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--per-fragment", metavar="NAMES", help="Attributes kept once for each part of an object in a chunk."),
 ]
 ModeOption: TypeAlias = Annotated[
     Mode | None,

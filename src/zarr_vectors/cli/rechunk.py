@@ -40,6 +40,12 @@ def rechunk(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What the axis of the bins is called.")
     ] = None,
+    coarser: Annotated[
+        str,
+        typer.Option(
+            "--coarser", metavar="WHAT", help="Coarser levels: keep (in the same bins), spatial (by space), or drop."
+        ),
+    ] = "keep",
     quiet: QuietOption = False,
 ) -> None:
     """Cut a store into other chunks: by group, object, attribute or space. Everything in it stays."""
@@ -55,7 +61,7 @@ def rechunk(
         categorical=categorical,
     )
     started = perf_counter()
-    done = zv.rechunk(source, spec, target)
+    done = zv.rechunk(source, spec, target, coarser=coarser)
     if quiet:
         return
     rows = done["total_vertices"]
@@ -75,5 +81,7 @@ def _surprises(done: dict[str, Any]) -> list[str]:
     if none:
         lines.append(f"{count_text(none, 'object')} without group or value stored in a bin at the end")
     if done["links_left_out"]:
-        lines.append(f"links to levels that do not exist left out: {', '.join(done['links_left_out'])}")
+        lines.append(f"links that lead to no level of such chunks left out: {', '.join(done['links_left_out'])}")
+    if done["levels_dropped"]:
+        lines.append(f"coarser levels left out: {', '.join(map(str, done['levels_dropped']))}")
     return lines

@@ -250,7 +250,7 @@ def _create(level: Group, arrays: dict[str, JsonObject]) -> None:
     paths = {level.prefix + "/" + name: said for name, said in arrays.items()}
     waiting_cells = {} if session.pending is None else session.pending.cells
     for path, old in session.documents(list(paths)).items():
-        if ((old or {}).get("attributes") or {}).get("nonempty_chunks") or waiting_cells.get(path):
+        if ((old or {}).get("attributes") or {}).get(constants.NONEMPTY_CHUNKS) or waiting_cells.get(path):
             raise StoreError("an array with cells is there", store=level.url, array=path, hint="delete it first")
     with session.changes() as waiting:
         for path, said in paths.items():

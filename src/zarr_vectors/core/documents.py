@@ -112,9 +112,9 @@ def cell_array_document(
     grid: Grid, shard_shape: Sequence[int] | None, codecs: Sequence[JsonObject], attributes: JsonObject
 ) -> ArrayDocument:
     """A chunk-grid array without any cell yet."""
-    place: JsonObject = {"nonempty_chunks": []}
+    place: JsonObject = {constants.NONEMPTY_CHUNKS: []}
     if any(grid.origin):
-        place["chunk_grid_origin"] = list(grid.origin)
+        place[constants.CHUNK_GRID_ORIGIN] = list(grid.origin)
     ones = [1] * len(grid.shape)
     return ArrayDocument.build(
         shape=grid.shape,
@@ -134,7 +134,7 @@ def presence_list(coords: IntArray) -> list[str]:
 
 def with_presence(document: ArrayDocument, keys: list[str]) -> ArrayDocument:
     """The document with this presence list."""
-    return document.with_attributes(nonempty_chunks=keys)
+    return document.with_attributes(**{constants.NONEMPTY_CHUNKS: keys})
 
 
 def typed_table_document(

@@ -17,7 +17,7 @@ from zarr_vectors.core.node import plain_attributes
 from zarr_vectors.core.pending import Pending
 from zarr_vectors.core.session import Session
 from zarr_vectors.encoding.compression import cell_codecs
-from zarr_vectors.exceptions import StoreError, StoreNotFoundError
+from zarr_vectors.exceptions import InputError, StoreError, StoreNotFoundError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import open_backend, zarr_store_of
 
@@ -32,7 +32,11 @@ class Group(CellsOfGroup, TablesOfGroup):
     below, ``children()`` those of arrays as well.
 
     Args:
-        zarr_group: The zarr group that it stands for.
+        zarr_group: The zarr group that it stands for, of Zarr format 3.
+
+    Raises:
+        InputError: It is no zarr group.
+        StoreError: There is no group of Zarr format 3 at its place.
 
     Example:
         >>> import zarr_vectors as zv
@@ -43,13 +47,29 @@ class Group(CellsOfGroup, TablesOfGroup):
     """
 
     def __init__(self, zarr_group: zarr.Group) -> None:
-        self._open(Storage(open_backend(zarr_group.store)), zarr_group.path)
+        given: Any = zarr_group
+        if not isinstance(given, zarr.Group):
+            raise InputError("a group is made of a zarr.Group", got=type(given).__name__, hint="use open_store")
+        self._open(Storage(open_backend(given.store)), given.path)
+        if not self._is_group():
+            raise StoreNotFoundError("there is no group of Zarr format 3 here", store=self.url)
 
     def _open(self, storage: Storage, prefix: str) -> None:
         # Reading the root is what makes a commit visible that another writer has recorded and not yet published.
         storage.read_root()
         self._session = Session(storage)
         self._prefix = prefix.strip("/")
+
+    def _is_group(self) -> bool:
+        """Whether there is a group.
+
+        Raises:
+            StoreError: There is an array.
+        """
+        document = self._session.document(self._prefix)
+        if document is not None and document.get("node_type") != "group":
+            raise StoreError("there is an array, not a group", store=self.url)
+        return document is not None
 
     @classmethod
     def of(cls, session: Session, prefix: str) -> Group:
@@ -63,16 +83,38 @@ class Group(CellsOfGroup, TablesOfGroup):
 
     @property
     def zarr_group(self) -> zarr.Group:
-        """The group as zarr-python sees it.
+        """The group as zarr-python sees it; what is changed through it is neither locked nor part of a commit.
 
-        What is changed through it is neither locked nor part of a commit.
+        Raises:
+            InputError: The place of the store is not one that zarr-python knows.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://zarr-group-doc", ndim=2)
+            >>> root.zarr_group["0/vertices"].shape, root["0"].zarr_group.path
+            ((2, 2), '0')
         """
         mode: Any = "r" if self.storage.read_only else "r+"
         return zarr.open_group(zarr_store_of(self.backend), path=self._prefix, mode=mode)
 
     @property
     def attrs(self) -> Attributes:
-        """The group's attributes, as a mapping that can be changed."""
+        """The group's attributes, as a mapping of texts to JSON values that can be changed.
+
+        Each change is a commit; inside ``batched_writes`` it waits with the others. Numbers and arrays of numpy are
+        stored as plain numbers and lists.
+
+        Raises:
+            InputError: By a change, for what is not plain JSON.
+            ReadOnlyError: By a change, where the store was opened for reading.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://attrs-doc")
+            >>> root.attrs["user_metadata"] = {"mine": {"sample": 7}}
+            >>> root.attrs["user_metadata"]["mine"], "other" in root.attrs, root.attrs.get("other")
+            ({'sample': 7}, False, None)
+        """
         return Attributes(self)
 
     def __getitem__(self, key: str) -> Group:
@@ -91,6 +133,9 @@ class Group(CellsOfGroup, TablesOfGroup):
 
     def children(self) -> list[str]:
         """Names of all groups and arrays directly below, sorted.
+
+        Returns:
+            Names without the path of the group.
 
         Raises:
             StoreError: The store cannot list its objects.
@@ -162,6 +207,9 @@ class Group(CellsOfGroup, TablesOfGroup):
         Args:
             compressor: As in ``Layout``, for arrays that are made in the block and name no other.
 
+        Returns:
+            A context, which gives None.
+
         Raises:
             StoreError: Inside another ``batched_writes``.
             ReadOnlyError: The store was opened for reading.
@@ -198,7 +246,7 @@ class FsGroup(Group):
         create: Make an empty group where there is none.
 
     Raises:
-        StoreError: There is no group, and ``create`` is not set; or the path is not a local one.
+        StoreError: There is no group, and ``create`` is not set; there is an array; or the path is not a local one.
 
     Example:
         >>> import tempfile
@@ -212,7 +260,7 @@ class FsGroup(Group):
         if not backend.is_local:
             raise StoreError("FsGroup opens local folders", store=backend.url, hint="use open_store")
         self._open(Storage(backend), "")
-        if self._session.document("") is None:
+        if not self._is_group():
             if not create:
                 raise StoreNotFoundError(
                     "there is no zarr group in this folder", store=backend.url, hint="pass create=True"

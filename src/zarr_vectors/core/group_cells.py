@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.documents import cell_array_document
 from zarr_vectors.core.node import Node, plain_attributes, whole_numbers
 from zarr_vectors.core.session import NativeShards, check_in_grid
@@ -72,7 +73,7 @@ class CellsOfGroup(Node):
         full = self._below(array_name)
         waiting = self._session.pending
         old = self._session.document(full)
-        listed = ((old or {}).get("attributes") or {}).get("nonempty_chunks")
+        listed = ((old or {}).get("attributes") or {}).get(constants.NONEMPTY_CHUNKS)
         if listed or (waiting is not None and waiting.cells.get(full)):
             raise StoreError("an array with cells is there", store=self.url, array=array_name, hint="delete it first")
         with self._session.changes() as changes:
@@ -88,6 +89,9 @@ class CellsOfGroup(Node):
             shard_shape: Chunks per stored object along each axis.
             grid_shape: Chunks along each axis.
             origin: Chunk coordinate of the first cell; by default that of the level's bounds.
+
+        Returns:
+            A context, which gives None.
 
         Raises:
             StoreError: Inside another ``native_sharded_arrays``, or the shapes differ in rank.
@@ -220,9 +224,12 @@ class CellsOfGroup(Node):
         Args:
             plan: ``(array name, chunk keys)``; arrays and cells that there are not are passed over.
 
+        Returns:
+            A context, which gives None.
+
         Raises:
             StoreError: Inside another ``batched_reads``.
-            InputError: A key cannot be meant.
+            InputError: The plan is not such pairs, or a key cannot be meant.
 
         Example:
             >>> import zarr_vectors as zv
@@ -235,7 +242,7 @@ class CellsOfGroup(Node):
         if self._session.prefetched is not None:
             raise StoreError("batched_reads cannot be nested", store=self.url)
         asked: dict[str, list[Key]] = {}
-        for name, keys in plan:
+        for name, keys in _pairs(plan):
             asked.setdefault(self._full(name), []).extend(keys)
         arrays = self._session.arrays(list(asked))
         wanted = {path: (array, np.unique(_coords(array, asked[path]), axis=0)) for path, array in arrays.items()}
@@ -244,6 +251,19 @@ class CellsOfGroup(Node):
             yield
         finally:
             self._session.prefetched = None
+
+
+def _pairs(plan: Any) -> Iterator[tuple[str, list[Key]]]:
+    """The entries of a plan.
+
+    Raises:
+        InputError: One is not a name with keys.
+    """
+    for entry in plan:
+        pair = entry if isinstance(entry, Sequence) and not isinstance(entry, str) else ()
+        if len(pair) != 2 or not isinstance(pair[0], str) or isinstance(pair[1], str) or not np.iterable(pair[1]):
+            raise InputError("a plan is pairs of an array name and a list of chunk keys", got=repr(entry)[:200])
+        yield pair[0], list(pair[1])
 
 
 def _coords(array: CellArray, keys: Sequence[Key]) -> IntArray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.documents import typed_array_document, vlen_table_document
 from zarr_vectors.core.node import Node, plain_attributes, whole_numbers
 from zarr_vectors.encoding.blobs import Blobs
@@ -39,12 +40,14 @@ class TablesOfGroup(Node):
             path: Path below the group.
             data: What numpy makes an array of: numbers, booleans, text or dates, of any shape.
             chunks: Chunk shape; the whole array by default.
-            fill_value: What a reader takes for chunks that are not there; 0 or no text by default. All are stored.
+            fill_value: What a reader takes for chunks that are not there; 0 or no text by default. All are stored. For
+                floats also ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
             attributes: Of the array.
             compressors: As ``compressor`` in ``Layout``; that of ``batched_writes`` by default.
 
         Raises:
             InputError: Data, chunks, fill value, attributes or codecs that cannot be meant.
+            StoreError: A group or an array with cells is there, or an array of which only one has axes.
             ReadOnlyError: The store was opened for reading.
 
         Example:
@@ -108,21 +111,29 @@ class TablesOfGroup(Node):
 
     def _write(self, path: str, document: ArrayDocument, rows: Any) -> None:
         full = self._below(path)
-        self._check_place(full)
+        self._check_place(full, bool(document.shape))
         with self._session.changes() as waiting:
             waiting.delete(f"{full}/c")
             waiting.declare(full, document.to_json())
             waiting.objects |= dict(_codec_of(full, document, self.storage.url).encode(rows))
 
-    def _check_place(self, full: str) -> None:
+    def _check_place(self, full: str, has_axes: bool) -> None:
         """Refuse to put an array where a group with something in it may be, or where cells are."""
         old = self._session.document(full)
         if old is None:
             return
         if old.get("node_type") == "group":
             raise StoreError("a group is there", store=self.url, array=full, hint="delete it first")
-        if (old.get("attributes") or {}).get("nonempty_chunks"):
+        if (old.get("attributes") or {}).get(constants.NONEMPTY_CHUNKS):
             raise StoreError("an array with cells is there", store=self.url, array=full, hint="delete it first")
+        if bool(old.get("shape")) != has_axes:
+            # The chunk of the one would have to lie where the other has a folder of chunks.
+            raise StoreError(
+                "an array takes the place of one with axes, or without, only when that is deleted",
+                store=self.url,
+                array=full,
+                hint="delete it first",
+            )
 
     def read_array(self, path: str) -> AnyArray:
         """A typed array as a whole; inside ``batched_writes`` as it was before.
@@ -194,7 +205,8 @@ def _as_fill(value: Any, dtype: np.dtype[Any]) -> Any:
     """
     try:
         fill = np.zeros(1, dtype=dtype)[0] if value is None else np.asarray(value).astype(dtype)[()]
-        fits = value is None or fill != fill or bool(fill == value) or dtype.kind in "mM"
+        named = isinstance(value, str) and dtype.kind == "f" and value in ("NaN", "Infinity", "-Infinity")
+        fits = value is None or named or fill != fill or bool(fill == value) or dtype.kind in "mM"
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError("fill_value is not of the array's type", expected=str(dtype), got=repr(value)) from error
     if not fits and not (dtype.kind == "f" and isinstance(value, float)):

@@ -96,6 +96,9 @@ def read_level_metadata(root: Group, level: int) -> LevelMetadata:
         root: The root group of a store.
         level: Number of the level.
 
+    Returns:
+        A frozen value; ``bin_shape`` in data units, and ``bin_ratio`` over the bins of level 0, one number per axis.
+
     Raises:
         StoreError: The level does not exist.
         MetadataError: The metadata are malformed.
@@ -117,8 +120,16 @@ def read_level_metadata(root: Group, level: int) -> LevelMetadata:
 def get_resolution_level(root: Group, level: int) -> Group:
     """The group of a level.
 
+    Args:
+        root: The root group of a store.
+        level: Number of the level.
+
+    Returns:
+        The group.
+
     Raises:
         StoreError: The level does not exist.
+        InputError: ``level`` is not a whole number from 0.
 
     Example:
         >>> import zarr_vectors as zv
@@ -132,7 +143,16 @@ def get_resolution_level(root: Group, level: int) -> Group:
 
 
 def list_resolution_levels(root: Group) -> list[int]:
-    """Numbers of the levels, ascending; other groups at the root are none.
+    """Numbers of the levels; other groups at the root are none.
+
+    Args:
+        root: The root group of a store.
+
+    Returns:
+        Whole numbers, ascending.
+
+    Raises:
+        MetadataError: The root document is malformed.
 
     Example:
         >>> import zarr_vectors as zv
@@ -143,7 +163,16 @@ def list_resolution_levels(root: Group) -> list[int]:
 
 
 def list_available_ratios(root: Group) -> list[tuple[float, ...]]:
-    """Bin ratio of every level, one factor per axis, in order of the levels.
+    """Bin ratio of every level: its bins over those of level 0.
+
+    Args:
+        root: The root group of a store.
+
+    Returns:
+        One float per axis for each level, in order of the levels.
+
+    Raises:
+        MetadataError: The root document, or that of a level, is malformed.
 
     Example:
         >>> import zarr_vectors as zv

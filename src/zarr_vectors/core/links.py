@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec, group_document
-from zarr_vectors.encoding.links import parse_segment
+from zarr_vectors.encoding.links import format_delta, parse_segment
 from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.storage.cells import CellArray
@@ -80,6 +80,7 @@ class Segment:
         has_perm: Whether a record begins with the rank of its permutation.
         dtype: Of the records.
         attributes: Values by attribute name; arrays aligned with ``array``.
+        delta: How much coarser the level of all ends but the first is.
     """
 
     name: str
@@ -88,16 +89,17 @@ class Segment:
     has_perm: bool
     dtype: np.dtype[Any]
     attributes: Mapping[str, CellArray] = field(default_factory=dict)
+    delta: int = 0
 
     @property
     def is_plain(self) -> bool:
         """Whether cells hold rows without a header."""
-        return not self.offsets.any()
+        return not self.delta and not self.offsets.any()
 
 
 @dataclass(frozen=True)
 class LinkFamily:
-    """The links of a level, between vertices of the level itself.
+    """The links of a level, between vertices of the level itself or to those of another one.
 
     Args:
         width: Ends of each link.
@@ -117,9 +119,9 @@ class LinkFamily:
 
 
 def parse_family(
-    level: int, documents: Mapping[str, JsonObject], ndim: int, store: str | None, delta: str = "0"
+    level: int, documents: Mapping[str, JsonObject], ndim: int, store: str | None, delta: int = 0
 ) -> LinkFamily | None:
-    """A family of a level; None where it has none.
+    """The family within a level, or to a level that is so much coarser; None where it has none.
 
     Args:
         documents: ``zarr.json`` of every array and group below ``links`` and ``link_attributes``, by name.
@@ -129,7 +131,7 @@ def parse_family(
     Raises:
         MetadataError: A name or document is malformed.
     """
-    prefix = f"{constants.LINKS}/{delta}"
+    prefix = f"{constants.LINKS}/{format_delta(delta)}"
     names = [name for name in documents if name.startswith(prefix + "/")]
     if prefix not in documents and not names:
         return None
@@ -137,19 +139,20 @@ def parse_family(
     duplicate = said.get("store") == "duplicate"
     directed = bool(said.get("directed", False))
     try:
-        attributes = _attribute_arrays(level, documents, store, delta)
+        attributes = _attribute_arrays(level, documents, store, format_delta(delta))
         segments = {}
         for name in sorted(names):
             last = name.rpartition("/")[2]
             array = CellArray(f"{level}/{name}", ArrayDocument.parse(documents[name], where=f"{level}/{name}"), store)
-            perm = delta == "0" and (duplicate or not directed)
-            segments[last] = _segment(last, array, ndim, perm=perm, attributes=attributes.get(last, {}))
+            perm = not delta and (duplicate or not directed)
+            segment = _segment(last, array, ndim, perm=perm, attributes=attributes.get(last, {}))
+            segments[last] = replace(segment, delta=delta) if delta else segment
         stated = [int(said["link_width"])] if "link_width" in said else []
         widths = {*stated, *(len(segment.offsets) + 1 for segment in segments.values())}
         if len(widths) > 1:
             raise ValueError(f"links of several widths: {sorted(widths)}")
         width = next(iter(widths), 2)
-        columns = _columns(documents, delta)
+        columns = _columns(documents, format_delta(delta))
     except (KeyError, TypeError, ValueError) as error:
         raise MetadataError(
             "the documents of the links are malformed", store=store, array=f"{level}/{prefix}", got=str(error)

@@ -14,9 +14,10 @@ from itertools import chain
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.merge_cells import CellMerge, changed_cells, merge_cells, same_layout
 from zarr_vectors.core.merge_checks import Documents, Side, check_sides
-from zarr_vectors.core.merge_documents import PRESENCE, conflict, merge_documents
+from zarr_vectors.core.merge_documents import conflict, merge_documents
 from zarr_vectors.core.merge_tables import Tables, is_object_table, merge_object_tables, read_object_tables
 from zarr_vectors.core.state import LevelState, open_level, open_root
 from zarr_vectors.encoding.blobs import Buffer
@@ -166,7 +167,7 @@ class _Merge:
 
 
 def _cell_array(path: str, document: JsonObject | None, storage: Storage) -> CellArray | None:
-    if document is None or PRESENCE not in (document.get("attributes") or {}):
+    if document is None or constants.NONEMPTY_CHUNKS not in (document.get("attributes") or {}):
         return None
     return CellArray(path, ArrayDocument.parse(document, where=path), storage.url)
 

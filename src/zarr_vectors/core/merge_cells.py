@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.documents import with_presence
-from zarr_vectors.core.merge_documents import CATEGORIES, PRESENCE, conflict, merge_documents, merge_sets
+from zarr_vectors.core.merge_documents import CATEGORIES, conflict, merge_documents, merge_sets
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import format_keys
@@ -212,7 +213,7 @@ def _facts(array: CellArray | None) -> dict[str, Any]:
 
 def _document(base: CellArray | None, mine: CellArray, other: CellArray) -> ArrayDocument:
     """Our document, on the grid that both need, with what they changed."""
-    leave = ("shape", "chunk_grid", "chunk_grid_origin", PRESENCE, CATEGORIES)
+    leave = ("shape", "chunk_grid", constants.CHUNK_GRID_ORIGIN, constants.NONEMPTY_CHUNKS, CATEGORIES)
     old = None if base is None else base.document
     sides = [None if document is None else document.to_json() for document in (old, mine.document, other.document)]
     assert sides[1] is not None
@@ -220,8 +221,11 @@ def _document(base: CellArray | None, mine: CellArray, other: CellArray) -> Arra
     merged = ArrayDocument.parse(
         merge_documents(sides[0], sides[1], sides[2], path=mine.path, leave=leave), where=mine.path
     )
-    keys = [list((document.attributes if document else {}).get(PRESENCE) or []) for document in (old, mine.document)]
-    present = merge_sets(keys[0], keys[1], list(other.document.attributes.get(PRESENCE) or []))
+    keys = [
+        list((document.attributes if document else {}).get(constants.NONEMPTY_CHUNKS) or [])
+        for document in (old, mine.document)
+    ]
+    present = merge_sets(keys[0], keys[1], list(other.document.attributes.get(constants.NONEMPTY_CHUNKS) or []))
     categories = _categories(mine, other)
     return with_presence(merged.with_attributes(**categories), sorted(present))
 

@@ -14,14 +14,13 @@ from zarr_vectors.core.headers import HEADER_NAMES
 from zarr_vectors.exceptions import ConcurrentEditError
 from zarr_vectors.typing import Json, JsonObject
 
-__all__ = ["CATEGORIES", "PRESENCE", "conflict", "merge_documents", "merge_sets"]
+__all__ = ["CATEGORIES", "conflict", "merge_documents", "merge_sets"]
 
-PRESENCE = "nonempty_chunks"
 CATEGORIES = "categories"
 _ABSENT = object()
 _SETS = frozenset(
     {
-        PRESENCE,
+        constants.NONEMPTY_CHUNKS,
         constants.ARRAYS_KEY,
         HEADER_NAMES,
         "arrays_present",

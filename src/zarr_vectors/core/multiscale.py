@@ -28,10 +28,16 @@ __all__ = [
 
 
 def read_multiscale_metadata(root: Group) -> list[JsonObject] | None:
-    """The ``multiscales`` block; None where there is none.
+    """The ``multiscales`` block of the root's attributes, shaped like that of NGFF 0.4.
 
     Args:
         root: The root group of a store.
+
+    Returns:
+        A list with one mapping; None where there is no block.
+
+    Raises:
+        CorruptionError: The root document is not valid JSON.
 
     Example:
         >>> import zarr_vectors as zv
@@ -50,6 +56,9 @@ def read_level_transform(root: Group, level: int) -> tuple[list[float] | None, l
         root: The root group of a store.
         level: Number of the level; it need not exist.
 
+    Returns:
+        Two lists with one float per axis, the factor over bins of level 0 and half a bin in data units; or None.
+
     Raises:
         MetadataError: The block is malformed.
 
@@ -66,7 +75,17 @@ def read_level_transform(root: Group, level: int) -> tuple[list[float] | None, l
 
 
 def get_level_scale(root: Group, level: int) -> list[float] | None:
-    """Scale of a level: its bin shape over the root's, one number per axis; None where it is not said.
+    """Scale of a level: its bin shape over the root's.
+
+    Args:
+        root: The root group of a store.
+        level: Number of the level; it need not exist.
+
+    Returns:
+        One float per axis; None where it is not said.
+
+    Raises:
+        MetadataError: The block is malformed.
 
     Example:
         >>> import zarr_vectors as zv
@@ -80,7 +99,17 @@ def get_level_scale(root: Group, level: int) -> list[float] | None:
 
 
 def get_level_translation(root: Group, level: int) -> list[float] | None:
-    """Translation of a level: half its bin shape, one number per axis, in data units; None where it is not said.
+    """Translation of a level: half its bin shape.
+
+    Args:
+        root: The root group of a store.
+        level: Number of the level; it need not exist.
+
+    Returns:
+        One float per axis, in data units; None where it is not said.
+
+    Raises:
+        MetadataError: The block is malformed.
 
     Example:
         >>> import zarr_vectors as zv

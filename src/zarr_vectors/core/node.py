@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zarr_vectors.core.session import Session
 from zarr_vectors.exceptions import InputError, StoreError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of
@@ -35,7 +37,16 @@ class Node:
 
     @property
     def backend(self) -> Backend:
-        """The place that holds the store's bytes: a ``StorageBackend`` rooted at the store."""
+        """The place that holds the store's bytes: a ``StorageBackend`` rooted at the store, whichever group is asked.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> level = zv.create_store("memory://backend-doc")["0"]
+            >>> isinstance(level.backend, zv.StorageBackend), level.backend.url, level.url
+            (True, 'memory://backend-doc', 'memory://backend-doc/0')
+            >>> level.backend.exists("0/zarr.json")
+            True
+        """
         return self.storage.backend
 
     @property
@@ -96,7 +107,23 @@ class Node:
         return self._kind(name) is not None
 
     def standalone_array_exists(self, path: str) -> bool:
-        """Whether there is an array at this path."""
+        """Whether there is an array at this path; a group is none, unlike for ``array_exists``.
+
+        Args:
+            path: Path below the group.
+
+        Returns:
+            True for an array, False for a group and for nothing.
+
+        Raises:
+            CorruptionError: The document there is not valid JSON.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://standalone-doc")
+            >>> [root.standalone_array_exists(path) for path in ("0/vertices", "0", "1")]
+            [True, False, False]
+        """
         return self._kind(path) == "array"
 
     def read_array_meta(self, name: str) -> JsonObject:
@@ -128,16 +155,39 @@ class Node:
             waiting.merge(path, changes)
 
     def read_array_attrs(self, path: str) -> JsonObject:
-        """Attributes of an array; empty where there is no array."""
+        """Attributes of an array: a copy of what its ``zarr.json`` has under ``attributes``.
+
+        Args:
+            path: Path below the group.
+
+        Returns:
+            JSON values by name; empty where there is no array, or a group.
+
+        Raises:
+            CorruptionError: The document there is not valid JSON.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> root = zv.create_store("memory://array-attrs-doc")
+            >>> root.read_array_attrs("0/vertices")["dtype"], root.read_array_attrs("0"), root.read_array_attrs("1")
+            ('float32', {}, {})
+        """
         document = self._session.document(self._full(path))
         is_array = document is not None and document.get("node_type") == "array"
         return dict(document.get("attributes") or {}) if document is not None and is_array else {}
 
     def read_array_fill_value(self, path: str) -> Any:
-        """Fill value of an array: a numpy scalar, or bytes.
+        """Fill value of an array: what a reader takes for chunks that are not stored.
+
+        Args:
+            path: Path below the group.
+
+        Returns:
+            A numpy scalar of the array's dtype, NaN and infinities included; ``b""`` for arrays of byte strings.
 
         Raises:
-            StoreError: There is no array at this path.
+            StoreError: There is no array at this path, or a group; or its fill value does not fit its data type.
+            CorruptionError: The document there is not valid JSON.
 
         Example:
             >>> import zarr_vectors as zv
@@ -156,22 +206,29 @@ class Node:
 
 
 def plain_attributes(attributes: Any) -> JsonObject:
-    """Attributes as JSON has them: a copy that shares nothing with what was given.
+    """Attributes as JSON has them, numpy's numbers and arrays too: a copy that shares nothing with what was given.
 
     Raises:
         InputError: A name is not text, or a value is not plain JSON.
 
     Example:
-        >>> plain_attributes({"shape": (2, 3)})
-        {'shape': [2, 3]}
+        >>> plain_attributes({"shape": (2, 3), "scale": np.float32(0.5)})
+        {'shape': [2, 3], 'scale': 0.5}
     """
     if not isinstance(attributes, Mapping) or not all(isinstance(key, str) for key in attributes):
         raise InputError("attributes must be a mapping of texts to plain JSON values", got=repr(attributes)[:200])
     try:
-        copy: JsonObject = json.loads(json.dumps(dict(attributes), allow_nan=False))
+        copy: JsonObject = json.loads(json.dumps(dict(attributes), allow_nan=False, default=_plain))
     except (TypeError, ValueError) as error:
         raise InputError("attributes must be plain JSON values", got=str(error)) from error
     return copy
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy as Python's own."""
+    if isinstance(value, (np.bool_, np.number, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def whole_numbers(name: str, values: Sequence[int], least: int | None = None) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.group import Group
 from zarr_vectors.core.headers import new_root_document
 from zarr_vectors.core.level_shell import empty_level
-from zarr_vectors.core.session import Session
+from zarr_vectors.core.session import Session, check_mode
 from zarr_vectors.core.shell_checks import (
     axes_of_rank,
     bins_of,
@@ -96,19 +96,31 @@ def create_store(
 
     Args:
         path: A path, a URL, or an open zarr store.
-        bounds: ``(min corner, max corner)``; 0 to 128 on every axis by default.
-        chunk_shape: Edge lengths of a chunk; one chunk of the bounds by default.
+        bounds: ``(min corner, max corner)`` in data units, a closed box; 0 to 128 on every axis by default.
+        chunk_shape: Edge lengths of a chunk in data units; one chunk of the bounds by default.
         axes: Names, ``Axis`` values or mappings.
         geometry_types: Kinds that the store will hold.
         crs: Coordinate reference system, any JSON.
         ndim: Number of axes, where nothing else tells it; 3 by default.
-        vertex_dtype: Of the positions.
+        vertex_dtype: Of the positions: a real number of at most 64 bits.
         vertex_encoding: ``"raw"``, or ``"draco"`` for 3-D float32 positions, as in ``Layout``.
-        base_bin_shape: Bin of level 0; must divide the chunk.
-        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and by what is there.
+        links_convention: ``"explicit"``, ``"implicit_sequential"`` or ``"implicit_sequential_with_branches"``, to which
+            writers then keep; the first one decides where it is not given.
+        object_index_convention: ``"standard"``, or ``"identity"``: object ids are then 0 to n-1, which writers hold to.
+        cross_chunk_strategy: ``"explicit_links"``; ``"boundary_deduplication"`` and ``"both"`` are kept too, but no
+            writer implements them, which the first one says.
+        cross_level_depth: How many levels links may lead across in a pyramid; 0 for none, -1 for all.
+        cross_level_storage: ``"none"``, ``"implicit"`` or ``"explicit"``.
+        reduction_factor: By how much each level of a pyramid has fewer vertices than the one before, from 2.
+        base_bin_shape: Bin of level 0 in data units; must divide the chunk.
+        format_capabilities: Names of what readers may find, of ``zarr_vectors.constants``: ``CAP_*``.
+        backend: ``"local"``, ``"icechunk"``, ``"obstore"``, ``"fsspec"``, or None to go by URL and content.
         **backend_kwargs: ``compressor`` for the cells, ``storage_options`` for object stores, ``name`` of the store.
             For Icechunk: ``branch``, ``config``, and what the constructor of its storage takes (``region``,
             ``endpoint_url``, ...). Changes are kept in a session until ``commit``.
+
+    Returns:
+        The root group.
 
     Raises:
         StoreError: Something is there.
@@ -157,10 +169,10 @@ def store_shell(name: str, arguments: Mapping[str, Any]) -> tuple[list[Put], Jso
     bins = given["base_bin_shape"]
     facts: JsonObject = {
         "zv_version": constants.FORMAT_VERSION,
-        "format_capabilities": list(given["format_capabilities"] or []),
+        "format_capabilities": list(dict.fromkeys(given["format_capabilities"] or ())),
         "chunk_shape": list(chunk),
         "bounds": [lo, hi],
-        "geometry_types": list(given["geometry_types"] or []),
+        "geometry_types": list(dict.fromkeys(given["geometry_types"] or ())),
         **{key: given[key] for key in _OPTIONAL},
         "base_bin_shape": None if bins is None else list(bins_of(bins, chunk)),
     }
@@ -176,14 +188,18 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
     """Open a store as its root group.
 
     Args:
-        path: A path, a URL, an open zarr store, or a group, which is returned.
+        path: A path, a URL, an open zarr store, or a group, which is returned as it is.
         mode: ``"r"``, ``"r+"`` or ``"a"``; the store must exist in each.
-        backend: ``"local"``, ``"icechunk"``, or None to go by the URL and by what is there.
+        backend: ``"local"``, ``"icechunk"``, ``"obstore"``, ``"fsspec"``, or None to go by URL and content.
         **backend_kwargs: ``storage_options`` for object stores; for Icechunk as in ``create_store``, and ``tag`` or
             ``snapshot_id`` to read what was.
 
+    Returns:
+        The root group.
+
     Raises:
         StoreError: There is no store.
+        ReadOnlyError: The path is something that is open for reading only, and ``mode`` asks for more.
         MetadataError: Its root cannot be parsed.
 
     Example:
@@ -191,16 +207,18 @@ def open_store(path: StoreLike | Group, mode: str = "r", *, backend: str | None 
         >>> list(open_store("memory://open-store-doc"))
         ['0']
     """
-    if isinstance(path, Group):
-        return path
     if mode not in {"r", "r+", "a"}:
         raise InputError("mode is not known", got=repr(mode), expected="one of r, r+, a")
+    if isinstance(path, Group):
+        check_mode(path.storage, mode)
+        return path
     place, said = _place_options(backend_kwargs, backend)
     if said:
         raise OptionError("open_store does not know this keyword", got=sorted(said))
     storage = Storage(
         open_backend(path, read_only=mode == "r", storage_options=place, backend=backend, autocommit=False)
     )
+    check_mode(storage, mode)
     open_root(storage)
     return Group.of(Session(storage), "")
 
@@ -214,7 +232,24 @@ def _place_options(given: Mapping[str, Any], backend: str | None) -> tuple[dict[
 
 
 def read_root_metadata(root: Group) -> RootMetadata:
-    """The root's metadata."""
+    """The root's metadata: bounds and shapes in data units, kinds of geometry, conventions.
+
+    Args:
+        root: Any group of the store.
+
+    Returns:
+        A frozen value; what the store does not state is None.
+
+    Raises:
+        StoreError: There is no store any more.
+        FormatError: Its version is not one that is read here.
+        MetadataError: The root document is malformed.
+
+    Example:
+        >>> root = create_store("memory://root-metadata-doc", bounds=([0, 0], [9, 9]), geometry_types=["mesh"])
+        >>> read_root_metadata(root).geometry_types, read_root_metadata(root["0"]).ndim
+        (('mesh',), 2)
+    """
     return open_root(root.storage)[0].metadata
 
 

@@ -91,9 +91,13 @@ def types_json(types: Iterable[ParametricTypeDef]) -> JsonObject:
     """The same as the attribute says it.
 
     Raises:
-        InputError: Two types share an id or a name.
+        InputError: Two types share an id or a name, or one is not a ``ParametricTypeDef``.
     """
-    types = sorted(types, key=lambda entry: entry.type_id)
+    given: list[Any] = list(types)
+    odd = [type(entry).__name__ for entry in given if not isinstance(entry, ParametricTypeDef)]
+    if odd:
+        raise InputError("types must be values of ParametricTypeDef", got=odd[0])
+    types = sorted(given, key=lambda entry: entry.type_id)
     for what, values in (("type_id", [t.type_id for t in types]), ("name", [t.name for t in types])):
         if len(set(values)) != len(values):
             raise InputError(f"types of parametric objects must differ in {what}", got=values)
@@ -108,6 +112,12 @@ def get_parametric_group(root: Group) -> Group:
     Args:
         root: The root group of a store.
 
+    Returns:
+        The group.
+
+    Raises:
+        StoreError: An array lies there.
+
     Example:
         >>> from zarr_vectors.core.store import create_store
         >>> get_parametric_group(create_store("memory://parametric-group-doc")).prefix
@@ -121,7 +131,16 @@ def get_parametric_group(root: Group) -> Group:
 
 
 def read_parametric_types(root: Group) -> list[ParametricTypeDef]:
-    """The types that a store knows, by id; none where it has no parametric objects.
+    """The types of parametric objects that a store knows.
+
+    Args:
+        root: The root group of a store.
+
+    Returns:
+        ``ParametricTypeDef`` values by ascending id; none where the store has no parametric objects.
+
+    Raises:
+        MetadataError: The types are malformed.
 
     Example:
         >>> from zarr_vectors.core.store import create_store
@@ -134,10 +153,14 @@ def read_parametric_types(root: Group) -> list[ParametricTypeDef]:
 
 
 def write_parametric_types(root: Group, types: Iterable[ParametricTypeDef]) -> None:
-    """Make these the types that a store knows.
+    """Make these the types that a store knows, in the place of those that it knew.
+
+    Args:
+        root: The root group of a store.
+        types: ``ParametricTypeDef`` values.
 
     Raises:
-        InputError: Two types share an id or a name.
+        InputError: Two types share an id or a name, or one is not a ``ParametricTypeDef``.
         ReadOnlyError: The store was opened for reading.
 
     Example:

@@ -17,11 +17,13 @@ from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import format_keys
+from zarr_vectors.storage.backend import Backend
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.drivers import check_sendable
 from zarr_vectors.storage.storage import ROOT, Batch, Put, Storage
 from zarr_vectors.typing import ChunkCoord, IntArray, JsonObject
 
-__all__ = ["NativeShards", "Prefetched", "Session"]
+__all__ = ["NativeShards", "Prefetched", "Session", "check_mode"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,21 @@ class Session:
     prefetched: Prefetched | None = None
     native: NativeShards | None = None
     compressor: object = None
+
+    def __getstate__(self) -> Backend:
+        """The place alone: blocks that are open stay here."""
+        if self.pending is not None:
+            raise StoreError(
+                "changes that wait in batched_writes cannot be sent elsewhere",
+                store=self.storage.url,
+                hint="send the group when the block has ended",
+            )
+        check_sendable(self.storage.backend)
+        return self.storage.backend
+
+    def __setstate__(self, backend: Backend) -> None:
+        self.__init__(Storage(backend))  # type: ignore[misc]  # a session is all that its backend is
+        self.storage.read_root()
 
     def documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """The ``zarr.json`` of nodes in one round, changes that wait included; None where there is no node."""
@@ -221,6 +238,20 @@ class Session:
             attributes[constants.ARRAYS_KEY] = renamed_arrays(attributes[constants.ARRAYS_KEY], made, gone)
         if attributes != document.get("attributes"):
             documents[level] = {**document, "attributes": attributes}
+
+
+def check_mode(storage: Storage, mode: str) -> None:
+    """Refuse to open for writing what is open for reading already.
+
+    Raises:
+        ReadOnlyError: It is.
+    """
+    if mode != "r" and storage.read_only:
+        raise ReadOnlyError(
+            f"what is open for reading cannot be opened with mode={mode!r}",
+            store=storage.url,
+            hint="open it for writing in the first place, or pass its URL",
+        )
 
 
 def check_in_grid(array: CellArray, coords: IntArray) -> None:

@@ -58,6 +58,8 @@ def check_facts(given: Mapping[str, Any]) -> None:
         MetadataError: With every problem.
     """
     problems = fact_problems(given)
+    if given["vertex_encoding"] is None:
+        problems.append(f"vertex_encoding is None, not one of {sorted(constants.VALID_ENCODINGS)}")
     if given["name"] is not None and not isinstance(given["name"], str):
         problems.append(f"name is {given['name']!r}, not text")
     try:

@@ -41,11 +41,13 @@ class RootState:
         document: The whole ``zarr.json``.
         metadata: Its ``zarr_vectors`` object.
         axes: Names and units of the positions' columns.
+        seen: What tells whether the store has changed since, for ``Storage.is_current``.
     """
 
     document: JsonObject
     metadata: RootMetadata
     axes: tuple[Axis, ...]
+    seen: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)
 
     @property
     def attributes(self) -> JsonObject:
@@ -297,7 +299,7 @@ def open_root(storage: Storage, also: Iterable[str] = ()) -> tuple[RootState, di
         raise MetadataError(
             "axes and chunk_shape differ in rank", store=storage.url, expected=metadata.ndim, got=len(axes)
         )
-    return RootState(document, metadata, axes), others
+    return RootState(document, metadata, axes, storage.seen), others
 
 
 def _not_found(storage: Storage) -> StoreNotFoundError:

@@ -60,10 +60,12 @@ def commit(group: Group, message: str = DEFAULT_MESSAGE) -> str | None:
 
 
 def discard_changes(group: Group) -> None:
-    """Go back to the last commit of an Icechunk store.
+    """Go back to the last commit of an Icechunk store; for other stores, which keep nothing back, nothing happens.
+
+    Args:
+        group: Any group of the store.
 
     Raises:
-        StoreError: The store is not one of Icechunk, and keeps no uncommitted changes.
         ReadOnlyError: The store was opened for reading.
 
     Example:
@@ -75,8 +77,10 @@ def discard_changes(group: Group) -> None:
         >>> "project" in root.attrs
         False
     """
-    _of(group, "changes cannot be discarded").discard()
-    group.storage.shard_indexes.clear()
+    backend = group.backend
+    if isinstance(backend, IcechunkBackend):
+        backend.discard()
+        group.storage.shard_indexes.clear()
 
 
 def session_for(group: Group) -> Any:
@@ -84,6 +88,15 @@ def session_for(group: Group) -> Any:
 
     For what this library has no function for: tags, the list of changes, zarr-python. Ask for it anew each time:
     another one takes its place at each commit, and when a batch has failed.
+
+    Args:
+        group: Any group of the store.
+
+    Returns:
+        The session, or None.
+
+    Raises:
+        StoreError: The repository cannot be reached.
 
     Example:
         >>> from zarr_vectors.core.store import create_store
@@ -126,6 +139,10 @@ def switch_branch(group: Group, name: str) -> None:
     """Go on with a branch, in this group and all others of the same opened store.
 
     Changes that are not committed are dropped.
+
+    Args:
+        group: Any group of the store.
+        name: Of the branch.
 
     Raises:
         StoreError: The store is not one of Icechunk, or there is no such branch.

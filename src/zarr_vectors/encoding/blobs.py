@@ -114,6 +114,17 @@ class Blobs:
         """The strings of these rows; nothing is copied."""
         return Blobs(self.data, self.starts[rows], self.sizes[rows])
 
+    def part(self, start: int, stop: int) -> Blobs:
+        """The strings from one row to another, without the bytes around them where they follow one another."""
+        if start == 0 and stop == len(self):
+            return self
+        starts, sizes = self.starts[start:stop], self.sizes[start:stop]
+        ends = starts + sizes
+        if not len(starts) or (starts[1:] != ends[:-1]).any():
+            return Blobs(self.data, starts, sizes)
+        first, last = int(starts[0]), int(ends[-1])
+        return Blobs(memoryview(self.data)[first:last], starts - first, sizes)
+
     @property
     def total(self) -> int:
         """Sum of all sizes in bytes."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["cell_codecs", "resolve_compressor", "typed_codecs"]
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """A codec as zarr-python has it."""
+
+    def to_dict(self) -> JsonObject:
+        """As ``zarr.json`` has it."""
+        ...
+
 
 ZSTD: JsonObject = {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
 CRC32C: JsonObject = {"name": "crc32c"}
@@ -48,9 +58,11 @@ def bytes_codecs(compressor: Any) -> list[JsonObject]:
         return [CRC32C]
     if isinstance(compressor, str) and compressor == "blosc":
         return [BLOSC, CRC32C]
-    if isinstance(compressor, Mapping):
+    if isinstance(compressor, (Mapping, Codec)):
         compressor = [compressor]
-    if isinstance(compressor, (list, tuple)) and all(isinstance(entry, Mapping) for entry in compressor):
+    if isinstance(compressor, (list, tuple)):
+        compressor = [entry.to_dict() if isinstance(entry, Codec) else entry for entry in compressor]
+    if isinstance(compressor, list) and all(isinstance(entry, Mapping) for entry in compressor):
         codecs = [dict(entry) for entry in compressor]
         if codecs and codecs[0].get("name") in {"bytes", "vlen-bytes"}:
             codecs = codecs[1:]
@@ -93,7 +105,7 @@ def resolve_compressor(compressor: Any = None) -> list[JsonObject]:
 
     Args:
         compressor: None or ``"zstd"`` (zstd with frame checksum), ``"blosc"``, ``"none"`` or False (CRC32C only),
-            or a list of codec mappings; options that one leaves out are filled in.
+            or a list of codecs: mappings, in which options that are left out are filled in, or objects of zarr.
 
     Raises:
         InputError: The value is none of these.

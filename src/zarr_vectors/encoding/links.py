@@ -23,6 +23,7 @@ __all__ = [
     "decode_grouped",
     "decode_plain",
     "encode_grouped",
+    "format_delta",
     "format_segment",
     "lehmer_ranks",
     "parse_segment",
@@ -31,6 +32,16 @@ __all__ = [
 
 _COMPONENT = re.compile(r"0|[+-][1-9]\d*")
 _SELF = "self"
+
+
+def format_delta(delta: int) -> str:
+    """The name of the links to a level that is so much coarser.
+
+    Example:
+        >>> format_delta(0), format_delta(1), format_delta(-2)
+        ('0', '+1', '-2')
+    """
+    return f"{delta:+d}" if delta else "0"
 
 
 def format_segment(offsets: IntArray) -> str:

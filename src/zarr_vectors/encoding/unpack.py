@@ -98,6 +98,9 @@ class PayloadBuffer:
         packed = _payloads(b"".join(decoded), self.sizes[rows])
         if packed is None:
             return False
+        if len(rows) == len(self.sizes):
+            self.buffer = packed
+            return True
         at = 0
         for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
             start, end = int(self.offsets[run[0]]), int(self.offsets[run[-1] + 1])

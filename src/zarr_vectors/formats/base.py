@@ -110,6 +110,7 @@ class Format:
             with the object attributes and groups of these.
         kinds: Geometry types that a file of this format can hold; ``export`` gets values of these only.
         recognises: Whether a folder is one of this format; None where the format is a file.
+        unpacked: Whether a folder holds what a file of this format has packed, so that ``open`` can read it too.
         parts: The files that a path stands for, where it is more than one; the first one opens them all.
     """
 
@@ -120,4 +121,5 @@ class Format:
     export: Callable[[Path, Iterator[Any], ExportContext], int]
     kinds: tuple[str, ...] = (GEOM_POINT_CLOUD,)
     recognises: Callable[[Path], bool] | None = None
+    unpacked: Callable[[Path], bool] | None = None
     parts: Callable[[Path], tuple[Path, ...]] = single

@@ -43,7 +43,7 @@ def format_in(folder: Path, formats: Iterable[Format], of_name: Callable[[Path],
         IngestError: The folder is none of a known format, and has no files of exactly one format.
     """
     for fmt in formats:
-        if fmt.recognises is not None and fmt.recognises(folder):
+        if any(told is not None and told(folder) for told in (fmt.recognises, fmt.unpacked)):
             return fmt
     named = of_name(folder)
     if named is not None and named.recognises is not None:

@@ -15,7 +15,8 @@ from zarr_vectors.exceptions import IngestError
 from zarr_vectors.formats.base import Format, ReadOptions, Source
 from zarr_vectors.formats.ply_export import export_ply
 from zarr_vectors.formats.ply_faces import faces_of, mesh_reader_of
-from zarr_vectors.formats.ply_reader import VERTEX, Element, Header, check_size, read_header, reader_of
+from zarr_vectors.formats.ply_header import VERTEX, Element, Header, check_size, read_header
+from zarr_vectors.formats.ply_reader import reader_of
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.typing import JsonObject
 

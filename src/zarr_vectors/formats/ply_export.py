@@ -16,7 +16,7 @@ from zarr_vectors.exceptions import ExportError
 from zarr_vectors.formats.base import ExportContext
 from zarr_vectors.formats.meshes import axis_names, refuse_others
 from zarr_vectors.formats.ply_faces import CORNERS, FACE
-from zarr_vectors.formats.ply_reader import DTYPES, VERTEX
+from zarr_vectors.formats.ply_header import DTYPES, VERTEX
 from zarr_vectors.geometry import Categorical, Column, Mesh, Points
 from zarr_vectors.typing import AnyArray
 

@@ -13,19 +13,8 @@ import numpy as np
 from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.formats.meshes import Polygons
 from zarr_vectors.formats.numbers import BadRowError, Rows, parse_rows
-from zarr_vectors.formats.ply_reader import (
-    ASCII_BLOCK_ROWS,
-    BYTE_ORDERS,
-    Element,
-    Header,
-    Lines,
-    Property,
-    VertexReader,
-    ordered,
-    reader_of,
-    skip_binary,
-    truncated,
-)
+from zarr_vectors.formats.ply_header import BYTE_ORDERS, Element, Header, Property, ordered, truncated
+from zarr_vectors.formats.ply_reader import ASCII_BLOCK_ROWS, Lines, VertexReader, reader_of, skip_binary
 from zarr_vectors.geometry import Column, Mesh, take_column
 from zarr_vectors.typing import AnyArray, IntArray
 

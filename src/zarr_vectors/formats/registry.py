@@ -145,6 +145,7 @@ def ingest(
     extend: bool = False,
     fill: Mapping[str, Any] | None = None,
     dtype: Any = None,
+    per_fragment: Sequence[str] | str = (),
     storage_options: Mapping[str, Any] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> WriteReport:
@@ -157,7 +158,8 @@ def ingest(
         options: How to read the file.
         bbox: Only rows in this closed box, as in ``ZVLevel.read``.
         object_ids: Only rows of these objects.
-        mode, layout, out_of_bounds, extend, fill, dtype, storage_options, progress: As in ``zarr_vectors.write``.
+        mode, layout, out_of_bounds, extend, fill, dtype, per_fragment, storage_options, progress: As in
+            ``zarr_vectors.write``.
 
     Raises:
         InputError: The suffix is not known, or a value cannot be written.
@@ -183,6 +185,7 @@ def ingest(
         extend=extend,
         fill=fill,
         dtype=dtype,
+        per_fragment=per_fragment,
         storage_options=storage_options,
         progress=told,
     )

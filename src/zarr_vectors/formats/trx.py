@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from zarr_vectors.formats.base import Format, ReadOptions, Source
 from zarr_vectors.formats.streamlines import AXES, KINDS, check_options, to_json, wanted_of
 from zarr_vectors.formats.trx_archive import COMPRESSIONS, Archive, Member, Rows, dtype_name, opened, read_archive
 from zarr_vectors.formats.trx_export import GROUP_NAME, export_trx
+from zarr_vectors.formats.trx_folder import Packed, is_unpacked_trx
 from zarr_vectors.geometry import Categorical, Column, Polylines
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
@@ -81,7 +81,7 @@ class _Reader:
     def _wanted(self, folder: str) -> list[Member]:
         return [member for member in self.archive.members[folder] if member.name in self.wanted]
 
-    def _lines(self, file: ZipFile) -> Generator[tuple[int, IntArray], None, None]:
+    def _lines(self, file: Packed) -> Generator[tuple[int, IntArray], None, None]:
         """The number of the first streamline of each batch, and the offsets of its streamlines and of their end."""
         if not self.archive.streamlines:
             yield 0, np.zeros(1, np.int64)
@@ -93,7 +93,7 @@ class _Reader:
                 yield first + at, offsets[at : stop + 1]
                 at = stop
 
-    def _offsets(self, file: ZipFile) -> Iterator[tuple[int, IntArray]]:
+    def _offsets(self, file: Packed) -> Iterator[tuple[int, IntArray]]:
         """The offsets of some streamlines and of their end; raises ``IngestError`` where they do not ascend."""
         archive, member = self.archive, self.archive.find("offsets")
         if member is None or not archive.streamlines:
@@ -123,7 +123,7 @@ class _Reader:
         return IngestError(f"{self.archive.path} has offsets that cannot be used", expected=expected, got=int(got))
 
 
-def _groups_of(archive: Archive, file: ZipFile) -> tuple[_Groups, JsonObject]:
+def _groups_of(archive: Archive, file: Packed) -> tuple[_Groups, JsonObject]:
     """The groups, and the data of groups that are no attributes as not every group has them in one shape."""
     members: list[IntArray] = []
     names: list[str] = []
@@ -154,12 +154,13 @@ def _groups_of(archive: Archive, file: ZipFile) -> tuple[_Groups, JsonObject]:
 
 
 def _open(path: Path, options: ReadOptions) -> Source:
-    """Check a TRX file and describe its streamlines.
+    """Check a TRX file, or the folder that one has been unpacked to, and describe its streamlines.
 
     Positions are those of the file, in RAS+ millimetres, of 16, 32 or 64 bits. Data per vertex are attributes, data
-    per streamline are object attributes, with their dtypes. Groups keep their order in the archive; their names are
-    the group attribute ``name``, and data per group are group attributes where all groups have them alike, else they
-    are in the header. Ids count from 0. ``options.attributes`` picks among data per vertex and per streamline.
+    per streamline are object attributes, with their dtypes. Groups keep their order in the archive, and are ordered by
+    name in a folder; their names are the group attribute ``name``, and data per group are group attributes where all
+    groups have them alike, else they are in the header. Ids count from 0. ``options.attributes`` picks among data per
+    vertex and per streamline.
 
     Raises:
         IngestError: No zip archive, damaged, contradicting itself, or without a wanted attribute.
@@ -194,4 +195,5 @@ TRX = Format(
     open=_open,
     export=export_trx,
     kinds=KINDS,
+    unpacked=is_unpacked_trx,
 )

@@ -1,4 +1,4 @@
-"""What a TRX file is made of: a zip archive of arrays, whose names tell their place, columns and dtype.
+"""What a TRX file is made of: a zip archive of arrays, or a folder, whose names tell their place, columns and dtype.
 
 The layout is that of the TRX specification: little endian arrays in C order, ``positions.3.float32``,
 ``offsets.uint64``, ``dpv/`` and ``dps/`` for vertices and streamlines, ``groups/`` and ``dpg/<group>/``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import numpy as np
 
 from zarr_vectors.exceptions import IngestError
 from zarr_vectors.formats.streamlines import empty_file
+from zarr_vectors.formats.trx_folder import Packed, Unpacked
 from zarr_vectors.typing import AnyArray, JsonObject
 
 __all__ = ["DTYPES", "HEADER", "Archive", "Member", "Rows", "dtype_name", "opened", "read_archive", "zip_errors"]
@@ -96,7 +98,7 @@ class Archive:
         """Positions or offsets; None where there are none, as in files without streamlines."""
         return next((member for member in self.members[""] if member.name == name), None)
 
-    def read(self, file: zipfile.ZipFile, member: Member) -> AnyArray:
+    def read(self, file: Packed, member: Member) -> AnyArray:
         """All ``(rows, columns)`` of a member."""
         with Rows(self.path, file, member) as rows:
             values = rows.take(member.rows)
@@ -117,7 +119,7 @@ class Rows:
         [[1], [2]]
     """
 
-    def __init__(self, path: Path, file: zipfile.ZipFile, member: Member) -> None:
+    def __init__(self, path: Path, file: Packed, member: Member) -> None:
         self.path = path
         self.member = member
         with zip_errors(path, member.info.filename):
@@ -170,7 +172,7 @@ def zip_errors(path: Path, where: str) -> Iterator[None]:
         raise IngestError(f"{path} cannot be unpacked", got=f"{where}: {error}") from error
 
 
-def read_archive(path: Path, file: zipfile.ZipFile) -> Archive:
+def read_archive(path: Path, file: Packed) -> Archive:
     """The header and the members, after a check of all sizes; no array is read.
 
     Raises:
@@ -184,7 +186,8 @@ def read_archive(path: Path, file: zipfile.ZipFile) -> Archive:
         >>> read_archive(Path(__file__), file).vertices
         0
     """
-    size = path.stat().st_size
+    # Of a folder, every file has the size that it has.
+    size = sys.maxsize if path.is_dir() else path.stat().st_size
     members: dict[str, list[Member]] = {folder: [] for folder in FOLDERS}
     ignored = []
     header: JsonObject | None = None
@@ -237,7 +240,7 @@ def _member_of(path: Path, info: zipfile.ZipInfo) -> tuple[str, Member] | None:
     return folder, Member(info=info, name=name, columns=columns, dtype=dtype, is_bool=is_bool, group=group)
 
 
-def _read_header(path: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> JsonObject:
+def _read_header(path: Path, file: Packed, info: zipfile.ZipInfo) -> JsonObject:
     if info.file_size > LARGEST_HEADER:
         raise IngestError(f"{path} has too large a {HEADER}", expected=f"{LARGEST_HEADER} bytes", got=info.file_size)
     with zip_errors(path, HEADER):
@@ -336,8 +339,8 @@ def _check_rows(archive: Archive, member: Member, allowed: tuple[int, ...]) -> N
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive of a file.
+def opened(path: Path) -> Iterator[Packed]:
+    """The archive of a file, or a folder as one.
 
     Raises:
         IngestError: The file is empty or no zip archive.
@@ -348,6 +351,9 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         Traceback (most recent call last):
         zarr_vectors.exceptions.IngestError: ... cannot be unpacked ...
     """
+    if path.is_dir():
+        yield Unpacked(path)
+        return
     if not path.stat().st_size:
         raise empty_file(path, "a zip archive")
     with zip_errors(path, "the directory"):

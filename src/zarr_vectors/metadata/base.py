@@ -7,13 +7,15 @@ from typing import Any, Self
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
+from zarr_vectors import constants
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["Document", "DocumentParser", "dump_json", "parse_json"]
 
-_PRESENCE_KEY = b'"nonempty_chunks":'
+_PRESENCE_KEY = f'"{constants.NONEMPTY_CHUNKS}":'.encode()
 _LEAST_SHARED = 1 << 10
 """Bytes of a list that is worth looking for."""
 _STANDS_FOR_LIST = uuid4().hex
@@ -60,7 +62,7 @@ def parse_json(data: bytes, *, store: str, path: str) -> JsonObject:
         CorruptionError: It is not a JSON object.
     """
     try:
-        value = json.loads(data)
+        value = from_json(data)
     except ValueError as error:
         raise CorruptionError(
             "metadata document is not valid JSON", store=store, array=path, got=f"{len(data)} bytes: {error}"
@@ -105,17 +107,26 @@ class DocumentParser:
             return parse_json(data, store=self._store, path=path)
         text = data[start + len(_PRESENCE_KEY) : end]
         try:
-            value = json.loads(data[: end - len(text)] + _STAND_IN + data[end:])
+            value = from_json(data[: end - len(text)] + _STAND_IN + data[end:])
             listed = self._lists.get(text)
-            listed = json.loads(text) if listed is None else listed
+            listed = _parse_texts(text) if listed is None else listed
         except ValueError:
             return parse_json(data, store=self._store, path=path)
         attributes = value.get("attributes") if isinstance(value, dict) else None
-        if not isinstance(attributes, dict) or attributes.get("nonempty_chunks") != _STANDS_FOR_LIST:
+        if not isinstance(attributes, dict) or attributes.get(constants.NONEMPTY_CHUNKS) != _STANDS_FOR_LIST:
             # The list stands elsewhere.
             return parse_json(data, store=self._store, path=path)
-        attributes["nonempty_chunks"] = self._lists[text] = listed
+        attributes[constants.NONEMPTY_CHUNKS] = self._lists[text] = listed
         return dict(value)
+
+
+def _parse_texts(text: bytes) -> Any:
+    """A JSON list; one of plain texts, as it is usually written, is cut up, which is several times faster."""
+    if text.startswith(b'["') and text.endswith(b'"]') and b"\\" not in text:
+        items = text[2:-2].decode().split('","')
+        if text.count(b'"') == 2 * len(items):
+            return items
+    return from_json(text)
 
 
 def dump_json(value: Any) -> bytes:

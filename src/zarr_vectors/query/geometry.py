@@ -151,7 +151,7 @@ def objects_selected(storage: Storage, level: LevelState, selection: Selection, 
     if selection.box is None:
         if not selection.by_object:
             return read_ids(storage, level)
-        refs = wanted_refs(storage, level, selection)
+        refs = wanted_refs(storage, level, selection, strict=plan.strict)
         return np.zeros(0, dtype=np.int64) if refs is None else refs.asked
     local = reader.in_box(reader.whole()) if selection.by_object else reader.near_box()
     hit = vertices_hit(local, selection.box)
@@ -182,7 +182,7 @@ class _Reader:
 
     def whole(self) -> Shape:
         """The objects asked for, or everything."""
-        refs = wanted_refs(self.storage, self.level, self.selection)
+        refs = wanted_refs(self.storage, self.level, self.selection, strict=self.plan.strict)
         if refs is not None:
             return self._of_objects(refs)
         chunks = self.selection.chunks
@@ -209,6 +209,8 @@ class _Reader:
         coords = narrow_cells(cells_of(self.level, refs, None), self.selection)
         partly = self.plan.counts_left or (self.plan.connects == "tree" and self.selection.leads is not None)
         block, parts = self._read(coords, owned=False, partly=partly)
+        block.errors.extend(refs.errors)
+        refs = refs.readable()
         if self.plan.connects == "sequence":
             block.prepare(self.names)
             # At coarser levels an object without fragments has been dropped.
@@ -293,12 +295,18 @@ class _Reader:
         level = self.level
         block.prepare(self.names)
         if self.plan.connects == "sequence":
-            foreign = None if self._ordered_by_attribute else all_refs(self.storage, level)[1]
+            foreign = None if self._ordered_by_attribute else self._all_refs(block)
             ids = read_ids(self.storage, level) if whole and level.number == 0 else None
             return self._finished(block, lines_of_block(block, foreign, ids))
         tells = constants.FRAGMENT_OWNER in level.cells or not level.has_objects
-        foreign = None if tells else all_refs(self.storage, level)[1]
+        foreign = None if tells else self._all_refs(block)
         return self._finished(block, self._linked(block, block.assemble(None, foreign), parts))
+
+    def _all_refs(self, block: Block) -> ObjectRefs:
+        """The fragments of all objects; what cannot be read of them is noted with the block."""
+        refs = all_refs(self.storage, self.level, strict=self.plan.strict)[1]
+        block.errors.extend(refs.errors)
+        return refs.readable()
 
     def _linked(self, block: Block, rows: Rows, parts: list[LinkPart]) -> Shape:
         return linked_shape(

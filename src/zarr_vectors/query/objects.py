@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class ObjectRefs:
         fragments: ``(M,)`` fragment number inside its chunk.
         numbers: ``(M,)`` place of each reference's object among those asked for.
         asked: ``(n,)`` ids of the objects asked for, those without fragments included.
+        lost: Ids of objects whose manifests cannot be read; they have no fragments here.
+        errors: Why not.
     """
 
     ids: IntArray
@@ -40,6 +42,12 @@ class ObjectRefs:
     fragments: IntArray
     numbers: IntArray
     asked: IntArray
+    lost: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    errors: tuple[CorruptionError, ...] = ()
+
+    def readable(self) -> ObjectRefs:
+        """Without the objects whose manifests cannot be read, of which nothing else is known."""
+        return self.among(self.asked[~np.isin(self.asked, self.lost)]) if len(self.lost) else self
 
     def among(self, ids: IntArray | None) -> ObjectRefs:
         """Those of the objects of these ids; all for None."""
@@ -48,11 +56,40 @@ class ObjectRefs:
         keep = np.isin(self.asked, ids)
         which = keep[self.numbers]
         numbers = (np.cumsum(keep) - 1)[self.numbers[which]]
-        return ObjectRefs(self.ids[which], self.chunks[which], self.fragments[which], numbers, self.asked[keep])
+        return replace(self.take(which), numbers=numbers, asked=self.asked[keep])
 
     def take(self, which: AnyArray) -> ObjectRefs:
         """These references, by mask or index."""
-        return ObjectRefs(self.ids[which], self.chunks[which], self.fragments[which], self.numbers[which], self.asked)
+        return replace(
+            self,
+            ids=self.ids[which],
+            chunks=self.chunks[which],
+            fragments=self.fragments[which],
+            numbers=self.numbers[which],
+        )
+
+
+@dataclass
+class _Faults:
+    """Manifests that cannot be read, where that is no reason to stop.
+
+    Args:
+        rows: Their rows in the index.
+        errors: What is wrong with them.
+    """
+
+    rows: list[IntArray] = field(default_factory=list)
+    errors: list[CorruptionError] = field(default_factory=list)
+
+    def add(self, rows: IntArray, error: CorruptionError) -> None:
+        """Note what is wrong with manifests."""
+        self.rows.append(np.asarray(rows, dtype=np.int64))
+        self.errors.append(error)
+
+    def told(self, refs: ObjectRefs, ids: IntArray) -> ObjectRefs:
+        """References with what is missing among them; ``ids`` are those of the rows of the index."""
+        rows = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
+        return replace(refs, lost=ids[rows], errors=tuple(self.errors))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,19 +154,28 @@ def _check_ids(level: LevelState, ids: Any) -> IntArray:
     return np.asarray(ids, dtype=np.int64)
 
 
-def all_refs(storage: Storage, level: LevelState) -> tuple[IntArray, ObjectRefs]:
-    """The id of every row of the index, and the fragments of every object, in one round."""
-    ids, blobs = _ids_and_manifests(storage, level, None)
-    table = _decode(level, blobs)
-    return ids, ObjectRefs(ids[table.objects], table.chunks, table.fragments, table.objects, ids)
+def all_refs(storage: Storage, level: LevelState, *, strict: bool = True) -> tuple[IntArray, ObjectRefs]:
+    """The id of every row of the index, and the fragments of every object, in one round.
+
+    Args:
+        strict: Whether a manifest that cannot be read raises, rather than being told in the result.
+    """
+    faults = None if strict else _Faults()
+    ids, blobs = _ids_and_manifests(storage, level, faults)
+    table = _decode(level, blobs, np.arange(len(ids)), faults)
+    refs = ObjectRefs(ids[table.objects], table.chunks, table.fragments, table.objects, ids)
+    return ids, refs if faults is None else faults.told(refs, ids)
 
 
-def refs_of(storage: Storage, level: LevelState, wanted: IntArray, required: BoolArray) -> ObjectRefs:
+def refs_of(
+    storage: Storage, level: LevelState, wanted: IntArray, required: BoolArray, *, strict: bool = True
+) -> ObjectRefs:
     """Fragments of these objects, in this order; one round, or two where a long id table must be searched first.
 
     Args:
         wanted: ``(n,)`` object ids.
         required: ``(n,)`` whether each must exist; others are left out where they do not.
+        strict: Whether a manifest that cannot be read raises, rather than being told in the result.
 
     Raises:
         ObjectNotFoundError: An id does not exist, or the level dropped the object.
@@ -137,6 +183,7 @@ def refs_of(storage: Storage, level: LevelState, wanted: IntArray, required: Boo
     table = level.tables[constants.OBJECT_MANIFESTS]
     ids = id_run(level)
     by_column = constants.FRAGMENT_REFS in level.tables
+    faults = None if strict else _Faults()
     found: dict[Get, Buffer | None] = {}
     blobs: Blobs | None = None
     if ids is None and table.rows <= table.chunk_rows:
@@ -145,17 +192,50 @@ def refs_of(storage: Storage, level: LevelState, wanted: IntArray, required: Boo
             found = storage.fetch([*listed.requests(), *_block_requests(level, np.zeros(1, dtype=np.int64))])
             ids = _check_ids(level, listed.decode(found))
         else:
-            ids, blobs = _ids_and_manifests(storage, level, None)
+            ids, blobs = _ids_and_manifests(storage, level, faults)
     elif ids is None:
         ids = read_ids(storage, level)
     wanted, rows = _rows_of(level, ids, wanted, required)
     if by_column:
-        refs = _references(storage, level, rows, found or storage.fetch(_block_requests(level, rows)))
+        refs = _references(storage, level, rows, found or storage.fetch(_block_requests(level, rows)), faults)
     elif blobs is None:
-        refs = _decode(level, read_tables(storage, [(table, rows)])[0])
+        refs = _decode(level, _manifests(storage, level, rows, faults), rows, faults)
     else:
-        refs = _decode(level, blobs.take(rows))
-    return ObjectRefs(wanted[refs.objects], refs.chunks, refs.fragments, refs.objects, wanted)
+        refs = _decode(level, blobs.take(rows), rows, faults)
+    made = ObjectRefs(wanted[refs.objects], refs.chunks, refs.fragments, refs.objects, wanted)
+    return made if faults is None else faults.told(made, ids)
+
+
+def _manifests(storage: Storage, level: LevelState, rows: IntArray | None, faults: _Faults | None) -> Blobs:
+    """The manifests of these rows of the index, or of all."""
+    table = level.tables[constants.OBJECT_MANIFESTS]
+    return _readable(table, storage.fetch(table.requests(rows)), rows, faults)
+
+
+def _readable(
+    table: TableArray, found: dict[Get, Buffer | None], rows: IntArray | None, faults: _Faults | None
+) -> Blobs:
+    """Manifests from what a round brought; where faults are noted, those that cannot be read are empty."""
+    blobs: Blobs
+    try:
+        blobs = table.decode(found, rows)
+    except CorruptionError:
+        if faults is None:
+            raise
+    else:
+        return blobs
+    rows = np.arange(table.rows, dtype=np.int64) if rows is None else rows
+    items: list[Any] = [b""] * len(rows)
+    for chunk in distinct_numbers(rows // table.chunk_rows).tolist():
+        which = np.flatnonzero(rows // table.chunk_rows == chunk)
+        try:
+            part = table.decode(found, rows[which])
+        except CorruptionError as error:
+            faults.add(rows[which], error)
+            continue
+        for place, item in zip(which.tolist(), part.to_list(), strict=True):
+            items[place] = item
+    return Blobs.from_list(items)
 
 
 def _block_chunks(level: LevelState, rows: IntArray) -> IntArray:
@@ -175,7 +255,9 @@ def _block_requests(level: LevelState, rows: IntArray) -> list[Get]:
     return [*level.tables[constants.FRAGMENT_REFS].requests(chunks), *_seal_requests(level, chunks)]
 
 
-def _references(storage: Storage, level: LevelState, rows: IntArray, found: dict[Get, Buffer | None]) -> ManifestTable:
+def _references(
+    storage: Storage, level: LevelState, rows: IntArray, found: dict[Get, Buffer | None], faults: _Faults | None
+) -> ManifestTable:
     """References of these rows of the index: from the blocks that still hold, else from the manifests."""
     manifests, blocks = level.tables[constants.OBJECT_MANIFESTS], level.tables[constants.FRAGMENT_REFS]
     chunks = _block_chunks(level, rows)
@@ -192,7 +274,7 @@ def _references(storage: Storage, level: LevelState, rows: IntArray, found: dict
             left[asked] = False
     asked = np.flatnonzero(left)
     if len(asked) or not parts:
-        part = _decode(level, read_tables(storage, [(manifests, rows[asked])])[0])
+        part = _decode(level, _manifests(storage, level, rows[asked], faults), rows[asked], faults)
         parts.append(ManifestTable(asked[part.objects], part.chunks, part.fragments))
     return parts[0] if len(parts) == 1 else ManifestTable.joined(parts)
 
@@ -206,14 +288,15 @@ def _block(blocks: TableArray, found: dict[Get, Buffer | None], chunk: int) -> m
     return block
 
 
-def _ids_and_manifests(storage: Storage, level: LevelState, rows: IntArray | None) -> tuple[IntArray, Blobs]:
+def _ids_and_manifests(storage: Storage, level: LevelState, faults: _Faults | None) -> tuple[IntArray, Blobs]:
+    """All ids and all manifests, in one round."""
     ids = id_run(level)
     manifests = level.tables[constants.OBJECT_MANIFESTS]
     if ids is not None:
-        (blobs,) = read_tables(storage, [(manifests, rows)])
-        return ids, blobs
-    found, blobs = read_tables(storage, [(level.tables[constants.OBJECT_IDS], None), (manifests, rows)])
-    return _check_ids(level, found), blobs
+        return ids, _manifests(storage, level, None, faults)
+    listed = level.tables[constants.OBJECT_IDS]
+    found = storage.fetch([*listed.requests(), *manifests.requests()])
+    return _check_ids(level, listed.decode(found)), _readable(manifests, found, None, faults)
 
 
 def _rows_of(level: LevelState, ids: IntArray, wanted: IntArray, required: BoolArray) -> tuple[IntArray, IntArray]:
@@ -233,7 +316,8 @@ def _rows_of(level: LevelState, ids: IntArray, wanted: IntArray, required: BoolA
     return wanted[found], order[place][found]
 
 
-def _decode(level: LevelState, blobs: Blobs) -> ManifestTable:
+def _decode(level: LevelState, blobs: Blobs, rows: IntArray, faults: _Faults | None) -> ManifestTable:
+    """The references in the manifests of these rows of the index."""
     array = level.tables[constants.OBJECT_MANIFESTS].path
     if (level.object_index or {}).get("layout") not in {constants.MANIFEST_LAYOUT_V1, constants.MANIFEST_LAYOUT_V2}:
         raise MetadataError(
@@ -243,11 +327,12 @@ def _decode(level: LevelState, blobs: Blobs) -> ManifestTable:
             got=(level.object_index or {}).get("layout"),
         )
     table, errors = decode_manifests(blobs, level.vertices.ndim)
-    if errors:
-        row = min(errors)
-        raise CorruptionError(
-            "an object manifest is corrupt", store=level.store, array=array, cell=row, got=errors[row]
-        )
+    for number, what in sorted(errors.items()):
+        row = int(rows[number])
+        error = CorruptionError("an object manifest is corrupt", store=level.store, array=array, cell=row, got=what)
+        if faults is None:
+            raise error
+        faults.add(rows[number : number + 1], error)
     return table
 
 

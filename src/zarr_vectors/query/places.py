@@ -6,7 +6,7 @@ Attributes that are added to a level are given in that order, and stored cell by
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Column
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.geometry import ReadPlan, read_connected
-from zarr_vectors.query.links import LinkPart
+from zarr_vectors.query.links import LinkPart, decode_links
 from zarr_vectors.query.rows import every_row
-from zarr_vectors.query.values import Rows
+from zarr_vectors.query.values import Rows, find_rows
 from zarr_vectors.rowwise import row_numbers, take_rows
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, IntArray
@@ -136,12 +136,15 @@ class LinkPlaces:
         columns: Attributes of the links.
         held: The cells that hold links, segment by segment. Links that follow from the order of a tree's vertices lie
             in none.
+        copies: ``(R,)`` number of the link that each record in the cells is a copy of, -1 where there is none; of links
+            with the same ends, one has all copies. None where each link has one record, in order.
     """
 
     vertices: Places
     ends: IntArray
     columns: Mapping[str, Column]
     held: list[LinkCells]
+    copies: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -159,7 +162,12 @@ def link_places(storage: Storage, level: LevelState, plan: ReadPlan) -> LinkPlac
     if plan.connects == "tree":
         links = links.take(np.argsort(links.ends[:, 0], kind="stable"))
     held = [] if level.links is None else _link_cells(level.links, block, parts)
-    return LinkPlaces(_places(block, shape.rows), links.ends, links.columns, held)
+    vertices = _places(block, shape.rows)
+    copies = None
+    if level.links is not None and level.links.duplicate:
+        every = decode_links(replace(level.links, duplicate=False), block, parts, ()).ends
+        copies = find_rows(links.ends if vertices.picks is None else vertices.picks[links.ends], every)
+    return LinkPlaces(vertices, links.ends, links.columns, held, copies)
 
 
 def _link_cells(family: LinkFamily, block: Block, parts: Sequence[LinkPart]) -> list[LinkCells]:

@@ -94,7 +94,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     """
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
-    refs = wanted_refs(storage, level, selection)
+    refs = wanted_refs(storage, level, selection, strict=strict)
     coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
     coords = narrow_cells(coords, selection)
     if selection.chunks is not None:
@@ -111,7 +111,7 @@ def iter_rows(
     """The rows of a selection in batches of about ``batch_rows``, never more than a chunk above it; at least one."""
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
-    refs = wanted_refs(storage, level, selection)
+    refs = wanted_refs(storage, level, selection, strict=strict)
     if refs is not None:
         coords = narrow_cells(cells_of(level, refs, selection.box), selection)
         yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
@@ -169,7 +169,7 @@ def _split(rows: Rows, batch_rows: int) -> Iterator[Rows]:
         )
 
 
-def wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> ObjectRefs | None:
+def wanted_refs(storage: Storage, level: LevelState, selection: Selection, *, strict: bool = True) -> ObjectRefs | None:
     """Fragments of the objects that are asked for by id or group, each object once; None where none are."""
     if not selection.by_object:
         return None
@@ -185,7 +185,7 @@ def wanted_refs(storage: Storage, level: LevelState, selection: Selection) -> Ob
     wanted = np.concatenate([named, members])
     first = np.sort(np.unique(wanted, return_index=True)[1])
     # A group may be a range of ids of which not all exist; an id that the caller names must.
-    refs = refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient))
+    refs = refs_of(storage, level, wanted[first], (first < len(named)) & (not selection.lenient), strict=strict)
     return refs.among(selection.among)
 
 
@@ -227,7 +227,7 @@ def _read(
 ) -> Rows:
     wants_owners = level.has_objects and selection.owners and refs is None
     owners_stored = _OWNED in level.cells
-    foreign = all_refs(storage, level)[1] if wants_owners and not owners_stored else None
+    foreign = all_refs(storage, level, strict=strict)[1] if wants_owners and not owners_stored else None
     beside = selection.names_beside(names)
     by_fragment = any(name in level.fragment_columns for name in [*names, *beside])
     arrays = _arrays(level, [*names, *beside], fragments=wants_owners or refs is not None or by_fragment)
@@ -235,6 +235,8 @@ def _read(
         arrays[_OWNED] = level.cells[_OWNED]
     block = Block.read(storage, level, coords, arrays)
     block.prepare([*names, *beside])
+    for known in (refs, foreign):
+        block.errors.extend(() if known is None else known.errors)
     rows = block.assemble(refs, foreign)
     raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]

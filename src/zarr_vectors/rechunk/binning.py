@@ -43,6 +43,7 @@ class Binning:
         edges: The lower ends of bins, where they have some.
         in_several: Objects that belong to several bins and are in the first.
         in_none: Objects that belong to none.
+        stays: Whether rows keep the coordinate that their chunks have on the axis, whatever it stands for.
     """
 
     count: int
@@ -56,6 +57,14 @@ class Binning:
     edges: tuple[Json, ...] | None = None
     in_several: int = 0
     in_none: int = 0
+    stays: bool = False
+
+    @classmethod
+    def as_it_is(cls, level: LevelState) -> Binning:
+        """The bins that a level has, each where it is."""
+        if not level.metadata.leading_axes:
+            return cls(count=0, has_axis=False)
+        return cls(count=level.vertices.grid.shape[0], stays=True)
 
     @property
     def by_vertex(self) -> bool:

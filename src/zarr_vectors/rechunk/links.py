@@ -14,7 +14,7 @@ from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.query.links import LinkPart, Links, decode_links
 from zarr_vectors.rechunk.columns import without_gaps
-from zarr_vectors.rechunk.source import Scan
+from zarr_vectors.rechunk.scan_plan import Scan
 from zarr_vectors.storage.cells import CellRead, read_cells
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.links import LinkSink, implied
@@ -154,7 +154,7 @@ class SourceLinks:
             values = {name: self._values(name, column) for name, column in kept.columns.items()}
             sink.add_table(LinkTable(kept.ends, values), places)
         for ends in self._faces():
-            sink.add_table(LinkTable(ends, {}), places)
+            sink.add_table(LinkTable(ends[self._alive(ends).all(axis=1)], {}), places)
         if self.tree:
             self._fill_implied(sink, places)
 

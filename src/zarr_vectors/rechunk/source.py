@@ -7,103 +7,29 @@ and rows inside them, find them without a table of all rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.exceptions import StoreError
 from zarr_vectors.geometry import Column
 from zarr_vectors.query.block import Block
-from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.rows import attribute_arrays, check_count, raise_errors
-from zarr_vectors.query.values import distinct_rows, find_rows
-from zarr_vectors.rechunk.binning import Binning
+from zarr_vectors.query.values import find_rows
+from zarr_vectors.rechunk.line_places import LinePlaces
+from zarr_vectors.rechunk.parts import LineRuns
+from zarr_vectors.rechunk.scan_plan import Scan, ScanPlan, SeveralOwnersError
 from zarr_vectors.rowwise import extremes, row_numbers
 from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.column_file import ColumnFile
-from zarr_vectors.types.kinds import Kind
-from zarr_vectors.typing import AnyArray, FloatArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
 
-__all__ = ["Scan", "ScanPlan", "scan"]
+__all__ = ["scan", "without_lines"]
 
 _BATCH_ROWS = 500_000
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ScanPlan:
-    """How a level is read.
-
-    Args:
-        storage: Where it is.
-        level: The level.
-        kind: What it holds.
-        columns: Types of the attributes to carry, by the names under which they are read.
-        binning: Bins of the new axis.
-        foreign: Manifests of all objects, where fragments do not tell their owners or their place along a line.
-        implied: Whether a vertex of a tree has the one before as its parent unless a link says otherwise.
-        links: Whether links name rows.
-        ids: Object ids of the level.
-        folder: For temporary files.
-    """
-
-    storage: Storage
-    level: LevelState
-    kind: Kind
-    columns: dict[str, ColumnSpec]
-    binning: Binning
-    foreign: ObjectRefs | None
-    implied: bool
-    links: bool
-    ids: IntArray
-    folder: Path
-
-    @property
-    def keeps_parts(self) -> bool:
-        """Whether new fragments must not join old ones, which may have other attributes."""
-        return self.has_objects and bool(self.level.fragment_columns)
-
-    @property
-    def has_objects(self) -> bool:
-        """Whether rows belong to objects."""
-        return self.level.has_objects or constants.FRAGMENT_OWNER in self.level.cells
-
-
-@dataclass
-class Scan:
-    """What reading a level brought.
-
-    Args:
-        rows: The records.
-        count: Rows.
-        numbers: Numbers that rows may have; some are not taken.
-        bases: ``(C + 1,)`` where the rows of each present cell begin in the buffers of all, in numeric order of cells.
-        shift: ``(C,)`` what the number of a row is above its place in those buffers.
-        dead: ``(n,)`` ascending numbers of rows that no fragment names.
-        used: ``(B,)`` whether each bin has rows.
-        low: ``(D,)`` least coordinates, or None.
-        high: ``(D,)`` greatest coordinates.
-        faces: File of the faces that lay in cells of positions, as numbers of rows; not there where there are none.
-        parents: File of the number of each row's parent, -1 for none; of trees only.
-    """
-
-    rows: ColumnFile
-    count: int
-    numbers: int
-    bases: IntArray
-    shift: IntArray
-    dead: IntArray
-    used: AnyArray
-    low: FloatArray | None
-    high: FloatArray | None
-    faces: Path
-    parents: Path
 
 
 def scan(plan: ScanPlan) -> Scan:
@@ -111,12 +37,32 @@ def scan(plan: ScanPlan) -> Scan:
 
     Raises:
         CorruptionError: A cell is gone or corrupt, or there are fewer rows than the level states.
-        StoreError: Several objects share a fragment.
+        SeveralOwnersError: Several objects share a fragment, and the plan does not have their manifests.
+        ConventionError: Objects of different bins share a fragment.
     """
     work = _Scanner(plan)
     for coords in _batches(plan.level, work):
         work.add(coords)
     return work.result()
+
+
+def without_lines(plan: ScanPlan, found: Scan, lines: IntArray) -> Scan:
+    """What is left without these lines, or shared fragments of lines, by the ids that rows have."""
+    if not len(lines):
+        return found
+    file = replace(found.rows, path=found.rows.path.with_name("rows-left"))
+    left, dead, used = 0, [found.dead], np.zeros_like(found.used)
+    for rows in found.rows.read():
+        stays = ~np.isin(rows["object_ids"], lines)
+        if "rows" in (rows.dtype.names or ()):
+            dead.append(rows["rows"][~stays])
+        kept = rows[stays]
+        used[np.unique(kept["lead"]) if plan.binning.has_axis and len(kept) else 0] |= bool(len(kept))
+        left += len(kept)
+        with file.path.open("ab") as out:
+            kept.tofile(out)
+    found.rows.path.unlink(missing_ok=True)
+    return replace(found, rows=file, count=left, dead=np.sort(np.concatenate(dead)), used=used)
 
 
 def _batches(level: LevelState, work: _Scanner) -> Iterator[IntArray]:
@@ -127,11 +73,11 @@ def _batches(level: LevelState, work: _Scanner) -> Iterator[IntArray]:
     per_cell = max(1, level.metadata.vertex_count // max(1, len(present)))
     step, start = max(1, _BATCH_ROWS // per_cell), 0
     while start < len(order):
-        before = work.count
+        before = work.read
         # Cells of a block are in numeric order.
         yield present[np.sort(order[start : start + step])]
         start += step
-        fitting = _BATCH_ROWS * step // max(1, work.count - before)
+        fitting = _BATCH_ROWS * step // max(1, work.read - before)
         step = max(1, min(2 * step, fitting))
 
 
@@ -141,9 +87,12 @@ class _Scanner:
 
     plan: ScanPlan
     count: int = 0
+    read: int = 0
     numbers: int = 0
     fragments: int = 0
     dead: list[IntArray] = field(default_factory=list)
+    runs: list[LineRuns] = field(default_factory=list)
+    lost: list[IntArray] = field(default_factory=list)
     low: FloatArray | None = None
     high: FloatArray | None = None
 
@@ -154,10 +103,13 @@ class _Scanner:
         self.first = np.zeros(cells, dtype=np.int64)
         self.used = np.zeros(plan.binning.count + 1, dtype=bool)
         self.faces, self.parents = plan.folder / "faces", plan.folder / "parents"
-        self.places = None if plan.foreign is None else _LinePlaces.of(plan)
+        needs_places = plan.foreign is not None and plan.shared is None and plan.kind.connects == "sequence"
+        self.places = LinePlaces.of(plan.storage, level, plan.foreign) if needs_places and plan.foreign else None
         fields: list[Any] = [("positions", level.position_dtype, (len(level.chunk_shape),))]
         fields += [("object_ids", "i8")] if plan.has_objects else []
-        fields += [("numbers", "i8")] if plan.links or plan.kind.connects == "sequence" else []
+        is_line = plan.kind.connects == "sequence"
+        fields += [("numbers", "i8")] if plan.links or plan.numbered or is_line else []
+        fields += [("rows", "i8")] if plan.numbered and is_line else []
         fields += [("lead", "i4")] if plan.binning.has_axis else []
         fields += [("parts", "i8")] if plan.keeps_parts else []
         names = list(plan.columns)
@@ -170,39 +122,72 @@ class _Scanner:
         binned = plan.binning.attribute if plan.binning.by_vertex else None
         names = [*plan.columns, *([binned] if binned is not None and binned not in plan.columns else [])]
         block = self._read(coords, names)
-        table = block.table
-        assert table is not None
-        owners = block.owners(None, None) if plan.has_objects else None
-        if plan.foreign is not None:
-            owners = block.owners(plan.foreign, None)
-        self._check_owners(owners)
-        kept = np.arange(len(table.counts)) if owners is None else self._kept_fragments(owners)
+        assert block.table is not None
+        owners, bins = self._owners(block)
+        kept = np.arange(len(block.table.counts)) if owners is None else self._kept_fragments(owners)
+        counts = block.table.counts[kept]
         picked = block.rows_of_fragments(kept)
-        counts = table.counts[kept]
         rows = block.gathered(picked, kept)
         places = row_numbers(picked)
+        stays = None if plan.cut is None else plan.cut.keeps(rows.positions)
         numbers = self._numbered(block, places, coords)
         values: dict[str, AnyArray] = {"positions": rows.positions}
-        lead: IntArray | None = None
         if owners is not None:
-            values["object_ids"] = np.repeat(owners[kept], counts)
+            named = self.fragments + kept if plan.shared is not None else owners[kept]
+            values["object_ids"] = np.repeat(named, counts)
         if plan.binning.has_axis:
-            column = None if binned is None else rows.columns[binned]
-            lead = values["lead"] = self._lead(column, owners, kept, counts)
+            values["lead"] = self._lead(block, None if binned is None else rows.columns[binned], bins, kept)
         if plan.keeps_parts:
             values["parts"] = np.repeat(self.fragments + kept, counts)
         if plan.kind.connects == "sequence":
             values["numbers"] = self._along(block, kept, counts)
-        elif plan.links:
+        elif plan.links or plan.numbered:
             values["numbers"] = numbers
+        if "rows" in (self.file.record.names or ()):
+            values["rows"] = numbers
         if plan.kind.connects == "tree":
-            self._write_parents(counts, places)
+            self._write_parents(counts, places, stays)
         self._write_faces(block)
-        self.file.append(len(picked), values, {name: _numbers_of(rows.columns[name]) for name in plan.columns})
-        self._measure(rows.positions, lead)
-        self.count += len(picked)
-        self.fragments += len(table.counts)
+        columns = {name: _numbers_of(rows.columns[name]) for name in plan.columns}
+        self.read += int(block.table.counts.sum())
+        if stays is not None and not stays.all():
+            self._take_away(values, numbers, stays)
+            values = {name: column[stays] for name, column in values.items()}
+            columns = {name: column[stays] for name, column in columns.items()}
+        if plan.cut is not None and plan.kind.connects == "sequence":
+            self.runs.append(LineRuns.of_rows(values["object_ids"], values["numbers"]))
+        self._write_down(values, columns)
+        self.fragments += len(block.table.counts)
         self.numbers = self.next
+
+    def _owners(self, block: Block) -> tuple[IntArray | None, IntArray | None]:
+        """Owner and bin of each fragment of a block; None where there are no objects, or no bins of them."""
+        plan, binning = self.plan, self.plan.binning
+        if not plan.has_objects:
+            return None, None
+        by_object = binning.has_axis and not binning.by_vertex and not binning.stays
+        owners = block.owners(plan.foreign, None)
+        assert owners is not None
+        if plan.shared is None:
+            self._check_owners(owners)
+            return owners, binning.of_owners(owners) if by_object else None
+        here, numbers = plan.shared.add(block, self.fragments)
+        if not by_object:
+            return owners, None
+        of_refs = binning.of_owners(plan.shared.refs.ids[here])
+        return owners, plan.shared.bins_of(block, numbers, of_refs, binning.count)
+
+    def _take_away(self, values: dict[str, AnyArray], numbers: IntArray, stays: BoolArray) -> None:
+        """Remember rows that go."""
+        self.dead.append(numbers[~stays])
+        if self.plan.kind.connects == "sequence":
+            self.lost.append(np.unique(values["object_ids"][~stays]))
+
+    def _write_down(self, values: dict[str, AnyArray], columns: dict[str, AnyArray]) -> None:
+        count = len(values["positions"])
+        self.file.append(count, values, columns)
+        self._measure(values["positions"], values.get("lead"))
+        self.count += count
 
     def _read(self, coords: IntArray, names: list[str]) -> Block:
         plan, level = self.plan, self.plan.level
@@ -223,11 +208,11 @@ class _Scanner:
         # What marks a fragment of several objects is also an id like others.
         several = constants.OWNER_SEVERAL
         if owners is not None and several not in self.plan.ids and (owners == several).any():
-            raise StoreError(
+            raise SeveralOwnersError(
                 "several objects of the store share a fragment, so that its vertices cannot be given to bins",
                 store=self.plan.level.store,
                 array=f"{self.plan.level.number}/{constants.VERTEX_FRAGMENTS}",
-                hint="write the data anew with vertices of its own for each object",
+                hint="write it anew with an object index, or with vertices of its own for each object",
             )
 
     def _kept_fragments(self, owners: IntArray) -> IntArray:
@@ -251,17 +236,22 @@ class _Scanner:
         self.next = self.numbers + size + int((~first).sum())
         return numbers
 
-    def _lead(self, column: Column | None, owners: IntArray | None, kept: IntArray, counts: IntArray) -> IntArray:
-        binning = self.plan.binning
+    def _lead(self, block: Block, column: Column | None, bins: IntArray | None, kept: IntArray) -> IntArray:
+        binning, table = self.plan.binning, block.table
+        assert table is not None
         if column is not None:
             return binning.of_values(column)
-        assert owners is not None
-        return np.repeat(binning.of_owners(owners[kept]), counts)
+        if binning.stays:
+            bins = block.coords[table.cell_of, 0] - self.plan.level.vertices.grid.origin[0]
+        assert bins is not None
+        return np.repeat(bins[kept], table.counts[kept])
 
     def _along(self, block: Block, kept: IntArray, counts: IntArray) -> IntArray:
         """``(n,)`` number of each row along its line."""
         assert block.table is not None
-        if self.places is None:
+        if self.plan.shared is not None:
+            offsets = np.zeros(len(block.table.counts), dtype=np.int64)
+        elif self.places is None:
             offsets = block.fragment_values(constants.FRAGMENT_OFFSET)
             raise_errors(block, strict=True)
         else:
@@ -269,7 +259,7 @@ class _Scanner:
         inside = np.arange(int(counts.sum())) - np.repeat(offsets_of(counts)[:-1], counts)
         return np.repeat(offsets[kept], counts) + inside
 
-    def _write_parents(self, counts: IntArray, picked: IntArray) -> None:
+    def _write_parents(self, counts: IntArray, picked: IntArray, stays: BoolArray | None) -> None:
         """Numbers of the parents that order implies, one for each number that this block may give out."""
         parents = np.full(self.next - self.numbers, -1, dtype=np.int64)
         if self.plan.implied and len(picked):
@@ -278,6 +268,9 @@ class _Scanner:
             starts = offsets_of(counts)[:-1]
             before[starts[starts < len(picked)]] = -1
             named = before >= 0
+            if stays is not None:
+                named &= stays
+                named[1:] &= stays[:-1]
             parents[picked[named]] = before[named]
         with self.parents.open("ab") as out:
             parents.tofile(out)
@@ -299,11 +292,12 @@ class _Scanner:
 
     def result(self) -> Scan:
         """Everything that was read."""
-        check_count(self.plan.level, self.count, [], strict=True)
+        check_count(self.plan.level, self.read, [], strict=True)
         bases = offsets_of(self.cell_rows)
         return Scan(
             rows=self.file,
             count=self.count,
+            read=self.read,
             numbers=self.numbers,
             bases=bases,
             shift=self.first - bases[:-1],
@@ -313,61 +307,11 @@ class _Scanner:
             high=self.high,
             faces=self.faces,
             parents=self.parents,
+            runs=LineRuns.joined(self.runs) if self.plan.cut is not None else None,
+            lost=np.unique(np.concatenate([*self.lost, np.zeros(0, dtype=np.int64)])),
         )
 
 
 def _numbers_of(column: Column) -> AnyArray:
     """What is stored of a column: codes of text, numbers as they are."""
     return column if isinstance(column, np.ndarray) else column.codes
-
-
-@dataclass(frozen=True, eq=False)
-class _LinePlaces:
-    """Where the fragments of lines lie along them, from manifests.
-
-    Args:
-        refs: Fragments of all objects.
-        offsets: ``(M,)`` number of the first vertex of each along its line.
-    """
-
-    refs: ObjectRefs
-    offsets: IntArray
-
-    @classmethod
-    def of(cls, plan: ScanPlan) -> _LinePlaces | None:
-        """Read how long all fragments are; None for what are no lines."""
-        refs = plan.foreign
-        if refs is None or plan.kind.connects != "sequence":
-            return None
-        counts = np.zeros(len(refs.ids), dtype=np.int64)
-        coords = distinct_rows(refs.chunks)
-        step = _BATCH_ROWS // 64
-        for start in range(0, len(coords), step):
-            part = coords[start : start + step]
-            arrays = {
-                constants.VERTICES: plan.level.vertices,
-                constants.VERTEX_FRAGMENTS: plan.level.cell_array(constants.VERTEX_FRAGMENTS),
-            }
-            block = Block.read(plan.storage, plan.level, part, arrays)
-            block.prepare(())
-            raise_errors(block, strict=True)
-            assert block.table is not None
-            cell = find_rows(part, refs.chunks)
-            here = np.flatnonzero(cell >= 0)
-            numbers = block.fragment_numbers(block.table, cell[here], refs.fragments[here])
-            counts[here] = block.table.counts[numbers]
-        before = offsets_of(counts)[:-1]
-        begins = np.ones(len(counts), dtype=bool)
-        begins[1:] = refs.numbers[1:] != refs.numbers[:-1]
-        line = np.cumsum(begins) - 1
-        return cls(refs, before - before[begins][line] if len(before) else before)
-
-    def of_fragments(self, block: Block) -> IntArray:
-        """``(F,)`` the same for the fragments of a block; 0 for those of no line."""
-        assert block.table is not None
-        offsets = np.zeros(len(block.table.counts), dtype=np.int64)
-        cell = find_rows(block.coords, self.refs.chunks)
-        here = np.flatnonzero(cell >= 0)
-        numbers = block.fragment_numbers(block.table, cell[here], self.refs.fragments[here])
-        offsets[numbers] = self.offsets[here]
-        return offsets

@@ -10,12 +10,15 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 
-__all__ = ["ATTRIBUTE", "GROUP", "OBJECT_ID", "SPATIAL", "RechunkSpec"]
+__all__ = ["ATTRIBUTE", "COARSER", "DROP", "GROUP", "KEEP", "OBJECT_ID", "SPATIAL", "RechunkSpec"]
 
 GROUP = "group"
 OBJECT_ID = "object_id"
 SPATIAL = "spatial"
 ATTRIBUTE = "attribute"
+KEEP, DROP = "keep", "drop"
+COARSER = (KEEP, SPATIAL, DROP)
+"""What becomes of coarser levels: cut as level 0, cut by space alone, or left out."""
 _PREFIX = f"{ATTRIBUTE}:"
 
 

@@ -15,16 +15,18 @@ from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.root import divides
-from zarr_vectors.rechunk.source import Scan, ScanPlan
+from zarr_vectors.rechunk.scan_plan import Scan, ScanPlan
 from zarr_vectors.spatial.grid import Grid
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS, check_edges
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["Target", "array_attributes", "new_chunk_shape", "plan_target"]
+__all__ = ["Target", "array_attributes", "array_like", "coarse_chunk_shape", "new_chunk_shape", "plan_target"]
 
-_PLACE = ("nonempty_chunks", "chunk_grid_origin")
+_PLACE = (constants.NONEMPTY_CHUNKS, constants.CHUNK_GRID_ORIGIN)
+_MOST_CHUNKS = 4096
+"""Chunks of level 0 along an axis that a chunk of a coarser level may span."""
 _MOST_SHARD_CELLS = 2**15
 _SHARD_CELLS = 4096
 """Cells of a shard up to which it takes several bins: each has 16 bytes in the index that comes before reading any."""
@@ -47,6 +49,35 @@ def new_chunk_shape(root: RootState, level: LevelState, given: Any) -> tuple[flo
     return shape
 
 
+def coarse_chunk_shape(root: RootState, level: LevelState, shape: tuple[float, ...]) -> tuple[float, ...]:
+    """Edge lengths of the new chunks of a coarser level: as many times those of level 0 as before.
+
+    Where the level's bins are no larger than that and do not fill it, the chunks are enlarged until they do.
+
+    Args:
+        root: The root as it is.
+        level: The level as it is.
+        shape: The new chunks of level 0.
+
+    Raises:
+        ChunkingError: There is no such multiple of those of level 0.
+    """
+    found = []
+    for axis, (edge, old) in enumerate(zip(level.chunk_shape, root.metadata.chunk_shape, strict=True)):
+        times, inner = max(1, round(edge / old)), root.level_bin_shape(level.number)[axis]
+        tried = range(times, times + _MOST_CHUNKS)
+        fitting = next((n for n in tried if shape[axis] * n < inner or divides([shape[axis] * n], [inner])), None)
+        if fitting is None:
+            raise ChunkingError(
+                f"the bins of level {level.number} fill no number of such chunks",
+                store=level.store,
+                got=f"bins of {inner:g} in chunks of {shape[axis]:g} along axis {axis}",
+                hint="choose chunks that bins of coarser levels are multiples or parts of, or pass coarser='drop'",
+            )
+        found.append(shape[axis] * fitting)
+    return tuple(found)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
     """A level to be written.
@@ -65,9 +96,18 @@ class Target:
 
     def array(self, name: str, attributes: JsonObject) -> CellArray:
         """An array of links on the grid, for a ``LinkPlan``: what its old one said beside is kept."""
-        old = self.level.link_documents.get(name)
-        document = None if old is None else ArrayDocument.parse(old, where=f"{self.level.number}/{name}")
-        return _array(self.level, name, document, attributes, self.grid, self.shard_shape)
+        return array_like(self, name, self.level.link_documents.get(name), attributes)
+
+
+def array_like(target: Target, name: str, old: JsonObject | None, attributes: JsonObject) -> CellArray:
+    """An array on a level's grid that keeps what an old one said beside.
+
+    Args:
+        old: ``zarr.json`` of the old one, if there was one.
+    """
+    level = target.level
+    document = None if old is None else ArrayDocument.parse(old, where=f"{level.number}/{name}")
+    return _array(level, name, document, attributes, target.grid, target.shard_shape)
 
 
 def array_attributes(document: ArrayDocument) -> JsonObject:
@@ -81,6 +121,7 @@ def plan_target(
     """Decide where everything goes.
 
     Args:
+        root: The root, with the bounds that the store is to have.
         made: Attributes of arrays to make for vertex attributes that only chunk keys have said.
 
     Raises:
@@ -88,7 +129,7 @@ def plan_target(
     """
     level = source.level
     grid = _grid(source, scan, root, chunk_shape)
-    shards = _shard_shape(level, grid, chunk_shape)
+    shards = _shard_shape(level, grid, chunk_shape) if source.cut is None else _old_shards(level)
     fragments = {name: spec for name, spec in source.columns.items() if name in level.fragment_columns}
     rows = {name: spec for name, spec in source.columns.items() if name not in fragments}
     said: dict[str, tuple[ArrayDocument | None, JsonObject]] = {
@@ -104,29 +145,37 @@ def plan_target(
         said[path] = (level.cells[path].document if path in level.cells else None, facts)
     if level.is_unordered:
         said[constants.VERTICES] = (level.vertices.document, {"encoding": constants.ENCODING_RAW})
+    bin_shape = _bin_shape(root, level, chunk_shape)
     plan = CellPlan(
         arrays={name: _array(level, name, *facts, grid, shards) for name, facts in said.items()},
         chunk_shape=chunk_shape,
-        bin_shape=tuple(root.metadata.base_bin_shape or chunk_shape),
-        bins=_bins(root, chunk_shape),
+        bin_shape=bin_shape,
+        bins=tuple(max(1, round(c / b)) for c, b in zip(chunk_shape, bin_shape, strict=True)),
         dtype=level.position_dtype,
         columns=rows,
         has_objects=source.has_objects,
         connects=source.kind.connects,
         per_fragment=fragments,
+        explicit=not source.implied,
     )
     return Target(level=level, grid=grid, shard_shape=shards, plan=plan)
 
 
-def _bins(root: RootState, chunk_shape: tuple[float, ...]) -> tuple[int, ...]:
-    bins = root.metadata.base_bin_shape or chunk_shape
-    return tuple(max(1, round(c / b)) for c, b in zip(chunk_shape, bins, strict=True))
+def _bin_shape(root: RootState, level: LevelState, chunk_shape: tuple[float, ...]) -> tuple[float, ...]:
+    """Bins of the chunks; a whole chunk where they do not fill it, as those of coarser levels may not."""
+    if not level.number:
+        return tuple(root.metadata.base_bin_shape or chunk_shape)
+    bins = root.level_bin_shape(level.number)
+    return bins if divides(chunk_shape, bins) else chunk_shape
 
 
 def _own_facts(source: ScanPlan) -> list[str]:
     """What this library keeps for itself of each fragment."""
+    if source.shared is not None:
+        # Several objects may own a fragment, or one be several times in a line: only manifests tell.
+        return []
     facts = [constants.FRAGMENT_OWNER] if source.has_objects else []
-    return [*facts, constants.FRAGMENT_OFFSET] if source.kind.connects == "sequence" else facts
+    return [*facts, constants.FRAGMENT_OFFSET] if facts and source.kind.connects == "sequence" else facts
 
 
 def _column_attributes(spec: ColumnSpec) -> JsonObject:
@@ -154,7 +203,8 @@ def _array(
     if old is not None:
         # What other writers say beside the attributes is kept, but for names of dimensions that there are no longer.
         parts = {key: getattr(fresh, key) for key in ("shape", "chunk_grid", "codecs", "attributes")}
-        facts = {key: value for key, value in old.to_json().items() if key != "dimension_names"}
+        gone = "dimension_names" if len(grid.shape) != len(old.shape) else None
+        facts = {key: value for key, value in old.to_json().items() if key != gone}
         fresh = ArrayDocument.parse({**facts, **parts}, where=f"{level.number}/{name}")
     return CellArray(f"{level.number}/{name}", fresh, level.store)
 
@@ -171,13 +221,14 @@ def _grid(source: ScanPlan, scan: Scan, root: RootState, chunk_shape: tuple[floa
     grid = Grid.of_bounds(*root.metadata.bounds, chunk_shape)
     if scan.low is not None and scan.high is not None:
         grid = grid.union(Grid.of_bounds(scan.low.tolist(), scan.high.tolist(), chunk_shape))
-    if tuple(chunk_shape) == tuple(source.level.chunk_shape):
+    if source.cut is None and tuple(chunk_shape) == tuple(source.level.chunk_shape):
         lead = source.level.vertices.ndim - len(chunk_shape)
         old = source.level.vertices.grid
         grid = grid.union(Grid(old.origin[lead:], old.shape[lead:]))
     if source.binning.has_axis:
         bins = max(1, source.binning.count + int(scan.used[source.binning.count]))
-        grid = Grid((0, *grid.origin), (bins, *grid.shape))
+        first = source.level.vertices.grid.origin[0] if source.binning.stays else 0
+        grid = Grid((first, *grid.origin), (bins, *grid.shape))
     if grid.cells > MAX_GRID_CELLS:
         hint = "use fewer bins, or larger chunks" if source.binning.has_axis else "use larger chunks"
         raise ChunkingError(
@@ -187,6 +238,10 @@ def _grid(source: ScanPlan, scan: Scan, root: RootState, chunk_shape: tuple[floa
             hint=hint,
         )
     return grid
+
+
+def _old_shards(level: LevelState) -> tuple[int, ...] | None:
+    return level.vertices.block if level.vertices.document.is_sharded else None
 
 
 def _shard_shape(level: LevelState, grid: Grid, chunk_shape: tuple[float, ...]) -> tuple[int, ...] | None:

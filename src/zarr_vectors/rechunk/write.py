@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,84 +16,93 @@ from zarr_vectors.core.object_index import manifest_puts
 from zarr_vectors.core.state import RootState
 from zarr_vectors.encoding.manifests import ManifestTable, encode_manifests
 from zarr_vectors.metadata.base import dump_json, parse_json
-from zarr_vectors.metadata.ngff import dataset_entry, level_transform, upsert_dataset
 from zarr_vectors.metadata.root import LevelMetadata
-from zarr_vectors.rechunk.binning import Binning
 from zarr_vectors.rechunk.intake import LevelIntake
 from zarr_vectors.rechunk.links import SourceLinks
-from zarr_vectors.rechunk.spec import RechunkSpec
+from zarr_vectors.rechunk.parts import LineParts
+from zarr_vectors.rechunk.scan_plan import ScanPlan
 from zarr_vectors.rechunk.target import Target
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.create import family_groups, presence_puts
 from zarr_vectors.types.encode import Fragments, Tally, encode_table
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import LinkPlan, LinkSink, fill_sink
-from zarr_vectors.types.objects import manifests_of
+from zarr_vectors.types.objects import (
+    ObjectTables,
+    manifests_of,
+    table_codecs,
+    table_names,
+    table_puts,
+    worth_refs,
+)
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
+from zarr_vectors.types.refill import Refill
 from zarr_vectors.typing import IntArray, JsonObject
 
 __all__ = ["Rewrite"]
 
-_AXIS_KEYS = ("chunk_dims", "chunk_attribute_name", "chunk_attribute_values", "chunk_axis", "shared_fragments")
+_EMPTY_MANIFEST = 4
+"""Bytes of the manifest of an object without fragments."""
+_AXIS_KEYS = ("chunk_dims", "chunk_attribute_name", "chunk_attribute_values", "chunk_axis")
+_TABLES = (constants.OBJECT_INDEX, constants.OBJECT_ATTRIBUTES, constants.GROUPS, constants.GROUP_ATTRIBUTES)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Rewrite:
-    """A level in other chunks.
+    """A level in other chunks, or with fewer rows.
 
     Args:
         source: The store as it is.
-        root: Its root.
+        root: Its root, with the bounds and the chunk shape that it is to have.
         kind: What the level holds.
-        spec: By what it is chunked.
+        plan: How the level was read.
         target: Where everything goes.
         intake: The rows.
+        numbers: Numbers that rows may have.
         links: The links; None for kinds whose links follow from order, or that have none.
-        ids: ``(O,)`` object id of each row of the index.
-        binning: Bins of the new axis.
-        extra: Whether the bin behind the last has rows.
-        said: What the array of the attribute that the chunk keys say would state.
-        name: Of the store that is written.
+        parts: What is left of lines; None where they are whole.
+        tables: Objects and groups, where there are more than before.
+        axis: What the level says of the axis before the spatial ones.
+        facts: What else of its metadata changes.
         packing: How positions are rounded.
+        across: Names below the level of families of links to other levels: they are written anew, or lead nowhere.
     """
 
     source: Storage
     root: RootState
     kind: Kind
-    spec: RechunkSpec
+    plan: ScanPlan
     target: Target
     intake: LevelIntake
+    numbers: int
     links: SourceLinks | None
-    ids: IntArray
-    binning: Binning
-    extra: bool
-    said: JsonObject | None
-    name: str
-    packing: Packing | None
+    parts: LineParts | None = None
+    tables: ObjectTables | None = None
+    axis: JsonObject = field(default_factory=dict)
+    facts: JsonObject = field(default_factory=dict)
+    packing: Packing | None = None
+    across: Sequence[str] = ()
     tally: Tally = field(default_factory=Tally)
     sink: LinkSink | None = None
+    _table_names: list[str] = field(default_factory=list)
+
+    @property
+    def ids(self) -> IntArray:
+        """``(O,)`` object id of each row of the index."""
+        return self.plan.ids if self.tables is None else self.tables.ids
 
     @cached_property
     def _old_keys(self) -> list[str]:
-        """Stored objects of arrays that are written anew, and of links to levels that do not exist."""
+        """Stored objects of arrays that are written anew, and of links to other levels."""
         level = self.target.level
         names = [*level.cells, *level.link_documents]
         names += [name for name in (constants.OBJECT_MANIFESTS, constants.FRAGMENT_REFS) if name in level.tables]
+        names += [] if self.tables is None else _TABLES
         families = (f"{constants.LINKS}/0", constants.LINK_FRAGMENTS)
-        prefixes = [f"{level.number}/{name}" for name in dict.fromkeys([*names, *families, *self.dangling])]
+        prefixes = [f"{level.number}/{name}" for name in dict.fromkeys([*names, *families, *self.across])]
         keys = [key for prefix in prefixes for key in self.source.list_keys(prefix, recursive=True)]
         return list(dict.fromkeys(keys))
-
-    @cached_property
-    def dangling(self) -> list[str]:
-        """Links to levels that do not exist: they name rows that move, and lead nowhere."""
-        number = self.target.level.number
-        folders = [f"{number}/{constants.LINKS}"]
-        attributes = self.source.list_children([f"{number}/{constants.LINK_ATTRIBUTES}"])
-        folders += [key.rstrip("/") for keys in attributes.values() for key in keys if key.endswith("/")]
-        found = [key.rstrip("/") for keys in self.source.list_children(folders).values() for key in keys]
-        return sorted(key.split("/", 1)[1] for key in found if key.rpartition("/")[2].startswith(("+", "-")))
 
     def deletes(self) -> Iterator[str]:
         """Paths that are gone afterwards, unless they are written again."""
@@ -102,8 +112,8 @@ class Rewrite:
         """Everything but the root document."""
         level, plan = self.target.level, self.target.plan
         self.tally.packing = self.packing
-        if self.links is not None:
-            self.tally.places = Places.of(self.links.scan.numbers, plan.vertices.grid.cells, self.intake.folder)
+        if self.links is not None or self.plan.numbered:
+            self.tally.places = Places.of(self.numbers, plan.vertices.grid.cells, self.intake.folder)
         for table in self.intake.blocks(plan):
             yield from encode_table(plan, table, self.tally)
         yield from self._link_puts()
@@ -124,6 +134,10 @@ class Rewrite:
         level, plan, family = self.target.level, self.target.plan, self.target.level.links
         if self.links is None and self.kind.connects != "sequence":
             return
+        coarse = bool(level.number) and family is None
+        if coarse and self.links is None:
+            # Coarser levels of other writers leave it to manifests alone to say what is connected.
+            return
         self.sink = LinkSink(
             LinkPlan(
                 level=level.number,
@@ -133,13 +147,13 @@ class Rewrite:
                 directed=family is not None and family.directed and self.kind.connects not in ("sequence", "tree"),
                 columns={} if self.links is None else self.links.columns,
                 array=self.target.array,
-                always=self.links is not None,
+                always=self.links is not None and not coarse,
                 leaves_implied=self.links is None or not self.links.parts,
             ),
             self.intake.folder,
         )
         if self.links is None:
-            fill_sink(self.sink, self.intake, self.tally)
+            self._fill_from_order(self.sink)
         else:
             assert self.tally.places is not None
             self.links.fill(self.sink, self.tally.places)
@@ -149,11 +163,23 @@ class Rewrite:
             if kept is not None:
                 yield kept
 
+    def _fill_from_order(self, sink: LinkSink) -> None:
+        """Links that follow from the order of fragments along lines."""
+        shared = self.plan.shared
+        if shared is None:
+            fill_sink(sink, self.intake, self.tally)
+            return
+        cells, rows = shared.crossings(self.tally.fragments(), self.target.plan, self.ids, self.parts)
+        sink.add(cells, rows, {})
+
+    def _has_faces(self) -> bool:
+        return self.links is not None and self.links.scan.faces.exists()
+
     def _width(self) -> int:
         family = self.target.level.links
         if family is not None:
             return family.width
-        return 3 if self.links is not None and self.links.scan.faces.exists() else 2
+        return 3 if self._has_faces() else 2
 
     def _merged_group(self, path: str, data: bytes) -> Put | None:
         """A document of links with what its old one said beside; None for a bare group that is there already."""
@@ -170,26 +196,50 @@ class Rewrite:
     def _object_puts(self) -> Iterator[Put]:
         """The index: the same objects in the same rows, with their new fragments."""
         level, plan = self.target.level, self.target.plan
-        header = {**(level.object_index or {}), "sid_ndim": plan.vertices.ndim}
-        yield f"{level.number}/{constants.OBJECT_INDEX}/zarr.json", dump_json(group_document(header))
-        if constants.OBJECT_MANIFESTS not in level.tables:
+        ndim = plan.vertices.ndim
+        if self.tables is not None:
+            blobs = encode_manifests(self._manifests(), len(self.ids))
+            with_refs = constants.FRAGMENT_REFS in level.tables or worth_refs(blobs.total)
+            puts = table_puts(level.number, self.tables, blobs, ndim, table_codecs(level), with_refs=with_refs)
+            self._table_names = table_names(self.tables, with_refs=with_refs)
+            for path, data in Refill(root=self.root, level=level).described(puts):
+                yield path, self._with_group(path, data)
             return
-        order = np.argsort(self.ids, kind="stable")
-        fragments = _known(self.tally.fragments(), self.ids[order])
-        table = manifests_of(self.ids[order], fragments, plan)
+        header = {**(level.object_index or {}), "sid_ndim": ndim}
+        if constants.OBJECT_MANIFESTS in level.tables:
+            blobs = encode_manifests(self._manifests(), len(self.ids))
+            if "num_present" in header:
+                header["num_present"] = int(np.count_nonzero(blobs.sizes > _EMPTY_MANIFEST))
+            array, with_refs = level.tables[constants.OBJECT_MANIFESTS], constants.FRAGMENT_REFS in level.tables
+            yield from manifest_puts(array, blobs, ndim, with_refs=with_refs)
+        yield f"{level.number}/{constants.OBJECT_INDEX}/zarr.json", dump_json(group_document(header))
+
+    def _with_group(self, path: str, data: Any) -> Any:
+        """The document of a bare group as it is, with all that it says; anything else as given."""
+        if not path.endswith("/zarr.json") or bytes(data) != dump_json(group_document()):
+            return data
+        old = self.source.read_documents([path])[path]
+        return data if old is None else dump_json(old)
+
+    def _manifests(self) -> ManifestTable:
+        """Fragments of the objects by row of the index."""
+        plan, ids = self.target.plan, self.ids
+        if self.plan.shared is not None:
+            return self.plan.shared.manifests(self.tally.fragments(), plan, ids, self.parts)[0]
+        order = np.argsort(ids, kind="stable")
+        table = manifests_of(ids[order], _known(self.tally.fragments(), ids[order]), plan)
         rows = order[table.objects]
         by_row = np.argsort(rows, kind="stable")
-        manifests = ManifestTable(rows[by_row], table.chunks[by_row], table.fragments[by_row])
-        array = level.tables[constants.OBJECT_MANIFESTS]
-        blobs = encode_manifests(manifests, len(self.ids))
-        with_refs = constants.FRAGMENT_REFS in level.tables
-        yield from manifest_puts(array, blobs, plan.vertices.ndim, with_refs=with_refs)
+        return ManifestTable(rows[by_row], table.chunks[by_row], table.fragments[by_row])
 
     def _level_document(self) -> JsonObject:
         level, plan = self.target.level, self.target.plan
         facts = {key: value for key, value in level.metadata.to_json().items() if key not in _AXIS_KEYS}
-        facts |= {"vertex_count": self.tally.rows, "fragments_tile": True}
-        if "chunk_shape" in facts:
+        facts |= {"vertex_count": self.tally.rows, "fragments_tile": True, **self.axis, **self.facts}
+        if self.plan.shared is None:
+            facts.pop("shared_fragments", None)
+        differs = bool(level.number) and tuple(plan.chunk_shape) != tuple(self.root.metadata.chunk_shape)
+        if differs or "chunk_shape" in facts:
             facts["chunk_shape"] = list(plan.chunk_shape)
         present = {name.partition("/")[0] for name in plan.arrays} - {constants.VERTEX_FRAGMENTS}
         # Fragment attributes that the library keeps for itself do not count.
@@ -199,57 +249,18 @@ class Rewrite:
         gone = {constants.VERTEX_ATTRIBUTES, constants.LINKS} - present
         facts["arrays_present"] = [name for name in facts.get("arrays_present", []) if name not in gone]
         facts["arrays_present"] += sorted(present - set(facts["arrays_present"]))
-        if self.binning.has_axis:
-            facts |= self._axis()
         if self.packing is not None:
             facts["draco"] = self._draco_facts(self.packing)
-        names = [*plan.arrays, *links, *level.tables]
+        names = [*plan.arrays, *links, *level.tables, *self._table_names]
         names += [constants.OBJECT_INDEX] if level.object_index is not None else []
         metadata = LevelMetadata.parse(facts, where=f"{level.number}/zarr.json")
         return level_document(metadata, names, level.document)
-
-    def _axis(self) -> JsonObject:
-        """What the level says of the axis before the spatial ones."""
-        binning = self.binning
-        said: JsonObject = {"chunk_dims": [self.spec.dimension_name, *(axis.name for axis in self.root.axes)]}
-        if binning.values is not None:
-            said["chunk_attribute_name"] = binning.attribute
-            said["chunk_attribute_values"] = [*binning.values, *([None] if self.extra else [])]
-        said["chunk_axis"] = binning.axis(self.spec.by, extra=self.extra, array=self.said).to_json()
-        return said
 
     def _draco_facts(self, packing: Packing) -> JsonObject:
         """How positions are rounded now, and what rounding has moved in all."""
         facts, old = packing.facts(), self.target.level.metadata.draco
         kept = {} if old is None else old.to_json()
         return {**kept, **facts, "max_error": facts["max_error"] + (0.0 if old is None else old.max_error)}
-
-    def root_document(self) -> JsonObject:
-        """The root: chunk and bin shape, and the name of another store; the rest as it was."""
-        document = {**self.root.document, "attributes": dict(self.root.attributes)}
-        attributes = document["attributes"]
-        attributes.pop(constants.COMMIT_KEY, None)
-        shape = self.target.plan.chunk_shape
-        facts = self.root.metadata
-        changes: JsonObject = {}
-        if tuple(shape) != tuple(facts.chunk_shape):
-            changes["chunk_shape"] = shape
-        if self.packing is not None:
-            low, high = (np.asarray(corner, dtype=np.float64) for corner in facts.bounds)
-            low, high = self.packing.widened((low, high))
-            changes["bounds"] = (tuple(low.tolist()), tuple(high.tolist()))
-        if changes:
-            facts = facts.replace(**changes)
-        attributes[constants.ROOT_KEY] = facts.to_json()
-        if "chunk_shape" in changes and facts.base_bin_shape is None and self.root.offset is None:
-            block = attributes["multiscales"]
-            scale, _ = level_transform(block, 0)
-            half = [float(edge) / 2 for edge in shape]
-            attributes["multiscales"] = upsert_dataset(block, dataset_entry(0, scale or [1.0] * len(shape), half))
-        node = attributes.get("ome")
-        if isinstance(node, dict) and node.get("name") == self.source.name:
-            attributes["ome"] = {**node, "name": self.name}
-        return document
 
 
 def _known(fragments: Fragments, ids: IntArray) -> Fragments:

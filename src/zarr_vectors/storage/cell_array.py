@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, vlen_frame
 from zarr_vectors.encoding.sharding import encode_shard
@@ -56,7 +57,7 @@ class CellArray:
         Raises:
             MetadataError: Its origin is malformed.
         """
-        origin = self.document.attributes.get("chunk_grid_origin") or [0] * self.ndim
+        origin = self.document.attributes.get(constants.CHUNK_GRID_ORIGIN) or [0] * self.ndim
         if not isinstance(origin, (list, tuple)) or [type(v) for v in origin] != [int] * self.ndim:
             raise MetadataError(
                 "chunk_grid_origin is malformed",
@@ -93,7 +94,7 @@ class CellArray:
         Raises:
             MetadataError: It is not a list of texts.
         """
-        listed = self.document.attributes.get("nonempty_chunks")
+        listed = self.document.attributes.get(constants.NONEMPTY_CHUNKS)
         if listed is None:
             return None
         if isinstance(listed, (list, tuple)):
@@ -145,9 +146,13 @@ class CellArray:
             hint="repair the store from its stored chunks before reading it",
         )
 
+    def stored_like(self, other: CellArray) -> bool:
+        """Whether the stored objects of another array, on the same grid, are made up as those of this one."""
+        return self.codec == other.codec and self.document.sharding == other.document.sharding
+
     def has_all_of(self, other: CellArray) -> bool:
         """Whether every cell that is present in another array is present here, told by the presence lists alone."""
-        listed, others = (array.document.attributes.get("nonempty_chunks") for array in (self, other))
+        listed, others = (array.document.attributes.get(constants.NONEMPTY_CHUNKS) for array in (self, other))
         if listed is not None and (listed is others or listed == others):
             return True
         return self.keys is not None and other.keys is not None and self.keys >= other.keys

@@ -19,8 +19,11 @@ from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["ABSENT", "CellPlan", "Piece", "load_shard_indexes", "plans_of"]
 
-_JOINED_BYTES = 1 << 20
+_JOINED_BYTES = 1 << 22
+_FEW_CELLS = 2048
+"""Up to so many, cells of several arrays are read as one: each step costs more than the work that it does."""
 _LARGEST_OBJECT = 2**62
+_NO_CELLS = np.zeros(0, dtype=np.int64)
 _NO_ENTRY = np.zeros((0, 2), dtype="<u8")
 ABSENT = "listed as present, but gone"
 """What is said of a cell that is not stored."""
@@ -32,10 +35,14 @@ Piece = tuple[IntArray, Blobs]
 def plans_of(wanted: Sequence[tuple[CellArray, IntArray]]) -> list[CellPlan]:
     """How to read these cells of each array."""
     plans: list[CellPlan] = []
-    for array, coords in wanted:
+    for number, (array, coords) in enumerate(wanted):
         # Most arrays of a level lie on one grid and are asked for the same cells.
-        shared = (plan.places for plan in plans if plan.places.serve(array, coords))
-        plans.append(CellPlan(array, next(shared, None) or _Places(array, coords)))
+        akin = [plan for plan in plans if plan.places.serve(array, coords)]
+        joined = next((plan for plan in akin if plan.has_room_for(array)), None)
+        if joined is not None:
+            joined.add(number, array)
+        else:
+            plans.append(CellPlan(number, array, akin[0].places if akin else _Places(array, coords)))
     return plans
 
 
@@ -71,18 +78,40 @@ class _Ranges:
 
 
 class CellPlan:
-    """How the cells of one array are read."""
+    """How the same cells of one array, or of several that are stored alike, are read.
 
-    def __init__(self, array: CellArray, places: _Places) -> None:
+    Args:
+        number: Which of the wanted arrays it is.
+        array: The first of the arrays.
+        places: Of the cells.
+    """
+
+    def __init__(self, number: int, array: CellArray, places: _Places) -> None:
         self.array = array
         self.places = places
-        self.coords = places.coords
-        self.number = places.number
+        self.arrays: dict[int, CellArray] = {}
         self.errors: CellErrors = {}
         self.requests: list[Get] = []
-        self.objects = [(array.object_path(index), members) for index, members in places.groups]
+        self.objects: list[tuple[str, IntArray]] = []
         self.by_ranges = array.codec is not None and array.document.sharding is not None
-        self._ranges = _Ranges(self.number[:0], self.number[:0], self.number[:0], [])
+        self._ranges = _Ranges(_NO_CELLS, _NO_CELLS, _NO_CELLS, [])
+        self.add(number, array)
+
+    def has_room_for(self, array: CellArray) -> bool:
+        """Whether cells of another array, which lie in the same places, may be read as if they were of this one."""
+        few = (len(self.arrays) + 1) * len(self.places.coords) <= _FEW_CELLS
+        return few and self.array.codec is not None and self.array.stored_like(array)
+
+    def add(self, number: int, array: CellArray) -> None:
+        """Read the cells of an array too: they get the numbers that follow those of the others."""
+        base = len(self.arrays) * len(self.places.coords)
+        self.arrays[number] = array
+        self.objects += [(array.object_path(index), members + base) for index, members in self.places.groups]
+
+    @property
+    def count(self) -> int:
+        """Cells of all arrays."""
+        return len(self.arrays) * len(self.places.coords)
 
     @property
     def index_request(self) -> Get:
@@ -109,12 +138,13 @@ class CellPlan:
         """Whole objects, or the byte ranges of the wanted cells with near ones joined."""
         if not self.by_ranges:
             self.requests = [Get(path) for path, _ in self.objects]
-            members = np.concatenate([self.number[:0], *(members for _, members in self.objects)])
+            members = np.concatenate([_NO_CELLS, *(members for _, members in self.objects)])
             self._ranges = _Ranges(members, members * 0, None, [len(members) for _, members in self.objects])
             return
         shards = self._readable(unreadable)
-        members = np.concatenate([self.number[:0], *(rows for _, rows in shards)])
-        entry = np.concatenate([_NO_ENTRY, *(indexes[path].entries[self.number[rows]] for path, rows in shards)])
+        members = np.concatenate([_NO_CELLS, *(rows for _, rows in shards)])
+        number = np.tile(self.places.number, len(self.arrays))
+        entry = np.concatenate([_NO_ENTRY, *(indexes[path].entries[number[rows]] for path, rows in shards)])
         missing = entry[:, 1] == MISSING
         beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
         self.errors.update(dict.fromkeys(members[missing].tolist(), ABSENT))
@@ -171,7 +201,7 @@ class CellPlan:
 
     def decode_foreign(self, found: dict[Get, Buffer | None]) -> Blobs:
         """The payloads, for a codec chain that only zarr-python knows."""
-        cells: list[bytes] = [b""] * len(self.coords)
+        cells: list[bytes] = [b""] * self.count
         for get, (_, members) in zip(self.requests, self.objects, strict=True):
             data = found[get]
             if data is None:
@@ -184,8 +214,8 @@ class CellPlan:
                 self.errors.update(dict.fromkeys(members.tolist(), str(error)))
                 continue
             for row in members.tolist():
-                cells[row] = bytes(values[self.number[row]])
-                if unstored[self.number[row]]:
+                cells[row] = bytes(values[self.places.number[row]])
+                if unstored[self.places.number[row]]:
                     self.errors[row] = ABSENT
         return Blobs.from_list(cells)
 

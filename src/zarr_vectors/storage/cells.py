@@ -18,7 +18,7 @@ from zarr_vectors.typing import IntArray
 
 __all__ = ["CellArray", "CellRead", "read_cells"]
 
-_GAP_LOCAL = 64 * 1024
+_GAP_LOCAL = 16 * 1024
 _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
@@ -58,11 +58,12 @@ def read_cells(
     readings = [_Reading(plan, found, decode) for plan in plans]
     steps = [step for reading in readings for step in reading.steps()]
     run_all(steps, threaded=sum(reading.nbytes for reading in readings) >= _THREADED_BYTES)
-    return [reading.result() for reading in readings]
+    results = {number: read for reading in readings for number, read in reading.results().items()}
+    return [results[number] for number in range(len(wanted))]
 
 
 class _Reading:
-    """The cells of one array, from what a round brought to their payloads."""
+    """The cells of one plan, from what a round brought to their payloads."""
 
     def __init__(self, plan: CellPlan, found: dict[Get, Buffer | None], decode: bool) -> None:
         self._plan = plan
@@ -95,7 +96,7 @@ class _Reading:
         return [step for pieces in _bundles(self._pieces) for step in self._filling(self._buffer, pieces)]
 
     def _frame_sizes(self) -> IntArray:
-        sizes = np.full(len(self._plan.coords), -1, dtype=np.int64)
+        sizes = np.full(self._plan.count, -1, dtype=np.int64)
         pieces = self._pieces
         if len(pieces) > _FEW_PIECES and len(sizes) < _MANY_CELLS * len(pieces):
             # Asked one by one, many small pieces would take longer than their cells.
@@ -137,8 +138,8 @@ class _Reading:
 
     def _joined(self) -> Blobs:
         """The stored cells in one buffer; nothing for those that there are none of."""
-        starts = np.zeros(len(self._plan.coords), dtype=np.int64)
-        sizes = np.zeros(len(self._plan.coords), dtype=np.int64)
+        starts = np.zeros(self._plan.count, dtype=np.int64)
+        sizes = np.zeros(self._plan.count, dtype=np.int64)
         base = 0
         for rows, cells in self._pieces:
             starts[rows] = base + cells.starts
@@ -147,8 +148,8 @@ class _Reading:
         buffers = [cells.data for _, cells in self._pieces]
         return Blobs(buffers[0] if len(buffers) == 1 else b"".join(buffers), starts, sizes)
 
-    def result(self) -> CellRead:
-        """The payloads; cells that could not be filled in quickly are decoded with care."""
+    def results(self) -> dict[int, CellRead]:
+        """The payloads of each array; cells that could not be filled in quickly are decoded with care."""
         if self._buffer is not None:
             cells = self._buffer.blobs()
         else:
@@ -156,7 +157,12 @@ class _Reading:
                 self._finish()
             assert self._cells is not None
             cells = self._cells
-        return CellRead(self._plan.array, self._plan.coords, cells, self._plan.errors)
+        coords, errors, reads = self._plan.places.coords, self._plan.errors, {}
+        for at, (number, array) in enumerate(self._plan.arrays.items()):
+            rows = range(at * len(coords), (at + 1) * len(coords))
+            mine = {row - rows.start: what for row, what in errors.items() if row in rows}
+            reads[number] = CellRead(array, coords, cells.part(rows.start, rows.stop), mine)
+        return reads
 
 
 def _bundles(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:

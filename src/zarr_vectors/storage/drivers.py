@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 from zarr.abc.store import Store
 from zarr.storage import MemoryStore
 
-from zarr_vectors.exceptions import MissingDependencyError, StoreError, ZVError
+from zarr_vectors.exceptions import StoreError
 from zarr_vectors.storage.backend import Backend
+from zarr_vectors.storage.handles import HANDLES
 from zarr_vectors.storage.local import LocalBackend
+from zarr_vectors.storage.objects import zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.urls import detect_scheme, open_backend
 
-__all__ = ["reopen"]
+__all__ = ["check_sendable", "reopen"]
+
+
+def check_sendable(backend: Backend) -> None:
+    """Refuse to pickle what has no meaning in another process.
+
+    Raises:
+        StoreError: The bytes are in the memory of this process.
+    """
+    in_memory = isinstance(backend, ZarrBackend) and isinstance(backend.store, MemoryStore)
+    if in_memory or detect_scheme(backend.url) == "memory":
+        raise StoreError(
+            "a store in memory cannot be sent to other processes", store=backend.url, hint="write it to a folder or URL"
+        )
 
 
 def reopen(backend: Backend, driver: Any, options: Mapping[str, Any]) -> Backend:
@@ -42,7 +56,7 @@ def reopen(backend: Backend, driver: Any, options: Mapping[str, Any]) -> Backend
     if isinstance(backend, ZarrBackend) and isinstance(backend.store, MemoryStore):
         # What is in memory has no other name than the store that holds it.
         _refuse(driver not in (None, "memory"), backend, driver)
-        return ZarrBackend(backend.store, url=backend.url, read_only=backend.read_only)
+        return zarr_backend(backend.store, url=backend.url, read_only=backend.read_only)
     if driver is None:
         return open_backend(backend.url, read_only=backend.read_only, storage_options=given)
     return _DRIVERS[driver](backend, given)
@@ -69,25 +83,12 @@ def _memory(backend: Backend, _options: dict[str, Any]) -> Backend:
     return backend
 
 
-def _obstore(backend: Backend, options: dict[str, Any]) -> Backend:
-    stores = _optional("obstore.store", "cloud", "obstore")
-    opened = _attempt(backend, "obstore", lambda: stores.from_url(backend.url, **options))
-    wrapped = import_module("zarr.storage").ObjectStore(opened, read_only=backend.read_only)
-    return ZarrBackend(wrapped, url=backend.url, read_only=backend.read_only)
+def _handle(driver: str) -> Callable[[Backend, dict[str, Any]], Backend]:
+    def reopened(backend: Backend, options: dict[str, Any]) -> Backend:
+        store = HANDLES[driver](backend.url, detect_scheme(backend.url), options, backend.read_only)
+        return zarr_backend(store, url=backend.url, read_only=backend.read_only)
 
-
-def _fsspec(backend: Backend, options: dict[str, Any]) -> Backend:
-    _optional("fsspec", "fsspec", "fsspec")
-    store_class = import_module("zarr.storage").FsspecStore
-    if detect_scheme(backend.url) in ("", "file"):
-        # Alone among its file systems, that of local files makes no folders by itself.
-        options = {"auto_mkdir": True, **options}
-    store = _attempt(
-        backend,
-        "fsspec",
-        lambda: store_class.from_url(backend.url, storage_options=options, read_only=backend.read_only),
-    )
-    return ZarrBackend(store, url=backend.url, read_only=backend.read_only)
+    return reopened
 
 
 def _icechunk(backend: Backend, options: dict[str, Any]) -> Backend:
@@ -96,35 +97,9 @@ def _icechunk(backend: Backend, options: dict[str, Any]) -> Backend:
     )
 
 
-def _optional(module: str, extra: str, package: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"this backend needs {package}", hint=f"pip install 'zarr-vectors[{extra}]'"
-        ) from error
-
-
-def _attempt(backend: Backend, driver: str, make: Callable[[], Any]) -> Any:
-    """Every driver has errors of its own for URLs and options that it does not take."""
-    try:
-        return make()
-    except ZVError:
-        raise
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the backend {driver!r} lacks a package for this place", got=str(error)
-        ) from error
-    except Exception as error:
-        raise StoreError(
-            f"the backend {driver!r} cannot reach this place", store=backend.url, got=f"{type(error).__name__}: {error}"
-        ) from error
-
-
 _DRIVERS: dict[str, Callable[[Backend, dict[str, Any]], Backend]] = {
     "local": _local,
-    "obstore": _obstore,
-    "fsspec": _fsspec,
+    **{driver: _handle(driver) for driver in HANDLES},
     "memory": _memory,
     "icechunk": _icechunk,
 }

@@ -7,22 +7,19 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
-
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
-from zarr_vectors.storage.backend import STAGE, Get
+from zarr_vectors.storage.backend import STAGE, Get, Put, Versioned, swap_by_comparing
+from zarr_vectors.storage.files import Room, read_part
 
 __all__ = ["LocalBackend"]
 
 _LOCK_SECONDS = 60.0
-_SMALL_BYTES = 1 << 12
-_ROOM_BYTES = 8 << 20
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -35,6 +32,7 @@ class LocalBackend:
     """
 
     is_local = True
+    is_static = False
     locks_everyone = True
 
     def __init__(self, root: str | Path, *, read_only: bool = False) -> None:
@@ -47,7 +45,7 @@ class LocalBackend:
     def fetch(self, requests: Sequence[Get]) -> list[Buffer | None]:
         """Serve requests in order, opening each file once."""
         results: list[Buffer | None] = [None] * len(requests)
-        room = _Room(requests)
+        room = Room(requests)
         by_path: dict[str, list[int]] = {}
         for number, request in enumerate(requests):
             by_path.setdefault(request.path, []).append(number)
@@ -61,7 +59,7 @@ class LocalBackend:
             try:
                 size = os.fstat(handle).st_size
                 for number in numbers:
-                    results[number] = _read(handle, size, requests[number], room)
+                    results[number] = read_part(handle, size, requests[number], room)
             except IsADirectoryError:
                 continue
             except OSError as error:
@@ -108,22 +106,47 @@ class LocalBackend:
                 os.unlink(self._full(temporary))
             raise
 
-    def move(self, source: str, target: str) -> None:
-        """Rename, replacing what is there."""
-        with self._writing(target):
-            full = self._full(target)
-            self._make_folder(os.path.dirname(full))
-            os.replace(self._full(source), full)
+    def put_all(self, puts: Iterable[Put]) -> None:
+        """Write files one after another, which a disk is fastest at."""
+        for key, data in puts:
+            self.put_bytes(key, data)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy_all(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Link where the disk can, else copy."""
-        with self._writing(target):
-            full = self._full(target)
-            self._make_folder(os.path.dirname(full))
-            try:
-                os.link(self._full(source), full)
-            except OSError:
-                shutil.copyfile(self._full(source), full)
+        for source, target in pairs:
+            with self._writing(target):
+                full = self._full(target)
+                self._make_folder(os.path.dirname(full))
+                try:
+                    os.link(self._full(source), full)
+                except OSError:
+                    shutil.copyfile(self._full(source), full)
+
+    def move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Rename, replacing what is there; a file that is gone has been moved before."""
+        for source, target in pairs:
+            with self._writing(target):
+                full = self._full(target)
+                self._make_folder(os.path.dirname(full))
+                try:
+                    os.replace(self._full(source), full)
+                except FileNotFoundError:
+                    if os.path.lexists(self._full(source)):
+                        raise
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove files."""
+        for key in keys:
+            self.delete(key)
+
+    def read_versioned(self, key: str) -> Versioned | None:
+        """The whole object as it is now; None where there is none."""
+        data = self.fetch([Get(key)])[0]
+        return None if data is None else Versioned(bytes(data))
+
+    def swap(self, key: str, data: Buffer, expected: Versioned | None) -> Versioned:
+        """Overwrite an object that is still as it was."""
+        return swap_by_comparing(self, key, data, expected)
 
     def exists(self, key: str) -> bool:
         """Whether there is a file."""
@@ -277,58 +300,6 @@ def _missing_folders(folder: str) -> list[str]:
         missing.append(folder)
         folder = os.path.dirname(folder)
     return missing
-
-
-class _Room:
-    """Memory for what the ranges of a round bring, taken at once: the system is slow to give many small pieces.
-
-    What is small comes as bytes of its own, so that keeping it does not keep the rest.
-    """
-
-    def __init__(self, requests: Sequence[Get]) -> None:
-        self._wanted = sum(get.length for get in requests if get.length is not None and get.length >= _SMALL_BYTES)
-        self._view = memoryview(b"")
-
-    def take(self, length: int) -> memoryview | None:
-        """So many bytes to be written to; None where they are better made one by one."""
-        if length < _SMALL_BYTES or self._wanted < _ROOM_BYTES:
-            return None
-        if len(self._view) < length:
-            self._view = np.empty(max(_ROOM_BYTES, length), dtype=np.uint8).data
-        part, self._view = self._view[:length], self._view[length:]
-        return part
-
-
-def _read(handle: int, size: int, request: Get, room: _Room) -> Buffer:
-    start = request.start or 0
-    if start < 0:
-        start = max(0, size + start)
-    # Memory is taken for what is asked; a corrupt index may ask for more than there is.
-    length = size - start if request.length is None else min(request.length, size - start)
-    part = None if request.length is None else room.take(length)
-    return _read_bytes(handle, start, length) if part is None else _read_into(part, handle, start)
-
-
-def _read_bytes(handle: int, start: int, length: int) -> bytes:
-    parts: list[bytes] = []
-    while length > 0:
-        part = os.pread(handle, length, start)
-        if not part:
-            break
-        parts.append(part)
-        start += len(part)
-        length -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _read_into(part: memoryview, handle: int, start: int) -> memoryview:
-    done = 0
-    while done < len(part):
-        count = os.preadv(handle, [part[done:]], start + done)
-        if not count:
-            break
-        done += count
-    return part[:done]
 
 
 if sys.platform == "win32":  # pragma: no cover

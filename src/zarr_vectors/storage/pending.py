@@ -44,9 +44,9 @@ class Pending(Storage):
         return {get: here[get] if get in here else there[get] for get in wanted}
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, published: bool = False) -> Iterator[None]:
         """The lock of the store."""
-        with self.base.lock():
+        with self.base.lock(published=published):
             yield
 
     def commit(self, batch: Batch) -> None:

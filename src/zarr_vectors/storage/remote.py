@@ -1,17 +1,15 @@
 """Any ``zarr.abc.store.Store`` as a backend: memory, object stores, zip files and what others bring.
 
-Requests run on an event loop in a thread of our own, so that calling from inside another loop, or from one of
-zarr's own threads, cannot deadlock.
+Requests run on an event loop in a thread of our own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import wait
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
@@ -21,48 +19,16 @@ from zarr.storage import MemoryStore
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ReadOnlyError, StoreError
-from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.backend import Get, Put, Versioned, swap_by_comparing
+from zarr_vectors.storage.lease import Lease, holding
+from zarr_vectors.storage.loop import IN_FLIGHT, Change, run, run_changes
 
 __all__ = ["ZarrBackend", "run"]
 
 T = TypeVar("T")
-_IN_FLIGHT = 64
 
 
-class _Loop:
-    """One event loop in one daemon thread, made at first use and again after a fork."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = -1
-
-    def run(self, work: Coroutine[Any, Any, T], finish: bool) -> T:
-        with self._guard:
-            if self._loop is None or self._process != os.getpid():
-                self._loop = asyncio.new_event_loop()
-                self._process = os.getpid()
-                threading.Thread(target=self._loop.run_forever, name="zarr-vectors-io", daemon=True).start()
-            loop = self._loop
-        future = asyncio.run_coroutine_threadsafe(work, loop)
-        try:
-            return future.result()
-        except BaseException:
-            # After an interrupt the work goes on by itself: a change could land behind the clean-up that follows.
-            if finish:
-                wait([future])
-            else:
-                future.cancel()
-            raise
-
-
-_loop = _Loop()
 _write_lock = threading.RLock()
-
-
-def run(work: Coroutine[Any, Any, T], *, finish: bool = False) -> T:
-    """Run a coroutine on the library's own loop and wait for it; with ``finish`` even when interrupted."""
-    return _loop.run(work, finish)
 
 
 class ZarrBackend:
@@ -75,24 +41,33 @@ class ZarrBackend:
     """
 
     is_local = False
+    copies_at_once = 16
+    """Objects in memory at once on their way through it."""
 
     def __init__(self, store: Store, *, url: str | None = None, read_only: bool = False) -> None:
         self.store = store
         self.url = url or str(store)
         self.read_only = read_only or store.read_only
+        self.is_static = self.url.startswith(("http://", "https://"))
         self._prototype = default_buffer_prototype()
+        self._leases: dict[int, Lease] = {}
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may write there; memory belongs to this process alone."""
+        return not isinstance(self.store, MemoryStore)
 
     @property
     def locks_everyone(self) -> bool:
-        """Only memory belongs to this process alone."""
-        return isinstance(self.store, MemoryStore)
+        """In a place that is shared, two writers may pass each other unseen."""
+        return not self.is_shared
 
     def fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
         """Serve all requests concurrently, a bounded number in flight."""
         return run(self._fetch(requests))
 
     async def _fetch(self, requests: Sequence[Get]) -> list[bytes | None]:
-        gate = asyncio.Semaphore(_IN_FLIGHT)
+        gate = asyncio.Semaphore(IN_FLIGHT)
 
         async def one(request: Get) -> bytes | None:
             async with gate:
@@ -119,39 +94,90 @@ class ZarrBackend:
 
     def put_bytes(self, key: str, data: Buffer) -> None:
         """Create or overwrite an object."""
-        self._write(self.store.set(key, CpuBuffer.from_bytes(bytes(data))))
+        self.put_all([(key, data)])
 
     replace = put_bytes
 
-    def put_all(self, objects: Mapping[str, Buffer]) -> None:
-        """Create or overwrite objects concurrently, a bounded number in flight."""
+    def put_all(self, puts: Iterable[Put]) -> None:
+        """Create or overwrite objects concurrently, bounded in number and bytes; they are taken as they are made."""
+
+        def put(key: str, data: Buffer) -> Change:
+            # What makes the objects may use their memory again.
+            kept = bytes(data)
+            return Change(key, len(kept), partial(self._put, key, kept))
+
+        self._change_all(put(key, data) for key, data in puts)
+
+    def copy_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Put objects under second keys as well, concurrently.
+
+        Raises:
+            StoreError: There is no such object.
+        """
+
+        async def copy(source: str, target: str) -> None:
+            if not await self._copy(source, target):
+                raise StoreError("an object to be copied is gone", store=self.url, got=source)
+
+        self._change_all(
+            (Change(target, 0, partial(copy, source, target)) for source, target in pairs), at_once=self.copies_at_once
+        )
+
+    def move_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Copy concurrently, then delete the sources; one that is gone has been moved before."""
+        moved: list[str] = []
+
+        async def move(source: str, target: str) -> None:
+            if await self._copy(source, target):
+                moved.append(source)
+
+        self._change_all(
+            (Change(target, 0, partial(move, source, target)) for source, target in pairs), at_once=self.copies_at_once
+        )
+        self.delete_all(moved)
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove objects concurrently; a missing one is no error."""
+        self._change_all(Change(key, 0, partial(self._delete, key)) for key in keys)
+
+    def _change_all(self, changes: Iterable[Change], at_once: int = IN_FLIGHT) -> None:
         self._check_writable()
+        lease = self._leases.get(threading.get_ident())
+        run_changes(changes if lease is None else _while_sure(lease, changes), at_once=at_once)
 
-        async def put() -> None:
-            gate = asyncio.Semaphore(_IN_FLIGHT)
+    async def _put(self, key: str, data: bytes) -> None:
+        with self._told(key):
+            await self.store.set(key, CpuBuffer.from_bytes(data))
 
-            async def one(key: str, data: Buffer) -> None:
-                async with gate:
-                    await self.store.set(key, CpuBuffer.from_bytes(bytes(data)))
+    async def _copy(self, source: str, target: str) -> bool:
+        """Whether there is such an object; it is read and written again."""
+        (data,) = await self._fetch([Get(source)])
+        if data is not None:
+            await self._put(target, data)
+        return data is not None
 
-            outcomes = await _outcomes(one(key, data) for key, data in objects.items())
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+    async def _delete(self, key: str) -> None:
+        with self._told(key), suppress(FileNotFoundError, KeyError):
+            await self.store.delete(key)
 
-        self._write(put())
+    @contextmanager
+    def _told(self, key: str, *expected: type[Exception]) -> Iterator[None]:
+        """Every kind of store raises errors of its own; those that are expected pass."""
+        try:
+            yield
+        except expected:
+            raise
+        except Exception as error:
+            raise StoreError("cannot write to the store", store=self.url, array=key, got=repr(error)) from error
 
-    def move(self, source: str, target: str) -> None:
-        """Copy, then delete the source."""
-        self.copy(source, target)
-        self.delete(source)
+    def read_versioned(self, key: str) -> Versioned | None:
+        """The whole object as it is now; None where there is none."""
+        data = self.fetch([Get(key)])[0]
+        return None if data is None else Versioned(bytes(data))
 
-    def copy(self, source: str, target: str) -> None:
-        """Read and write again."""
-        data = self.fetch([Get(source)])[0]
-        if data is None:
-            raise StoreError("an object to be copied is gone", store=self.url, got=source)
-        self.put_bytes(target, data)
+    def swap(self, key: str, data: Buffer, expected: Versioned | None) -> Versioned:
+        """Overwrite an object that is still as it was."""
+        return swap_by_comparing(self, key, data, expected)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object."""
@@ -159,8 +185,7 @@ class ZarrBackend:
 
     def delete(self, key: str) -> None:
         """Remove an object; a missing one is no error."""
-        if self.exists(key):
-            self._write(self.store.delete(key))
+        self.delete_all([key])
 
     def list_prefix(self, prefix: str, *, recursive: bool = False) -> Iterator[str]:
         """Objects below a prefix, sorted.
@@ -199,8 +224,8 @@ class ZarrBackend:
 
     def delete_prefix(self, prefix: str) -> None:
         """Remove every object below a prefix."""
-        for key in list(self.list_prefix(prefix, recursive=True)):
-            self.delete(key)
+        self._check_writable()
+        self.delete_all(list(self.list_prefix(prefix, recursive=True)))
 
     def clear(self) -> None:
         """Remove every object."""
@@ -213,10 +238,28 @@ class ZarrBackend:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep out other writers of this process; two store objects may share one place, so all wait for one lock."""
+        """Keep out other writers of this process, and in a place that is shared with others those that can be seen.
+
+        Raises:
+            ConcurrentEditError: Another writer has been writing for a minute.
+        """
         self._check_writable()
-        with _write_lock:
-            yield
+        if not self.is_shared:
+            # Two store objects may share one place, so that all wait for one lock.
+            with _write_lock:
+                yield
+            return
+        thread = threading.get_ident()
+        with holding(self) as lease:
+            self._begin(lease)
+            self._leases[thread] = lease
+            try:
+                yield
+            finally:
+                del self._leases[thread]
+
+    def _begin(self, lease: Lease) -> None:
+        """Called when the lease has been taken."""
 
     def _ask(self, work: Awaitable[T]) -> T:
         return self._done(run(_outcomes([work])), "the store gives no answer")
@@ -236,6 +279,12 @@ class ZarrBackend:
             if work is not None:
                 work.close()
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
+
+
+def _while_sure(lease: Lease, changes: Iterable[Change]) -> Iterator[Change]:
+    for change in changes:
+        lease.check()
+        yield change
 
 
 async def _outcomes(works: Iterable[Awaitable[T]]) -> list[T | BaseException]:

@@ -42,17 +42,25 @@ _memory: dict[str, Any] = {}
 
 
 def icechunk() -> Any:
-    """The package.
+    """The package; where this library is the first to import it, it logs errors only.
+
+    Its log goes to standard output, where programs expect results. Who imports it, or sets ``ICECHUNK_LOG``, decides.
 
     Raises:
         MissingDependencyError: It is not installed.
     """
+    known = sys.modules.get("icechunk")
+    if known is not None:
+        return known
     try:
-        return import_module("icechunk")
+        package = import_module("icechunk")
     except ImportError as error:
         raise MissingDependencyError(
             "backend='icechunk' needs icechunk", hint="pip install 'zarr-vectors[icechunk]'"
         ) from error
+    if "ICECHUNK_LOG" not in os.environ:
+        package.set_logs_filter("error")
+    return package
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import Any, Protocol
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import StoreError
-from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.backend import Get, Put
 
 __all__ = ["DOCUMENT", "NodeTransaction", "Workspace", "split_key"]
 
@@ -27,7 +27,7 @@ class Workspace(Protocol):
         """Serve all requests at once; None where there is no such object."""
         ...
 
-    def put_all(self, objects: Mapping[str, bytes]) -> None:
+    def put_all(self, puts: Iterable[Put]) -> None:
         """Create or overwrite objects, at once."""
         ...
 
@@ -77,8 +77,8 @@ class NodeTransaction:
             node = split_key(key)[0]
             self._stand_ins.discard(node)
             self._chunks[node] = _chunks_of(json.loads(data))
-        self._work.put_all({**documents, **self._room_for(chunks)})
-        self._work.put_all(chunks)
+        self._work.put_all([*documents.items(), *self._room_for(chunks).items()])
+        self._work.put_all(chunks.items())
 
     def _room_for(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Documents without bounds for arrays that have none yet, or too narrow ones, for these chunks."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec, group_document
 from zarr_vectors.core.headers import level_document
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
+from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.exceptions import ConcurrentEditError, ConventionError, InputError
 from zarr_vectors.geometry import Column, Geometry, take_column
 from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.query.fragments import read_fragments
 from zarr_vectors.query.places import LinkPlaces, Places, link_places, vertex_places
 from zarr_vectors.storage.pending import Pending
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.attributes import (
     Additions,
     check_new_name,
+    fragment_attribute,
     link_attribute,
     object_attribute,
     vertex_attribute,
@@ -158,7 +164,11 @@ class _Amendment:
             assert self.places is not None
             given = self._by_row_id(name, column, self.places) if name in changes.by_row_id else column
             _check_length("attribute", name, given, len(self.places), level)
-            vertex_attribute(level, name, given, changes.specs["vertices", name], self.places, self.added)
+            spec = changes.specs["vertices", name]
+            if name in level.fragment_columns:
+                fragment_attribute(level, name, given, spec, self.places, self._fragments, self.added)
+            else:
+                vertex_attribute(level, name, given, spec, self.places, self.added)
         for name, column in changes.objects.items():
             _check_length("object attribute", name, column, level.object_slots, level)
             object_attribute(level, name, column, self.added)
@@ -181,6 +191,11 @@ class _Amendment:
     def _vertex_places(self) -> Places:
         names = [constants.ROW_ID] if self.changes.by_row_id else []
         return vertex_places(self.storage, self.level, self.kind.connects, names)
+
+    @cached_property
+    def _fragments(self) -> FragmentTable:
+        assert self.places is not None
+        return read_fragments(self.storage, self.level, self.places.chunks)
 
     def _by_row_id(self, name: str, column: Column, places: Places) -> Column:
         ids = places.row_ids
@@ -211,13 +226,14 @@ class _Amendment:
             return
         self._check_stored(found)
         for name, column in changes.links.items():
-            link_attribute(level, name, column, changes.specs["links", name], found.held, self.added)
+            link_attribute(level, name, column, changes.specs["links", name], found, self.added)
 
     def _check_stored(self, found: LinkPlaces) -> None:
-        """Refuse links that do not have a record each."""
+        """Refuse links that do not have a record each, or copies of it that can be told."""
         records = sum(int(cells.counts.sum()) for cells in found.held)
-        family = self.level.links
-        if family is None or family.duplicate or records != len(found):
+        copies = np.arange(records) if found.copies is None else found.copies
+        complete = len(copies) == records and np.array_equal(np.unique(copies), np.arange(len(found)))
+        if self.level.links is None or not complete:
             raise ConventionError(
                 "attributes cannot be added to links that are stored in this way",
                 store=self.level.store,

@@ -18,6 +18,7 @@ from zarr_vectors.geometry import Categorical, Column, same_values
 from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.storage.tables import read_tables
+from zarr_vectors.types.bare import takes_any_columns
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.encode import Tally
 from zarr_vectors.types.intake import Intake, casts_exactly
@@ -117,7 +118,7 @@ class TableMerge:
 
 
 def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> dict[str, ColumnSpec]:
-    """Bring the new rows' attributes, those that are stored per fragment included, to the types of the level's.
+    """Bring the new rows' attributes, those stored per fragment included, to the types of a level that declares any.
 
     Returns:
         Arrays whose stored type must widen, by name below the level, with their new type.
@@ -125,10 +126,11 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
     Raises:
         InputError: An attribute is missing and has no fill, is unknown to the level, or does not fit its type.
     """
-    stored = level.row_columns
-    _check_per_fragment(level, options)
+    stored, bare = level.row_columns, takes_any_columns(level)
+    if not bare:
+        _check_per_fragment(level, options)
     unknown = [name for name in intake.columns if name not in stored]
-    if unknown:
+    if unknown and not bare:
         raise InputError(
             f"the level has no attribute {unknown[0]!r}, and its rows would have no value for it",
             expected=f"only {sorted(stored)}",
@@ -140,6 +142,8 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
         raise InputError(
             f"fill names an attribute that the level does not have: {useless[0]!r}", expected=sorted(fillable)
         )
+    if bare:
+        return {}
     columns: dict[str, ColumnSpec] = {}
     lookups: dict[str, AnyArray] = {}
     recoded: dict[str, ColumnSpec] = {}

@@ -14,15 +14,17 @@ from zarr_vectors.core.links import attribute_family_document, attribute_segment
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.compression import typed_codecs
+from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Column
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.query.places import LinkCells, Places
+from zarr_vectors.query.places import LinkPlaces, Places
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.encode import rows_as_cells
+from zarr_vectors.types.fragment_values import first_change, first_values
 from zarr_vectors.types.objects import object_attribute_puts, table_codecs
 from zarr_vectors.types.table import column_codes
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
@@ -30,6 +32,7 @@ from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 __all__ = [
     "Additions",
     "check_new_name",
+    "fragment_attribute",
     "link_attribute",
     "object_attribute",
     "stored_objects",
@@ -40,7 +43,7 @@ _PART_ROWS = 500_000
 _TYPE_KEYS = frozenset(
     {"dtype", "row_shape", "channel_names", "encoding", "categories", "ordered", "_FillValue", "shape"}
 )
-_PLACE_KEYS = frozenset({"nonempty_chunks", "chunk_grid_origin"})
+_PLACE_KEYS = frozenset({constants.NONEMPTY_CHUNKS, constants.CHUNK_GRID_ORIGIN})
 
 
 @dataclass
@@ -89,10 +92,11 @@ def check_new_name(level: LevelState, what: str, name: str, known: Mapping[str, 
         raise InputError(
             f"attribute {name!r} is written by the library, with Layout(keep_order=True)", hint="rename it"
         )
-    if name in level.fragment_columns:
+    if name in level.fragment_columns and not overwrite:
         raise InputError(
             f"the level stores an attribute {name!r} per fragment already",
-            hint="use another name; rows read both, and could not tell them apart",
+            store=level.store,
+            hint="open the writer with overwrite=True to replace its values, or use another name",
         )
     if name == level.metadata.chunk_attribute_name:
         raise InputError(
@@ -122,19 +126,61 @@ def vertex_attribute(
     added.dropped |= set(stored_objects(old))
 
 
+def fragment_attribute(
+    level: LevelState,
+    name: str,
+    column: Column,
+    spec: ColumnSpec,
+    places: Places,
+    fragments: FragmentTable,
+    added: Additions,
+) -> None:
+    """Replace an attribute that is stored per fragment.
+
+    Args:
+        column: A value for each vertex, in the order of ``places``.
+        spec: The type to store it as.
+        fragments: Those of the chunks of ``places``.
+
+    Raises:
+        InputError: The vertices of a fragment have several values.
+    """
+    path = level.column_path(name)
+    old = level.cells[path]
+    codes = np.ascontiguousarray(column_codes(column, spec))
+    stored = places.stored(codes, _missing(spec), name)
+    rows = take_rows(stored, fragments.rows(bases=offsets_of(places.counts)[:-1]))
+    odd = first_change(rows, fragments.counts)
+    if odd is not None:
+        cell = fragments.cell_of[np.searchsorted(offsets_of(fragments.counts), odd, side="right") - 1]
+        raise InputError(
+            f"attribute {name!r} is stored per fragment, and is not constant within one",
+            store=level.store,
+            cell=tuple(places.chunks[cell].tolist()),
+            hint="give the vertices of an object in a chunk one value, or use another name",
+        )
+    values = first_values(rows, fragments.counts, spec)
+    array = level.array_beside(level.cell_array(constants.VERTEX_FRAGMENTS), path, {**_kept(old), **spec.attributes()})
+    added.puts.append(_cells(array, places.chunks, fragments.per_cell, values))
+    added.puts.append(iter([_document(array, places.chunks)]))
+    added.names.add(path)
+    added.dropped |= set(stored_objects(old))
+
+
 def link_attribute(
-    level: LevelState, name: str, column: Column, spec: ColumnSpec, held: list[LinkCells], added: Additions
+    level: LevelState, name: str, column: Column, spec: ColumnSpec, places: LinkPlaces, added: Additions
 ) -> None:
     """Add an attribute of links.
 
     Args:
-        column: A value for each link, segment by segment and cell by cell.
+        column: A value for each link, in the order of ``places``.
         spec: The type to store it as.
-        held: The cells of all segments that hold links.
+        places: Where the links lie.
     """
     family = level.links
     assert family is not None
-    values = np.ascontiguousarray(column_codes(column, spec))
+    links, held = np.ascontiguousarray(column_codes(column, spec)), places.held
+    values = links if places.copies is None else take_rows(links, places.copies)
     group = f"{constants.LINK_ATTRIBUTES}/{name}"
     ends = np.cumsum([int(cells.counts.sum()) for cells in held])
     parts = {cells.segment.name: (cells, part) for cells, part in zip(held, np.split(values, ends), strict=False)}
@@ -152,7 +198,7 @@ def link_attribute(
         added.puts.append(iter([_document(array, chunks)]))
         added.names.add(path)
         added.dropped |= set(stored_objects(old))
-    said_of_all = attribute_family_document(name, len(values))
+    said_of_all = attribute_family_document(name, len(links))
     added.puts.append(
         iter([(f"{level.number}/{group}/0/zarr.json", dump_json(said_of_all)), _group(f"{level.number}/{group}")])
     )

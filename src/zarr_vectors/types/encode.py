@@ -111,9 +111,10 @@ def note(plan: CellPlan, tally: Tally, part: SortedRows, *, first_number: IntArr
     cells = plan.cell_numbers(part.coords)
     if plan.vertices.grid.cells < 2**31:
         cells = cells.astype(np.int32)
-    if tally.places is not None and part.table.numbers is not None:
+    named = part.table.numbers if part.table.rows is None else part.table.rows
+    if tally.places is not None and named is not None:
         inside = np.arange(len(part.table)) - np.repeat(offsets_of(part.cell_rows)[:-1] - first_row, part.cell_rows)
-        tally.places.put(part.table.numbers, np.repeat(cells, part.cell_rows), inside)
+        tally.places.put(named, np.repeat(cells, part.cell_rows), inside)
     if part.owners is None:
         return
     numbers = np.arange(len(part.counts)) - np.repeat(offsets_of(part.per_cell)[:-1] - first_number, part.per_cell)
@@ -139,7 +140,7 @@ def cells_of(plan: CellPlan, part: SortedRows) -> dict[str, Blobs]:
         constants.VERTICES: rows_as_cells(positions, part.cell_rows),
         constants.VERTEX_FRAGMENTS: encode_ranges(part.per_cell, part.first_rows(), part.counts),
     }
-    if part.owners is not None:
+    if part.owners is not None and constants.FRAGMENT_OWNER in plan.arrays:
         cells[constants.FRAGMENT_OWNER] = rows_as_cells(part.owners.astype("<i8"), part.per_cell)
     if constants.FRAGMENT_OFFSET in plan.arrays:
         assert part.offsets is not None

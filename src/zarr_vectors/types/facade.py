@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from zarr_vectors.query.geometry import read_shape
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.spatial.layout import Layout
-from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
+from zarr_vectors.storage.whole import read_whole
+from zarr_vectors.types.bare import for_a_bare_store
 from zarr_vectors.types.fragment_values import GivenFragments
 from zarr_vectors.types.given import given_fragments
 from zarr_vectors.types.kinds import kind_of_types
@@ -25,7 +27,18 @@ from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.value import plan_for, value_of
 from zarr_vectors.types.writer import write_value
 
-__all__ = ["Query", "plain_columns", "read_facade", "refuse", "same_as", "split_columns", "write_facade"]
+__all__ = [
+    "Query",
+    "plain_columns",
+    "read_alone",
+    "read_facade",
+    "refuse",
+    "same_as",
+    "split_columns",
+    "write_facade",
+]
+
+T = TypeVar("T")
 
 _LAYOUT = {entry.name for entry in fields(Layout)}
 _OPTIONS = ("mode", "bounds", "out_of_bounds", "axes", "crs", "extend", "dtype")
@@ -55,6 +68,9 @@ def same_as(first: str, value: Any, second: str, other: Any) -> Any:
 def write_facade(store_path: StoreLike, value: Geometry, keywords: Mapping[str, Any]) -> WriteReport:
     """Write a value as the keywords say that all writers share.
 
+    With ``mode="create"``, a store that ``create_store`` or ``zarr_vectors.create`` has made and that nothing has been
+    written to is filled; one that holds anything is refused.
+
     Args:
         keywords: The arguments of a writer by name; those that say what is written are left aside.
     """
@@ -68,7 +84,12 @@ def write_facade(store_path: StoreLike, value: Geometry, keywords: Mapping[str, 
         fragment_values=_fragment_values(value, keywords),
         **{name: keywords[name] for name in _OPTIONS},
     )
-    return write_value(Storage(open_backend(store_path, storage_options=keywords["storage_options"])), value, options)
+    storage = Storage(open_backend(store_path, storage_options=keywords["storage_options"]))
+    if options.mode != "create" or not storage.backend.exists(ROOT):
+        return write_value(storage, value, options)
+    # Seen and filled under one lock, so that no two writers take the store for their own.
+    with storage.lock():
+        return write_value(storage, value, for_a_bare_store(storage, options))
 
 
 def _fragment_values(value: Geometry, keywords: Mapping[str, Any]) -> dict[str, GivenFragments]:
@@ -129,6 +150,15 @@ def read_facade(
     backend = None if query.backend == "local" else query.backend
     refuse("backend", backend, "the URL's scheme, or storage_options, decides")
     storage = Storage(open_backend(store_path, read_only=True, storage_options=query.storage_options))
+    return read_alone(storage, lambda: _read(storage, families, query))
+
+
+def read_alone(storage: Storage, work: Callable[[], T]) -> T:
+    """What a reader brings that opens the store by itself, of one state of it."""
+    return read_whole(storage, work, seen=lambda: storage.seen, again=lambda: None)
+
+
+def _read(storage: Storage, families: tuple[str, ...], query: Query) -> tuple[Geometry, dict[str, dict[str, Any]]]:
     first = "0/zarr.json"
     root, documents = open_root(storage, [first])
     kind = kind_of_types(root.metadata.geometry_types, storage.url)

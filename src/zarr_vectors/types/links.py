@@ -19,7 +19,7 @@ from zarr_vectors.core.links import (
 )
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.fragments import encode_ranges
-from zarr_vectors.encoding.links import encode_grouped, format_segment, lehmer_ranks
+from zarr_vectors.encoding.links import encode_grouped, format_delta, format_segment, lehmer_ranks
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.partition import runs_of, stable_order
 from zarr_vectors.spatial.placement import canonical_order, offset_groups, same_cell
@@ -57,6 +57,7 @@ class LinkPlan:
         columns: Types of the attributes of links.
         array: Makes an array for a new segment.
         always: Whether the family is written without any link too.
+        delta: How much coarser the level is on which all ends but the first lie.
         leaves_implied: Whether links of a tree are left out where the order of rows implies them.
     """
 
@@ -68,11 +69,17 @@ class LinkPlan:
     array: MakeArray
     always: bool = True
     leaves_implied: bool = True
+    delta: int = 0
 
     @property
     def family(self) -> str:
         """Name of the family's group below the level."""
-        return f"{constants.LINKS}/0"
+        return f"{constants.LINKS}/{self.delta_text}"
+
+    @property
+    def delta_text(self) -> str:
+        """The name of the delta's groups."""
+        return format_delta(self.delta)
 
 
 def crossings(fragments: Fragments) -> tuple[IntArray, IntArray]:
@@ -235,7 +242,7 @@ class LinkSink:
         self.written += len(records)
         self.crossing += len(records) if offsets.any() else 0
         rows = records["rows"].astype("<i8")
-        if not offsets.any():
+        if not offsets.any() and not self.plan.delta:
             blobs = rows_as_cells(rows, cells.counts)
             ones = np.ones(len(coords), dtype=np.int64)
             fragments = self.array(constants.LINK_FRAGMENTS)
@@ -260,7 +267,7 @@ class LinkSink:
 
     def attribute_name(self, name: str, offsets: IntArray) -> str:
         """Name of the array of an attribute's values for a segment."""
-        return f"{constants.LINK_ATTRIBUTES}/{name}/0/{format_segment(offsets)}"
+        return f"{constants.LINK_ATTRIBUTES}/{name}/{self.plan.delta_text}/{format_segment(offsets)}"
 
     def array(self, name: str) -> CellArray:
         """The array of a name below the level, on the level's grid."""
@@ -272,9 +279,9 @@ class LinkSink:
             return {"zv_array": constants.LINK_FRAGMENTS, "encoding": constants.FRAGMENT_INDEX_ENCODING}
         offsets = self.offsets[self._names[rest.rpartition("/")[2]]]
         if family == constants.LINKS:
-            return segment_attributes(offsets, directed=self.plan.directed)
+            return segment_attributes(offsets, directed=self.plan.directed, delta=self.plan.delta)
         attribute = rest.partition("/")[0]
-        return attribute_segment_attributes(attribute, self.plan.columns[attribute], offsets)
+        return attribute_segment_attributes(attribute, self.plan.columns[attribute], offsets, self.plan.delta)
 
     def names(self) -> list[str]:
         """Names below the level of every array and family group."""
@@ -282,12 +289,15 @@ class LinkSink:
             return []
         zero = np.zeros((self.plan.width - 1, self.plan.cells.vertices.ndim), dtype=np.int64)
         own = {self.plan.family, *self.present}
-        if self.plan.always:
+        if self.plan.always and not self.plan.delta:
             self._number(zero)
             own |= {self.segment_name(zero), constants.LINK_FRAGMENTS}
             # An empty level keeps the types of its attributes.
             own |= {self.attribute_name(name, zero) for name in self.plan.columns}
-        return sorted([*own, *(f"{constants.LINK_ATTRIBUTES}/{name}/0" for name in self.plan.columns)])
+        return sorted([*own, *self._attribute_groups()])
+
+    def _attribute_groups(self) -> list[str]:
+        return [f"{constants.LINK_ATTRIBUTES}/{name}/{self.plan.delta_text}" for name in self.plan.columns]
 
     def documents(self, old_links: int = 0) -> Iterator[Put]:
         """The documents of arrays that got cells, and of the groups above them.
@@ -300,18 +310,18 @@ class LinkSink:
             return
         level, plan = self.plan.level, self.plan
         # With one axis the segment inside a chunk is called 0 too, so a name's end does not tell.
-        groups = {f"{constants.LINK_ATTRIBUTES}/{name}/0" for name in plan.columns}
+        groups, ndim = set(self._attribute_groups()), plan.cells.vertices.ndim
         total = old_links + self.written
         for name in names:
             if name == plan.family:
-                document = family_document(plan.width, plan.cells.vertices.ndim, directed=plan.directed, links=total)
+                document = family_document(plan.width, ndim, directed=plan.directed, links=total, delta=plan.delta)
             elif name in groups:
-                document = attribute_family_document(name.split("/")[1], total)
-                yield f"{level}/{name.removesuffix('/0')}/zarr.json", dump_json(group_document())
+                document = attribute_family_document(name.split("/")[1], total, plan.delta)
+                yield f"{level}/{name.rpartition('/')[0]}/zarr.json", dump_json(group_document())
             else:
                 array = self.array(name)
                 fresh = self.present.get(name, [])
-                old = [array.present] if len(array.document.attributes["nonempty_chunks"]) else []
+                old = [array.present] if len(array.document.attributes[constants.NONEMPTY_CHUNKS]) else []
                 both = np.concatenate([*old, *fresh, np.zeros((0, array.ndim), dtype=np.int64)])
                 document = with_presence(array.document, presence_list(np.unique(both, axis=0))).to_json()
             yield f"{level}/{name}/zarr.json", dump_json(document)

@@ -19,7 +19,7 @@ from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
-from zarr_vectors.types.facade import refuse, same_as, split_columns, write_facade
+from zarr_vectors.types.facade import read_alone, refuse, same_as, split_columns, write_facade
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_points", "write_points"]
@@ -134,34 +134,40 @@ def read_points(
     """
     refuse("backend", None if backend == "local" else backend, "the URL's scheme, or storage_options, decides")
     storage = Storage(open_backend(store_path, read_only=True, storage_options=storage_options))
-    first = "0/zarr.json"
-    root, documents = open_root(storage, [first])
-    state = open_level(storage, root, level, documents[first] if level == 0 else None)
-    filters = dict(attribute_filter or {})
-    shown = (attribute_names,) if isinstance(attribute_names, str) else tuple(attribute_names or ())
-    names = [*shown, *filters]
-    selection = Selection.of(
-        [axis.name for axis in root.axes],
-        bbox=bbox,
-        object_ids=object_ids,
-        group_ids=group_ids,
-        attributes=names,
-        chunks=chunks,
-        owners=False,
-    )
-    rank = state.vertices.ndim
-    if selection.chunks is not None and selection.chunks.size and selection.chunks.shape[1] != rank:
-        raise InputError("chunks must be coordinates of as many axes as the store has", expected=rank, got=repr(chunks))
-    selection = only_chunks_of(state, selection, filters)
-    plan = ReadPlan(connects="nothing", implied=False, mode="vertices", strict=strict, offset=root.offset)
-    rows = read_shape(storage, state, selection, plan).rows
-    for name, value in filters.items():
-        rows = rows.take(_equals(rows.columns[name], value))
-    columns = split_columns(state, {name: rows.columns[name] for name in shown})
-    result: dict[str, Any] = {"positions": rows.positions}
-    if selection.by_object:
-        result["object_ids"] = rows.object_ids
-    return {**result, **columns, "vertex_count": len(rows.positions)}
+
+    def read() -> dict[str, Any]:
+        first = "0/zarr.json"
+        root, documents = open_root(storage, [first])
+        state = open_level(storage, root, level, documents[first] if level == 0 else None)
+        filters = dict(attribute_filter or {})
+        shown = (attribute_names,) if isinstance(attribute_names, str) else tuple(attribute_names or ())
+        names = [*shown, *filters]
+        selection = Selection.of(
+            [axis.name for axis in root.axes],
+            bbox=bbox,
+            object_ids=object_ids,
+            group_ids=group_ids,
+            attributes=names,
+            chunks=chunks,
+            owners=False,
+        )
+        rank = state.vertices.ndim
+        if selection.chunks is not None and selection.chunks.size and selection.chunks.shape[1] != rank:
+            raise InputError(
+                "chunks must be coordinates of as many axes as the store has", expected=rank, got=repr(chunks)
+            )
+        selection = only_chunks_of(state, selection, filters)
+        plan = ReadPlan(connects="nothing", implied=False, mode="vertices", strict=strict, offset=root.offset)
+        rows = read_shape(storage, state, selection, plan).rows
+        for name, value in filters.items():
+            rows = rows.take(_equals(rows.columns[name], value))
+        columns = split_columns(state, {name: rows.columns[name] for name in shown})
+        result: dict[str, Any] = {"positions": rows.positions}
+        if selection.by_object:
+            result["object_ids"] = rows.object_ids
+        return {**result, **columns, "vertex_count": len(rows.positions)}
+
+    return read_alone(storage, read)
 
 
 def _equals(column: Any, value: Any) -> AnyArray:

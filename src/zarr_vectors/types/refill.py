@@ -43,7 +43,15 @@ _DESCRIBED = frozenset({"channel_names", "unit", "description", "declared_catego
 """Attributes of arrays in which the old document knows better than a writer."""
 _MEANING = frozenset(
     {
-        *("nonempty_chunks", "chunk_grid_origin", "encoding", "categories", "ordered", "_FillValue", "dtype"),
+        *(
+            constants.NONEMPTY_CHUNKS,
+            constants.CHUNK_GRID_ORIGIN,
+            "encoding",
+            "categories",
+            "ordered",
+            "_FillValue",
+            "dtype",
+        ),
         *("row_shape", "shape", "offsets", "has_perm", "link_width", "num_links", "num_physical_records"),
         *("num_objects", "num_present", "layout", "object_ids_sorted", "num_groups", "group_ranges"),
         *("fill_sentinel_meaning", EVERY_ROW_PRESENT, ID_RUN),
@@ -93,7 +101,7 @@ class Refill:
         return replace(
             options,
             mode="replace",
-            per_fragment=tuple(level.fragment_columns),
+            per_fragment=tuple(dict.fromkeys([*level.fragment_columns, *options.per_fragment])),
             layout=layout,
             bounds=bounds,
             crs=self.root.metadata.crs,

@@ -43,7 +43,7 @@ __all__ = ["SpillIntake", "stream_intake"]
 _IN_MEMORY_ROWS = 1_000_000
 _GROUP_ROWS = 1_000_000
 _SAMPLE_PER_BATCH = 4096
-_CARRIED = ("numbers", "breaks", "lead", "parts")
+_CARRIED = ("numbers", "breaks", "lead", "parts", "rows")
 """Fields of a record that go into a ``RowTable`` as they are."""
 
 

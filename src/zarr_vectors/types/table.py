@@ -46,6 +46,8 @@ class RowTable:
         breaks: ``(N,)`` vertices before which a fragment ends whatever stands there: roots, which have no parent.
         lead: ``(N,)`` coordinate of each vertex's chunk on the axis before the spatial ones; None where there is none.
         parts: ``(N,)`` numbers of which a fragment holds only one; None where objects alone tell fragments apart.
+        rows: ``(N,)`` number of each vertex among all of the input, where ``numbers`` are those along a line and links
+            of other levels name vertices; else None.
     """
 
     positions: AnyArray
@@ -55,6 +57,7 @@ class RowTable:
     breaks: BoolArray | None = None
     lead: AnyArray | None = None
     parts: AnyArray | None = None
+    rows: AnyArray | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -69,6 +72,7 @@ class RowTable:
             None if self.breaks is None else take_rows(self.breaks, rows),
             None if self.lead is None else take_rows(self.lead, rows),
             None if self.parts is None else take_rows(self.parts, rows),
+            None if self.rows is None else take_rows(self.rows, rows),
         )
 
 

@@ -25,6 +25,7 @@ from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
 from zarr_vectors.types.append_links import match_links
 from zarr_vectors.types.append_tables import TableMerge, match_columns, merge_object_tables
+from zarr_vectors.types.bare import is_bare
 from zarr_vectors.types.check import check_same_axes
 from zarr_vectors.types.conventions import check_conventions
 from zarr_vectors.types.create import write_new
@@ -82,12 +83,12 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
         level = open_level(storage, root, 0, documents["0/zarr.json"])
         with _matched(storage, root, level, value, options, kind) as match:
             intake, options = match.intake, match.options
-            if not level.has_objects and not len(level.vertices.present):
+            if is_bare(level):
                 assigned = None
                 if constants.FRAGMENT_OWNER in level.cells and not intake.has_objects and intake.extent.rows:
                     intake.set_object_id(0)
                     assigned = (0, 0)
-                if intake.has_objects or kind.is_linked:
+                if intake.has_objects or kind.is_linked or intake.columns.keys() - level.row_columns.keys():
                     refill = Refill(root=root, level=level)
                     report = write_new(storage, kind, intake, refill.options(options, root.metadata.bounds), refill)
                     return replace(report, mode="append", assigned_ids=assigned)
@@ -157,7 +158,7 @@ def check_append(
         InputError, ConventionError: As ``write_value`` with ``mode="append"``.
     """
     with _matched(storage, root, level, value, options, kind_of_value(value)) as match:
-        if not level.has_objects and not len(level.vertices.present):
+        if is_bare(level):
             check_tables(match.intake.tables)
             return match.intake, len(match.intake.tables.ids)
         return match.intake, match.merge(storage, level).new_objects

@@ -123,7 +123,7 @@ class _FamilyCheck:
         """Check documents and records."""
         self._drop_misnamed()
         self.family = parse_family(
-            self.level.number, self.documents, self.level.vertices.ndim, self.level.store, self.delta
+            self.level.number, self.documents, self.level.vertices.ndim, self.level.store, int(self.delta)
         )
         if self.family is None:
             return

@@ -1,0 +1,64 @@
+"""Making a store fit for static hosting: one request opens it, and nobody changes it."""
+
+from __future__ import annotations
+
+from zarr_vectors.exceptions import OptionError, StoreNotFoundError
+from zarr_vectors.storage.backend import Transactional
+from zarr_vectors.storage.published import with_documents
+from zarr_vectors.storage.storage import ROOT, Batch, Storage
+
+__all__ = ["publish_store", "unpublish_store"]
+
+
+def publish_store(storage: Storage) -> int:
+    """Put copies of all documents into the root document; how many there are.
+
+    A store that is published already is published anew. From here on every writer of this library refuses to change
+    it, and readers trust the copies: other programs must not change it either.
+
+    Raises:
+        StoreNotFoundError: There is no store.
+        ReadOnlyError: The store was opened for reading.
+        StoreError: The place cannot list its objects.
+        OptionError: The place keeps versions by itself.
+    """
+    _refuse_transactional(storage)
+    with storage.lock(published=True):
+        root = _root_of(storage)
+        keys = [key for key in storage.list_keys("", recursive=True) if key.endswith(f"/{ROOT}")]
+        found = storage.read_stored(keys)
+        documents = {path: document for path, document in found.items() if document is not None}
+        storage.commit(Batch(puts=(), root=lambda: with_documents(root, documents)))
+        storage.read_root()
+    return len(documents)
+
+
+def unpublish_store(storage: Storage) -> None:
+    """Take the copies out again, so that the store may be changed; nothing happens where there are none.
+
+    Raises:
+        StoreNotFoundError: There is no store.
+        ReadOnlyError: The store was opened for reading.
+    """
+    _refuse_transactional(storage)
+    with storage.lock(published=True):
+        root = _root_of(storage)
+        if storage.is_published:
+            storage.commit(Batch(puts=(), root=lambda: root))
+            storage.read_root()
+
+
+def _root_of(storage: Storage) -> dict[str, object]:
+    root, _ = storage.read_root()
+    if root is None:
+        raise StoreNotFoundError("there is no Zarr Vectors store here", store=storage.url)
+    return root
+
+
+def _refuse_transactional(storage: Storage) -> None:
+    if isinstance(storage.backend, Transactional):
+        raise OptionError(
+            "an Icechunk repository needs no publishing, and zip files cannot be changed",
+            store=storage.url,
+            hint="tag a snapshot instead, or pack a published folder",
+        )

@@ -1,0 +1,84 @@
+"""All levels of a store on their way into other chunks, with the links between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zarr_vectors.rechunk.cross import CrossFamily, cross_families, cross_puts
+from zarr_vectors.rechunk.level import LevelJob
+from zarr_vectors.rechunk.write import Rewrite
+from zarr_vectors.storage.storage import Put, Storage
+
+__all__ = ["LevelsJob"]
+
+
+@dataclass
+class LevelsJob:
+    """Levels that are read, and then written as one.
+
+    Args:
+        source: The store as it is.
+        levels: Its levels by number; those that are not among them get no links.
+        folder: For temporary files.
+    """
+
+    source: Storage
+    levels: dict[int, LevelJob]
+    folder: Path
+    rewrites: dict[int, Rewrite] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    _families: list[CrossFamily] = field(default_factory=list)
+    _across: dict[int, list[str]] = field(default_factory=dict)
+
+    def read(self) -> None:
+        """Read all levels.
+
+        Raises:
+            ZVError: Whatever a level cannot be read or told anew for.
+        """
+        for number, job in self.levels.items():
+            found, groups, nowhere = cross_families(self.source, job.level, self._linked(job))
+            self._families += found
+            self._across[number] = groups
+            self.left_out += [f"{number}/{name}" if number else name for name in nowhere]
+        named = {number for one in self._families for number in (one.level.number, one.target)}
+        for number, job in self.levels.items():
+            job.numbered = number in named
+            job.folder.mkdir()
+            job.read()
+
+    @property
+    def has_links(self) -> bool:
+        """Whether there are links between levels."""
+        return bool(self._families)
+
+    def _linked(self, job: LevelJob) -> Sequence[int]:
+        """Levels whose chunks have, and had, as many axes as those of this one: only between such can links be told."""
+        axes = job.binning.has_axis, job.level.vertices.ndim
+        return [n for n, other in self.levels.items() if (other.binning.has_axis, other.level.vertices.ndim) == axes]
+
+    def plan(self) -> None:
+        """Decide what is written of every level.
+
+        Raises:
+            ChunkingError: There would be too many chunks.
+            InputError: An attribute that is stored per bin differs within a new one.
+        """
+        self.rewrites = {number: job.rewrite(self._across[number]) for number, job in self.levels.items()}
+
+    def deletes(self) -> Iterator[str]:
+        """Paths that are gone afterwards, unless they are written again."""
+        for rewrite in self.rewrites.values():
+            yield from rewrite.deletes()
+
+    def puts(self) -> Iterator[Put]:
+        """Everything but the root document."""
+        for rewrite in self.rewrites.values():
+            yield from rewrite.puts()
+        for number, family in enumerate(self._families):
+            ends = (family.level.number, family.target)
+            own, other = (self.rewrites[end] for end in ends)
+            scans = (self.levels[ends[0]].found, self.levels[ends[1]].found)
+            yield from cross_puts(self.source, family, own, other, scans, self.folder / f"across-{number}")

@@ -1,0 +1,103 @@
+"""An event loop of the library's own, in a thread, so that calling from inside another loop cannot deadlock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+__all__ = ["IN_FLIGHT", "Change", "run", "run_changes"]
+
+T = TypeVar("T")
+IN_FLIGHT = 64
+"""Requests under way at once."""
+_BYTES_IN_FLIGHT = 64 << 20
+"""Bytes of changes under way at once, but for a single larger one."""
+
+
+class _Loop:
+    """One event loop in one daemon thread, made at first use and again after a fork."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = -1
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        with self._guard:
+            if self._loop is None or self._process != os.getpid():
+                self._loop = asyncio.new_event_loop()
+                self._process = os.getpid()
+                threading.Thread(target=self._loop.run_forever, name="zarr-vectors-io", daemon=True).start()
+            loop = self._loop
+        return asyncio.run_coroutine_threadsafe(work, loop)
+
+
+_loop = _Loop()
+
+
+def run(work: Coroutine[Any, Any, T], *, finish: bool = False) -> T:
+    """Run a coroutine on the library's own loop and wait for it; with ``finish`` even when interrupted."""
+    future = _loop.submit(work)
+    try:
+        return future.result()
+    except BaseException:
+        # After an interrupt the work goes on by itself: a change could land behind the clean-up that follows.
+        if finish:
+            wait([future])
+        else:
+            future.cancel()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of an object.
+
+    Args:
+        key: Of the object.
+        size: Bytes that it keeps in memory.
+        make: Makes it.
+    """
+
+    key: str
+    size: int
+    make: Callable[[], Coroutine[Any, Any, None]]
+
+
+def run_changes(changes: Iterable[Change], *, at_once: int = IN_FLIGHT) -> None:
+    """Make changes as they come, a bounded number at once; those of one object in order.
+
+    The iterable is consumed in the caller's thread and may send requests of its own. Nothing is under way any more
+    when this returns or raises, be it what a change or the iterable raised, or an interrupt.
+    """
+    under_way: dict[Future[None], Change] = {}
+    try:
+        for change in changes:
+            while not _fits(change, under_way, at_once):
+                _take_out(under_way)
+            under_way[_loop.submit(change.make())] = change
+        while under_way:
+            _take_out(under_way)
+    finally:
+        wait(under_way)
+
+
+def _fits(change: Change, under_way: dict[Future[None], Change], at_once: int) -> bool:
+    others = under_way.values()
+    return not under_way or (
+        len(under_way) < at_once
+        and change.size + sum(other.size for other in others) <= _BYTES_IN_FLIGHT
+        and all(other.key != change.key for other in others)
+    )
+
+
+def _take_out(under_way: dict[Future[None], Change]) -> None:
+    """Wait until something is done."""
+    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+        del under_way[future]
+        future.result()

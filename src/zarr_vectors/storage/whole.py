@@ -1,0 +1,72 @@
+"""Reads that bring one state of a store, while others write to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, MetadataError, ZVError
+from zarr_vectors.storage.storage import Storage
+
+__all__ = ["check_current", "open_whole", "read_whole"]
+
+T = TypeVar("T")
+
+
+def read_whole(
+    storage: Storage, work: Callable[[], T], *, seen: Callable[[], frozenset[bytes]], again: Callable[[], object]
+) -> T:
+    """What a read brings, if the store was the same from its first document to its last cell.
+
+    A last small request tells. If the store has changed, what was read, or why it could not be, means nothing: the
+    documents are read once more, and all the rest.
+
+    Args:
+        storage: The store.
+        work: Reads.
+        seen: The state of the store that ``work`` has read.
+        again: Reads the documents anew.
+
+    Raises:
+        ConcurrentEditError: The store has changed again meanwhile.
+    """
+    for _ in range(2):
+        try:
+            found = work()
+        except ZVError:
+            if storage.is_current(seen()):
+                raise
+        else:
+            if storage.is_current(seen()):
+                return found
+        open_whole(storage, again)
+    raise _keeps_changing(storage)
+
+
+def open_whole(storage: Storage, work: Callable[[], T]) -> T:
+    """What documents say, read once more if they do not fit together because the store has changed meanwhile.
+
+    That they fit without being of one state is found out by the read that follows.
+    """
+    try:
+        return work()
+    except (CorruptionError, MetadataError):
+        if storage.is_current(storage.seen):
+            raise
+    return work()
+
+
+def check_current(storage: Storage, seen: frozenset[bytes]) -> None:
+    """Refuse to go on with a state that has passed.
+
+    Raises:
+        ConcurrentEditError: The store has changed.
+    """
+    if not storage.is_current(seen):
+        raise _keeps_changing(storage)
+
+
+def _keeps_changing(storage: Storage) -> ConcurrentEditError:
+    return ConcurrentEditError(
+        "the store was changed while it was read", store=storage.url, hint="read again when the writer is done"
+    )

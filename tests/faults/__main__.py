@@ -1,0 +1,43 @@
+"""The long run of the fault harness.
+
+Usage: python -m tests.faults [local] [s3] [COUNT], by default both, and 200 kills at random moments in each.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.faults.harness import Harness, local, on_s3
+from tests.faults.jobs import JOBS
+
+
+def long_run(harness: Harness, count: int, *, disk: bool) -> None:
+    began = time.monotonic()
+    for name in JOBS:
+        harness.at_every_step(name, ("kill", "ENOSPC", "EACCES", "interrupt", "any") if disk else ("kill", "any"))
+        harness.at_random_moments(name, -(-count // len(JOBS)))
+        if disk:
+            harness.at_changes_of_the_disk(name, "ENOSPC", step=5)
+            harness.at_changes_of_the_disk(name, "EACCES", step=7)
+        print(f"  {name}: {harness.trials} trials, {harness.kept} left the store as it was,", end=" ")
+        print(f"{time.monotonic() - began:.0f} s", flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    count = next((int(text) for text in arguments if text.isdecimal()), 200)
+    places = [text for text in arguments if not text.isdecimal()] or ["local", "s3"]
+    if "local" in places:
+        print("on a disk")
+        with tempfile.TemporaryDirectory() as folder, local(Path(folder)) as harness:
+            long_run(harness, count, disk=True)
+    if "s3" in places:
+        print("on an S3 server")
+        with on_s3() as harness:
+            long_run(harness, count, disk=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

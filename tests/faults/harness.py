@@ -1,0 +1,212 @@
+"""Harms writers and looks at what they leave: the store before or after, for readers and for the next writer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.faults.jobs import JOBS, Job
+from tests.faults.victim import FAILED
+from tests.storage import s3
+from tests.storage.faults import Place
+from tests.storage.running import environment
+from zarr_vectors.storage import lease
+from zarr_vectors.storage.backend import Backend, Get
+from zarr_vectors.storage.commit import Step
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.urls import open_backend
+
+Content = dict[str, bytes]
+DEAD_SECONDS = 0.2
+"""The harness knows that a victim is dead, and need not wait to be sure."""
+NEW_STEPS = (Step.LOCKED, Step.ANNOUNCED, Step.FILLED, Step.CREATED, Step.SWEPT)
+OLD_STEPS = (
+    Step.LOCKED,
+    Step.STAGED,
+    Step.PREPARED,
+    Step.RECORDED,
+    Step.REMOVED,
+    Step.MOVED,
+    Step.PUBLISHED,
+    Step.SWEPT,
+)
+"""Those of a store that exists."""
+
+
+class Victims:
+    """A process that runs jobs in children of its own."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.victim"],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, job: str, where: Where, fault: dict[str, Any]) -> dict[str, Any]:
+        order = {"job": job, "url": where.url, "options": where.options, "fault": fault}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+class Where:
+    """A place for one store."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.url = url
+        self.options = options
+
+    def backend(self, *, read_only: bool = False) -> Backend:
+        return open_backend(self.url, storage_options=self.options, read_only=read_only)
+
+    def fill(self, content: Content) -> None:
+        self.backend().put_all(content.items())
+
+    def content(self) -> Content:
+        """Everything that is there, empty folders and what is not part of the store included."""
+        if self.options:
+            backend = self.backend()
+            keys = list(backend.list_prefix("", recursive=True))
+            found = backend.fetch([Get(key) for key in keys])
+            return {key: bytes(data) for key, data in zip(keys, found, strict=True) if data is not None}
+        return Place(Path(self.url)).content()
+
+    def visible(self) -> Content:
+        """What a reader sees."""
+        storage = Storage(self.backend(read_only=True))
+        root, _ = storage.read_root()
+        if root is None:
+            return {}
+        keys = storage.list_keys("", recursive=True)
+        found = storage.fetch(Get(key) for key in keys)
+        assert None not in found.values()
+        return {get.path: bytes(data) for get, data in found.items() if data is not None}
+
+    def remove(self) -> None:
+        if not self.options:
+            shutil.rmtree(self.url, ignore_errors=True)
+
+
+class Harness:
+    """Trials in one kind of place.
+
+    Args:
+        base: A folder, or the URL of a bucket.
+        options: ``storage_options`` of the bucket.
+    """
+
+    def __init__(self, base: str, options: dict[str, Any] | None = None) -> None:
+        self._base = base
+        self._options = options or {}
+        self._numbers = itertools.count()
+        self._victims = Victims()
+        self._known: dict[str, tuple[Content, Content, float]] = {}
+        self.trials = self.kept = 0
+        """How many, and how many of them ended with the store as it was before."""
+
+    def end(self) -> None:
+        self._victims.end()
+
+    def fresh(self, content: Content) -> Where:
+        where = Where(f"{self._base}/{next(self._numbers)}/store", self._options)
+        where.fill(content)
+        return where
+
+    def known(self, name: str) -> tuple[Content, Content, float]:
+        """What a store has before and after a job, and how long the job takes."""
+        if name not in self._known:
+            job: Job = JOBS[name]
+            where = self.fresh({})
+            if job.before is not None:
+                job.before(where.backend())
+            before = where.content()
+            done = self._victims.run(name, where, {})
+            assert done["status"] == 0, f"{name} fails by itself"
+            after = where.content()
+            assert after != before
+            assert where.visible() == after
+            self._known[name] = before, after, done["seconds"]
+        return self._known[name]
+
+    def trial(self, name: str, fault: dict[str, Any]) -> int:
+        """Harm a job, and check what it leaves; how it ended."""
+        before, after, _ = self.known(name)
+        where = self.fresh(before)
+        status = int(self._victims.run(name, where, fault)["status"])
+        told = f"{name}, {fault}, status {status}, {where.url}"
+        seen = where.visible()
+        assert seen in (before, after), f"neither before nor after: {told}"
+        if status == 0:
+            assert seen == after, told
+        with Storage(where.backend()).lock():
+            pass
+        assert where.visible() == seen, f"the next writer changed the store: {told}"
+        assert where.content() == seen, f"something is left: {told}"
+        if seen == before and self.trials % 3 == 0:
+            JOBS[name].run(where.backend())
+            assert where.visible() == after, f"it cannot be done again: {told}"
+        where.remove()
+        self.trials += 1
+        self.kept += seen == before
+        return status
+
+    def at_every_step(self, name: str, errors: tuple[str, ...]) -> None:
+        """Kill and fail a job at each step of its commit."""
+        steps = NEW_STEPS if JOBS[name].before is None else OLD_STEPS
+        for step, error in itertools.product(steps, errors):
+            status = self.trial(name, {"step": step, "error": error})
+            assert status == (-9 if error == "kill" else FAILED), f"{name} was not met at {step!r}: {status}"
+
+    def at_random_moments(self, name: str, count: int, seed: int = 0) -> None:
+        """Kill a job at moments spread over the time that it takes."""
+        moments = random.Random(f"{name} {seed}")
+        seconds = self.known(name)[2]
+        for _ in range(count):
+            self.trial(name, {"after": moments.uniform(0, 1.1 * seconds)})
+
+    def at_changes_of_the_disk(self, name: str, error: str, step: int = 1, first: int = 0) -> None:
+        """From a change on, the disk refuses all others."""
+        for change in range(first, 10_000, step):
+            if self.trial(name, {"change": change, "error": error}) == 0:
+                return
+
+
+@contextmanager
+def local(folder: Path) -> Iterator[Harness]:
+    harness = Harness(str(folder))
+    try:
+        yield harness
+    finally:
+        harness.end()
+
+
+@contextmanager
+def on_s3() -> Iterator[Harness]:
+    before = lease.DEAD_SECONDS
+    lease.DEAD_SECONDS = DEAD_SECONDS
+    try:
+        with s3.serving() as endpoint:
+            harness = Harness(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint))
+            try:
+                yield harness
+            finally:
+                harness.end()
+    finally:
+        lease.DEAD_SECONDS = before

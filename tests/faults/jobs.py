@@ -1,0 +1,128 @@
+"""Everything that changes a store, each on one that is made for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import zarr_vectors as zv
+from zarr_vectors.core.store import add_resolution_level, open_store, remove_resolution_level, set_bounds
+from zarr_vectors.formats.registry import ingest
+
+__all__ = ["JOBS", "Job"]
+
+LAYOUT = zv.Layout(chunk_shape=10, shard_shape=None)
+SHARDED = zv.Layout(chunk_shape=10, shard_shape=2)
+
+
+def cloud(seed: int, low: float = 0.0) -> zv.Points:
+    """Points of two objects in about seven chunks."""
+    rng = np.random.default_rng(seed)
+    return zv.Points(
+        rng.uniform(low, low + 25, (12, 2)),
+        attributes={"weight": rng.uniform(size=12)},
+        object_ids=np.repeat([10 * seed, 10 * seed + 1], 6),
+        object_attributes={"size": rng.uniform(size=2)},
+    )
+
+
+def create(target: Any, layout: zv.Layout = LAYOUT) -> None:
+    zv.write(target, cloud(1), layout=layout)
+
+
+def append(target: Any, low: float = -30.0) -> None:
+    """From below the grid, so that stored objects get other names."""
+    zv.write(target, cloud(2, low), mode="append", out_of_bounds="expand")
+
+
+def replace(target: Any) -> None:
+    """Another rank and another cut, so that files stand where folders stood."""
+    other = cloud(3)
+    wide = zv.Points(np.hstack([other.positions] * 2), attributes={"weight": other.attributes["weight"]})
+    zv.write(target, wide, mode="replace", layout=SHARDED)
+
+
+def stream(target: Any) -> None:
+    """A value after another."""
+    zv.write(target, (cloud(seed) for seed in (4, 5, 6)), layout=LAYOUT, bounds=([0, 0], [30, 30]))
+
+
+def convert(target: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "points.csv"
+        np.savetxt(table, cloud(1).positions, delimiter=",", header="x,y", comments="")
+        ingest(table, target)
+
+
+def rechunk(target: Any) -> None:
+    zv.rechunk(target, zv.RechunkSpec("object_id", spatial_chunk_shape=(15, 15)))
+
+
+def bounds(target: Any, low: float, high: float) -> None:
+    set_bounds(open_store(target, mode="r+"), ([low, low], [high, high]), force=True)
+
+
+def amend(target: Any) -> None:
+    with zv.open(target, "r+")[0].writer(out_of_bounds="expand") as writer:
+        writer.add_attribute_sync("number", np.arange(12.0))
+        writer.append_vertices_sync(cloud(2, -30.0))
+        writer.add_object_attribute_sync("name", ["a", "b", "c", "d"])
+
+
+def add_level(target: Any) -> None:
+    add_resolution_level(open_store(target, mode="r+"), 1, 2)
+
+
+def create_two_levels(target: Any) -> None:
+    create(target)
+    add_level(target)
+
+
+def remove_level(target: Any) -> None:
+    remove_resolution_level(open_store(target, mode="r+"), 1)
+
+
+def batched(target: Any) -> None:
+    level = open_store(target, mode="r+")["0"]
+    with level.batched_writes():
+        for chunk in level.list_chunks("vertices"):
+            level.write_bytes(
+                "vertex_attributes/weight", chunk, level.read_bytes("vertex_attributes/weight", chunk)[::-1]
+            )
+        level.write_array("object_attributes/more", np.arange(6).reshape(2, 3))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A change of a store.
+
+    Args:
+        run: Makes it.
+        before: Makes the store that it needs; None for none.
+    """
+
+    run: Callable[[Any], None]
+    before: Callable[[Any], None] | None = create
+
+
+JOBS = {
+    "create": Job(create, None),
+    "create from a stream": Job(stream, None),
+    "convert": Job(convert, None),
+    "append": Job(append),
+    "append into the same shards": Job(partial(append, low=5.0), partial(create, layout=SHARDED)),
+    "replace": Job(replace),
+    "rechunk": Job(rechunk),
+    "grow the bounds": Job(partial(bounds, low=-30.0, high=60.0)),
+    "shrink the bounds": Job(partial(bounds, low=3.0, high=18.0)),
+    "amend": Job(amend),
+    "add a level": Job(add_level),
+    "remove a level": Job(remove_level, create_two_levels),
+    "batched writes": Job(batched),
+}

@@ -1,0 +1,30 @@
+"""A short run of the fault harness; ``make faults`` makes the long one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import local, on_s3
+from zarr_vectors.storage.commit import Step
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def test_writers_that_come_to_harm_on_a_disk(tmp_path: Path) -> None:
+    with local(tmp_path) as harness:
+        harness.at_every_step("append", ("kill",))
+        harness.at_every_step("create", ("interrupt",))
+        harness.at_random_moments("rechunk", 5)
+        harness.at_changes_of_the_disk("replace", "ENOSPC", step=40, first=9)
+        assert 5 < harness.kept < harness.trials - 5
+
+
+def test_writers_that_come_to_harm_on_an_object_store() -> None:
+    pytest.importorskip("obstore")
+    with on_s3() as harness:
+        for step in (Step.PREPARED, Step.RECORDED, Step.MOVED):
+            assert harness.trial("append", {"step": step, "error": "kill"}) == -9
+        assert harness.kept == 1

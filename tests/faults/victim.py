@@ -1,0 +1,104 @@
+"""Runs jobs in child processes that come to harm: killed, or met by errors of the disk, at a step or a moment.
+
+Usage: python -m tests.faults.victim; a line of JSON in, one out, for each job.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.faults.jobs import JOBS
+from zarr_vectors.storage import commit
+from zarr_vectors.storage.urls import open_backend
+
+FAILED = 7
+ERRORS: dict[str, BaseException] = {
+    "ENOSPC": OSError(errno.ENOSPC, "No space left on device"),
+    "EACCES": PermissionError(errno.EACCES, "Permission denied"),
+    "interrupt": KeyboardInterrupt(),
+    "any": RuntimeError("something that nobody has thought of"),
+}
+ADDS = ("mkdir", "link", "write")
+TAKES = ("rmdir", "unlink", "replace")
+
+
+class Disk:
+    """Counts changes of the disk and meets those from a number on with errors.
+
+    Args:
+        at: The first that fails.
+        error: A full disk takes deletions and renames, one that may not be written takes nothing.
+    """
+
+    def __init__(self, at: int, error: str) -> None:
+        self.left = at
+        self.error = error
+        for name in (*ADDS, *TAKES) if error == "EACCES" else ADDS:
+            setattr(os, name, self.wrapped(getattr(os, name)))
+        os.open = self.wrapped(os.open)
+
+    def wrapped(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*args: Any, **options: Any) -> Any:
+            reads = call.__name__ == "open" and not args[1] & (os.O_CREAT | os.O_TRUNC)
+            if not reads:
+                self.left -= 1
+                if self.left < 0:
+                    raise ERRORS[self.error]
+            return call(*args, **options)
+
+        change.__name__ = call.__name__
+        return change
+
+
+def suffer(fault: dict[str, Any]) -> None:
+    def at_step(step: str) -> None:
+        if step == fault["step"]:
+            if fault["error"] == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ERRORS[fault["error"]]
+
+    if "step" in fault:
+        commit.on_step = at_step
+    elif "change" in fault:
+        Disk(fault["change"], fault["error"])
+
+
+def child(order: dict[str, Any], ready: int) -> None:
+    os.write(ready, b"x")
+    suffer(order["fault"])
+    try:
+        JOBS[order["job"]].run(open_backend(order["url"], storage_options=order["options"]))
+    except BaseException:  # noqa: BLE001 - a child of a fork must not go on with its parent's work
+        os._exit(FAILED)
+    os._exit(0)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        reading, writing = os.pipe()
+        process = os.fork()
+        if not process:
+            child(order, writing)
+        os.close(writing)
+        select.select([reading], [], [])
+        began = time.monotonic()
+        after = order["fault"].get("after")
+        if after is not None:
+            time.sleep(after)
+            os.kill(process, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        os.close(reading)
+        print(json.dumps({"status": status, "seconds": time.monotonic() - began}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

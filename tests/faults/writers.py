@@ -1,0 +1,133 @@
+"""Many processes that append to one store at once.
+
+Usage: python -m tests.faults.writers for the long run; with URL OPTIONS PROCESSES TURNS WHERE for so many writers,
+children of a process that has touched nothing yet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import zarr_vectors as zv
+from tests.faults.harness import Where
+from tests.storage import s3
+from tests.storage.running import environment
+from zarr_vectors.core.state import open_level, open_root
+from zarr_vectors.spatial.grid import format_keys
+from zarr_vectors.storage.storage import Storage
+
+WHERES = ("same", "disjoint", "outside")
+SIDE = 100.0
+ROWS = 3
+
+
+def points(number: int, turn: int, where: str) -> zv.Points:
+    """What a writer appends: objects of its own, in cells that all write to, or in a column of its own."""
+    rng = np.random.default_rng([number, turn])
+    low, high = {"same": (0.0, 20.0), "disjoint": (10.0 * number, 10.0 * number + 9), "outside": (-60.0, 0.0)}[where]
+    xy = np.stack([rng.uniform(low, high, ROWS), rng.uniform(0, 20, ROWS)], axis=1)
+    mark = 10_000 * number + turn
+    return zv.Points(xy, attributes={"mark": np.full(ROWS, mark)}, object_ids=np.full(ROWS, mark))
+
+
+def begin(where: Where) -> None:
+    start = zv.Points(np.zeros((1, 2)), attributes={"mark": [-1]}, object_ids=[999_999_999])
+    layout = zv.Layout(chunk_shape=10, shard_shape=2, keep_order=True)
+    zv.write(where.backend(), start, layout=layout, bounds=([0, 0], [SIDE, 20]))
+
+
+def run(where: Where, processes: int, turns: int, how: str) -> None:
+    """Let all write, and wait for them."""
+    begin(where)
+    told = [where.url, json.dumps(where.options), str(processes), str(turns), how]
+    command = [sys.executable, "-m", "tests.faults.writers", *told]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def check(where: Where, processes: int, turns: int, how: str) -> None:
+    """Every row is there once, ids are unique, and counts, bounds and presence lists are right."""
+    storage = Storage(where.backend(read_only=True))
+    root, documents = open_root(storage, ["0/zarr.json"])
+    level = open_level(storage, root, 0, documents["0/zarr.json"])
+    store = zv.open(where.backend(read_only=True))
+    got = store[0].read()
+    wanted = [points(number, turn, how) for number in range(processes) for turn in range(turns)]
+    count = ROWS * len(wanted) + 1
+    marks, ids = np.asarray(got.attributes["mark"]), np.asarray(got.object_ids)
+    assert len(got.positions) == store[0].vertex_count == count
+    assert sorted(got.row_ids.tolist()) == list(range(count))
+    assert (marks[marks >= 0] == ids[marks >= 0]).all()
+    rows = sorted(zip(marks[marks >= 0].tolist(), got.positions[marks >= 0].tolist(), strict=True))
+    expected = [(int(value.object_ids[0]), row) for value in wanted for row in value.positions.tolist()]  # type: ignore[index]
+    assert rows == sorted(expected)
+    assert sorted(store[0].objects.ids.tolist()) == [*sorted(int(v.object_ids[0]) for v in wanted), 999_999_999]  # type: ignore[index]
+    low, high = (np.asarray(corner) for corner in store.bounds)
+    assert ((got.positions >= low) & (got.positions <= high)).all()
+    cells = np.unique(np.floor(got.positions / 10).astype(np.int64), axis=0)
+    keys = set(storage.list_keys("", recursive=True))
+    for array in level.cells.values():
+        assert set(array.keys or ()) == set(format_keys(cells)), array.path
+        stored = {array.object_path(row) for row in array.locate(cells)[0].tolist()}
+        assert {key for key in keys if key.startswith(f"{array.path}/c/")} == stored
+    left = [key for key in where.backend().list_prefix("", recursive=True) if key.startswith(".zv")]
+    assert left == []
+
+
+def write(where: Where, number: int, turns: int, how: str) -> None:
+    backend = where.backend()
+    for turn in range(turns):
+        zv.write(backend, points(number, turn, how), mode="append", out_of_bounds="expand")
+
+
+def try_all(base: str, options: dict[str, Any], processes: int, turns: int) -> None:
+    for how in WHERES:
+        where = Where(f"{base}/{how}", options)
+        began = time.monotonic()
+        run(where, processes, turns, how)
+        check(where, processes, turns, how)
+        told = f"{processes * turns} appends of {processes} processes, {how} cells"
+        print(f"  {told}: nothing lost, {time.monotonic() - began:.0f} s", flush=True)
+
+
+def write_together(where: Where, processes: int, turns: int, how: str) -> int:
+    """Whether any of so many children has failed."""
+    children = []
+    for number in range(processes):
+        child = os.fork()
+        if not child:
+            try:
+                write(where, number, turns, how)
+            except BaseException:  # noqa: BLE001 - a child of a fork must not go on with its parent's work
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+    return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+
+def main(arguments: list[str]) -> int:
+    if arguments:
+        url, options, processes, turns, how = arguments
+        return write_together(Where(url, json.loads(options)), int(processes), int(turns), how)
+    print("many writers on a disk")
+    with tempfile.TemporaryDirectory() as folder:
+        try_all(str(Path(folder)), {}, 8, 125)
+    print("many writers on an S3 server")
+    with s3.serving() as endpoint:
+        try_all(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), 8, 40)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
