@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zarr_vectors as zv
@@ -12,7 +13,7 @@ from tests.query.damage import stored
 from tests.storage.stores import memory_of
 from tests.types.clouds import memory, rows_of
 from tests.validate.cases import CASES
-from tests.validate.spoiling import BASES, Spoil, both, build, cell, document, flipped, gone, listed, numbers
+from tests.validate.spoiling import BASES, Spoil, both, build, cell, document, flipped, gone, listed, numbers, table
 from zarr_vectors.exceptions import ReadOnlyError
 from zarr_vectors.storage.urls import open_backend
 
@@ -47,6 +48,7 @@ MENDED = {
     "bounds that are too small",
     "a stale count",
     "a stale header",
+    "an object without fragments",
     "another owner",
     "another place along a line",
     "references of others",
@@ -209,3 +211,17 @@ def test_owners_are_written_anew_in_shards(sound: dict[str, Path], tmp_path: Pat
     assert zv.validate(store).problems == ()
     read, kept = (zv.open(place)[0].read() for place in (store, sound["sharded"]))
     assert rows_of(read) == rows_of(kept)
+
+
+@pytest.mark.parametrize("base", ["points", "lines", "refs"])
+def test_objects_come_back_with_their_manifests(sound: dict[str, Path], tmp_path: Path, base: str) -> None:
+    spoil = table("0/object_index/manifests", lambda manifests: [manifests[0], b"", *manifests[2:]])
+    store = spoiled(sound, tmp_path / "store", base, spoil)
+    before = (store / "0/object_index/manifests/c/0").read_bytes()
+    done = zv.repair(store, dry_run=False)
+    assert [(repair.kind, repair.cell) for repair in done.repairs] == [("fragment_unowned", "1")]
+    assert (store / "0/object_index/manifests/c/0").read_bytes() != before
+    assert zv.validate(store).problems == ()
+    ids = np.unique(zv.open(sound[base])[0].read().object_ids)[:3] if base != "lines" else [0, 1, 2]
+    read, kept = (zv.open(place)[0].read(object_ids=ids) for place in (store, sound[base]))
+    assert read.positions.tolist() == kept.positions.tolist()

@@ -173,6 +173,10 @@ class _Builder:
                 problems.append(str(error))
         if not array.shape or array.shape[1:] != array.chunk_shape[1:] or (name in _VLEN and len(array.shape) != 1):
             problems.append(f"shape {array.shape} in chunks of {array.chunk_shape} is not cut along the first axis")
+        elif max(array.shape[0], array.chunk_shape[0]) > constants.MAX_OBJECTS:
+            problems.append(
+                f"{array.shape[0]} rows in chunks of {array.chunk_shape[0]}: at most {constants.MAX_OBJECTS}"
+            )
         if array.is_sharded:
             problems.append("it is sharded")
         for problem in problems:
@@ -202,8 +206,9 @@ def open_level(
     ndim = root.metadata.ndim + metadata.leading_axes
     builder = _Builder(nodes, number, metadata, ndim, findings.store, findings)
     below = nodes.below(str(number))
-    for name, document in below.items():
-        findings.attempt(f"{number}/{name}", partial(builder.take, name, document), "array_metadata")
+    # The cells of vertices are asked for most: whoever shares their presence list need not parse it again.
+    for name in sorted(below, key=lambda name: name != constants.VERTICES):
+        findings.attempt(f"{number}/{name}", partial(builder.take, name, below[name]), "array_metadata")
     index = below.get(constants.OBJECT_INDEX)
     header = attributes_of(index) if index is not None and is_group(index) else None
     if header is not None:

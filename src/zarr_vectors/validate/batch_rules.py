@@ -79,6 +79,7 @@ class Batch:
         self.coords = coords
         self.listed = {name: coords if name in full else coords[array.has(coords)] for name, array in arrays.items()}
 
+    @np.errstate(all="ignore")
     def check(self) -> Part:
         """Read the cells and check them."""
         wanted = [(array, self.listed[name]) for name, array in self.arrays.items()]

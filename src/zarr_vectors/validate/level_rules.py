@@ -59,7 +59,7 @@ def _shape_problems(root: RootState, metadata: LevelMetadata, number: int) -> li
     problems = []
     chunk = metadata.chunk_shape
     if chunk is not None:
-        if len(chunk) != ndim or not all(np.isfinite(edge) and edge > 0 for edge in chunk):
+        if len(chunk) != ndim or not all(0 < edge < float("inf") for edge in chunk):
             return [f"chunk_shape is {chunk}, not {ndim} finite numbers above 0"]
         if not divides(chunk, root.metadata.chunk_shape):
             problems.append(f"chunk_shape {chunk} is no whole multiple of the root's {root.metadata.chunk_shape}")

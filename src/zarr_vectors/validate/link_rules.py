@@ -241,6 +241,7 @@ class _FamilyCheck:
         path = f"{self.level.number}/{constants.LINK_FRAGMENTS}"
         return [CellArray(path, ArrayDocument.parse(document, where=path), self.level.store)]
 
+    @np.errstate(all="ignore")
     def _check_bundle(self, ends: Ends, bundle: Sequence[tuple[Segment, IntArray]]) -> None:
         wanted: list[tuple[CellArray, IntArray]] = []
         for segment, coords in bundle:

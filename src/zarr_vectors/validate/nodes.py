@@ -210,7 +210,12 @@ def _entries(holder: object, key: str) -> list[JsonObject]:
 
 def _named_arrays(level: JsonObject) -> list[str]:
     named = attributes_of(level).get(constants.ARRAYS_KEY)
-    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    return [name for name in named if _is_name(name)] if isinstance(named, list) else []
+
+
+def _is_name(name: object) -> bool:
+    """Whether this names a node below a level; other paths might lead out of the store."""
+    return isinstance(name, str) and not {"", ".", ".."} & set(name.split("/"))
 
 
 def _groups_above(name: str) -> Iterator[str]:
@@ -236,19 +241,8 @@ def _check_level(nodes: Nodes, number: int, findings: Findings) -> None:
     attributes = attributes_of(nodes.documents[str(number)])
     if not isinstance(attributes.get(constants.LEVEL_KEY), dict):
         findings.add("level_undescribed", str(number), f"its attributes have no {constants.LEVEL_KEY!r} object")
-    required = {constants.VERTICES, constants.VERTEX_FRAGMENTS}
-    if constants.OBJECT_INDEX in below and attributes_of(below[constants.OBJECT_INDEX]).get("num_objects"):
-        required.add(constants.OBJECT_MANIFESTS)
+    _check_names(nodes, number, below, findings)
     named = set(_named_arrays(nodes.documents[str(number)]))
-    groups = {constants.OBJECT_INDEX, f"{constants.LINKS}/0"}
-    for name in sorted(required | named - {constants.FRAGMENT_REFS}):
-        path = f"{number}/{name}"
-        if path in nodes.corrupt or (
-            name in below and is_group(below[name]) == (name in groups or name not in required)
-        ):
-            continue
-        if name not in below or name in required:
-            findings.add("array_missing", path, "there is a group instead" if name in below else "it is not there")
     for name, document in below.items():
         for group in _groups_above(name):
             if group not in below and f"{number}/{group}" not in nodes.corrupt:
@@ -261,6 +255,28 @@ def _check_level(nodes: Nodes, number: int, findings: Findings) -> None:
         ):
             findings.add("array_unnamed", f"{number}/{name}", f"it is not in {constants.ARRAYS_KEY}")
     _check_families(number, below, findings)
+
+
+def _check_names(nodes: Nodes, number: int, below: dict[str, JsonObject], findings: Findings) -> None:
+    """Arrays that must be there, and those that the level names."""
+    attributes = attributes_of(nodes.documents[str(number)])
+    required = {constants.VERTICES, constants.VERTEX_FRAGMENTS}
+    if constants.OBJECT_INDEX in below and attributes_of(below[constants.OBJECT_INDEX]).get("num_objects"):
+        required.add(constants.OBJECT_MANIFESTS)
+    named = set(_named_arrays(nodes.documents[str(number)]))
+    listed = attributes.get(constants.ARRAYS_KEY)
+    for name in listed if isinstance(listed, list) else ():
+        if not _is_name(name):
+            findings.add("bad_name", str(number), f"{constants.ARRAYS_KEY} names {name!r}")
+    groups = {constants.OBJECT_INDEX, f"{constants.LINKS}/0"}
+    for name in sorted(required | named - {constants.FRAGMENT_REFS}):
+        path = f"{number}/{name}"
+        if path in nodes.corrupt or (
+            name in below and is_group(below[name]) == (name in groups or name not in required)
+        ):
+            continue
+        if name not in below or name in required:
+            findings.add("array_missing", path, "there is a group instead" if name in below else "it is not there")
 
 
 def _check_families(number: int, below: dict[str, JsonObject], findings: Findings) -> None:

@@ -18,7 +18,7 @@ __all__ = ["Findings", "Problem", "ValidationResult"]
 
 _SHOWN = 20
 """Problems of one kind in one array that the text names one by one."""
-_UNEXPECTED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
+_UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What code that is right for sound stores may raise on others."""
 
 
@@ -203,7 +203,8 @@ class Findings:
             MissingDependencyError: The check needs a package that is not installed.
         """
         try:
-            check()
+            with np.errstate(all="ignore"):
+                check()
         except MissingDependencyError:
             raise
         except (CorruptionError, MetadataError) as error:

@@ -12,6 +12,7 @@ from zarr_vectors.validate.problems import Problem
 from zarr_vectors.validate.repair_cells import PresenceRepair, repair_columns
 from zarr_vectors.validate.repair_counts import repair_counts
 from zarr_vectors.validate.repair_documents import repair_documents
+from zarr_vectors.validate.repair_objects import repair_manifests
 from zarr_vectors.validate.repairs import Changes, Repair, RepairResult
 from zarr_vectors.validate.run import Examination, storage_of
 
@@ -30,10 +31,10 @@ def repair(store_path: Any, dry_run: bool = True, *, storage_options: Any = None
     """Put right what is wrong with a store, as far as the store itself tells what is right.
 
     Repaired are presence lists (from what is stored, where the store can be listed), counts, bounds and headers (from
-    the cells), what fragments state about their objects (from the manifests), NGFF entries, names of arrays, groups
-    without a document, and what dead writers left. All changes are one commit. Nothing that could not be made anew is
-    deleted: what does not belong where it is goes to the folder ``lost+found`` inside the store. What cannot be
-    repaired stays as it is, and is told.
+    the cells), what fragments state about their objects (from the manifests), manifests that are empty (from what
+    orphan fragments state), NGFF entries, names of arrays, groups without a document, and what dead writers left. All
+    changes are one commit. Nothing that could not be made anew is deleted: what does not belong where it is goes to
+    the folder ``lost+found`` inside the store. What cannot be repaired stays as it is, and is told.
 
     Args:
         store_path: A path, a URL, an open zarr store, or an open store or group of this library.
@@ -109,6 +110,9 @@ def _plan(storage: Storage) -> tuple[Changes | None, tuple[Problem, ...]]:
     found = Examination(storage, _MOST, changes.nodes)
     presence.settle(found.findings.problems)
     found = Examination(storage, _MOST, changes.nodes)
+    repair_manifests(found, changes)
+    if changes.puts:
+        found = Examination(Pending.on(storage, changes.puts), _MOST, changes.nodes)
     repair_columns(found, changes)
     repair_counts(found, changes)
     return changes, _left(storage, changes, loading)

@@ -74,11 +74,13 @@ class Examination:
     def _check(self, nodes: Nodes) -> None:
         """Check everything; a check that cannot be made leaves the others as they are."""
         findings = self.findings
-        check_nodes(nodes, findings)
-        self.root = check_root(nodes, findings) if findings.level > 1 else None
+        findings.attempt("", partial(check_nodes, nodes, findings), "document_corrupt")
+        if findings.level > 1:
+            findings.attempt("", partial(self._open_root, nodes), "root_metadata")
         if self.root is None:
             return
-        self._open_levels(self.root, nodes)
+        for number in nodes.levels:
+            findings.attempt(str(number), partial(self._open_level, self.root, nodes, number), "level_metadata")
         if findings.level > 2:
             self._check_contents(self.root, nodes)
         if findings.level > 3:
@@ -89,12 +91,14 @@ class Examination:
                 partial(check_pyramid, self.root, nodes, self.levels, self.cells, self.objects, self.links, findings),
             )
 
-    def _open_levels(self, root: RootState, nodes: Nodes) -> None:
-        for number in nodes.levels:
-            metadata = check_level(root, nodes, number, self.findings)
-            level = None if metadata is None else open_level(root, nodes, number, metadata, self.findings)
-            if level is not None:
-                self.levels[number] = level
+    def _open_root(self, nodes: Nodes) -> None:
+        self.root = check_root(nodes, self.findings)
+
+    def _open_level(self, root: RootState, nodes: Nodes, number: int) -> None:
+        metadata = check_level(root, nodes, number, self.findings)
+        level = None if metadata is None else open_level(root, nodes, number, metadata, self.findings)
+        if level is not None:
+            self.levels[number] = level
 
     def _check_contents(self, root: RootState, nodes: Nodes) -> None:
         for number, level in self.levels.items():

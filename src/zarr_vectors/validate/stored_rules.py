@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from math import prod
 
 import numpy as np
@@ -121,12 +120,11 @@ def _cells_of(storage: Storage, array: CellArray, index: IntArray) -> IntArray:
     (plan,) = plans_of([(array, first)])
     indexes = {path: known for path in plan.shards if (known := storage.shard_indexes.get(path)) is not None}
     load_shard_indexes(storage, [plan], indexes)
-    inside = np.array(list(product(*map(range, array.block))), dtype=np.int64)
     found = [first[:0]]
     for place, members in plan.objects:
         known = indexes.get(place)
         if known is not None:
-            there = known.entries[:, 1] != MISSING
-            found.append(first[members[:1]] + inside[there])
+            there = np.flatnonzero(known.entries[:, 1] != MISSING)
+            found.append(first[members[:1]] + np.stack(np.unravel_index(there, array.block), axis=1))
     cells = np.concatenate(found)
     return np.asarray(cells[array.grid.contains(cells)])
