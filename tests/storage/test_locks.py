@@ -83,6 +83,26 @@ def test_a_second_process_waits_and_then_gives_up(folder: Path, monkeypatch: pyt
         assert zv.open(folder)[0].vertex_count == 1, "readers do not wait"
 
 
+def test_who_waits_while_others_take_turns_does_not_give_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_LOCK_SECONDS", 0.2)
+    handle = os.open(folder, os.O_RDONLY)
+    local._try_lock(handle)
+
+    def commit_and_let_go() -> None:
+        for number in range(5):
+            time.sleep(0.15)
+            LocalBackend(folder).replace("zarr.json", (folder / "zarr.json").read_bytes() + b" " * number)
+        os.close(handle)
+
+    thread = threading.Thread(target=commit_and_let_go)
+    began = time.monotonic()
+    thread.start()
+    with LocalBackend(folder).lock():
+        waited = time.monotonic() - began
+    thread.join()
+    assert waited > 3 * 0.2
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_the_lock_of_a_process_that_dies_is_free(folder: Path) -> None:
     with holding(folder) as child:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import sys
 import time
@@ -20,6 +21,7 @@ from zarr_vectors.storage.files import Room, read_part
 __all__ = ["LocalBackend"]
 
 _LOCK_SECONDS = 60.0
+_LONGEST_PAUSE = 0.02
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -247,7 +249,7 @@ class LocalBackend:
             with suppress(FileNotFoundError):
                 handle = _open_lock(self._base)
                 try:
-                    _acquire(handle, self.url)
+                    _acquire(handle, self._base, self.url)
                     if _is_open_lock(handle, self._base):
                         return handle, made
                 except BaseException:
@@ -328,7 +330,9 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _acquire(handle: int, url: str) -> None:
+def _acquire(handle: int, folder: str, url: str) -> None:
+    """Wait for the lock, as long as whoever holds it comes to an end or others take their turns."""
+    seen = _last_commit(folder)
     deadline = time.monotonic() + _LOCK_SECONDS
     pause = 0.002
     while True:
@@ -339,10 +343,23 @@ def _acquire(handle: int, url: str) -> None:
             if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 raise StoreError("the store's folder cannot be locked", store=url, got=str(error)) from error
         if time.monotonic() > deadline:
-            raise ConcurrentEditError(
-                f"another process has been writing to the store for {_LOCK_SECONDS:.0f} s",
-                store=url,
-                hint="try again when it is done",
-            )
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+            last = _last_commit(folder)
+            if last == seen:
+                raise ConcurrentEditError(
+                    f"another process has been writing to the store for {_LOCK_SECONDS:.0f} s",
+                    store=url,
+                    hint="try again when it is done",
+                )
+            seen, deadline = last, time.monotonic() + _LOCK_SECONDS
+        # Between two commits of a busy writer there is not much time to come in.
+        time.sleep(pause * random.uniform(0.5, 1))
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _last_commit(folder: str) -> tuple[int, int] | None:
+    """What changes with every commit: the file of the root document, which is a new one each time."""
+    try:
+        found = os.stat(os.path.join(folder, "zarr.json"))
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
