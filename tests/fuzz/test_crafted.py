@@ -25,7 +25,9 @@ from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import ByteCodec, vlen_frame
 from zarr_vectors.encoding.fragments import encode_fragments
 from zarr_vectors.encoding.links import encode_grouped
+from zarr_vectors.encoding.unpack import PayloadBuffer, frame_sizes
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, ZVError
+from zarr_vectors.metadata.array import ArrayDocument
 
 _SECONDS = 5.0
 _ROOM = 1 << 29
@@ -277,6 +279,36 @@ def test_fragments_that_name_what_is_not_there(fragments: bytes) -> None:
     refused(content, "cell")
 
 
+@pytest.mark.parametrize("stated", [2**31, 2**33, 2**40, 2**62])
+def test_no_room_is_made_for_what_a_frame_cannot_hold(stated: int) -> None:
+    frames = Blobs.from_list([bomb(stated)] * 40)
+    assert PayloadBuffer.for_frames(frame_sizes(frames), frames.sizes) is None
+    for part in (frames, frames.take(np.arange(1))):
+        _, errors = _ZSTD.decode(part)
+        assert len(errors) == len(part)
+        assert all("cannot hold" in what for what in errors.values())
+
+
+def test_fragments_that_name_the_same_rows_without_end() -> None:
+    content = dict(_content("unsharded"))
+    count = 4000
+    content[first_cell(content, "vertex_fragments")] = framed(encode_fragments([(0, 1)] * count))
+    content[first_cell(content, "fragment_attributes/object_id")] = framed(bytes(8 * count))
+    assert len(zv.open(folder_of(content))[0].read(strict=False).positions) > count
+    count = 2_000_000
+    content[first_cell(content, "vertex_fragments")] = framed(encode_fragments([(0, 1)] * count))
+    content[first_cell(content, "fragment_attributes/object_id")] = framed(bytes(8 * count))
+    refused(content, "fragments name 2000000 times one of")
+
+
+def test_separators_of_paths() -> None:
+    document = json.loads(_content("unsharded")["0/vertices/zarr.json"])
+    for separator in ("/../", "", None, ["/"], 7):
+        document["chunk_key_encoding"]["configuration"] = {"separator": separator}
+        with pytest.raises(MetadataError, match="separator"):
+            ArrayDocument.parse(document, where="x")
+
+
 MANIFEST = struct.pack("<I3q", 1, 0, 0, 0)
 
 
@@ -390,7 +422,14 @@ def test_groups_that_hold_themselves_and_what_is_not_there() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "chunk"),
-    [([2**40, 4], [2**40, 2]), ([2**40, 2**10], [1, 1]), ([2**59, 2], [2**58, 2]), ([0, 2**59], [1, 2])],
+    [
+        ([2**33], [2**33]),
+        ([2**26], [16]),
+        ([2**40, 4], [2**40, 2]),
+        ([2**40, 2**10], [1, 1]),
+        ([2**59, 2], [2**58, 2]),
+        ([0, 2**59], [1, 2]),
+    ],
 )
 def test_arrays_of_other_shapes_that_are_not_there(shape: list[int], chunk: list[int]) -> None:
     def change(document: Any) -> None:

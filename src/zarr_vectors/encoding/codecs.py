@@ -259,14 +259,17 @@ def _decompress_one(number: int, item: memoryview, errors: CellErrors) -> bytes:
             return b""
         if zstandard.get_frame_parameters(item).content_size != _UNKNOWN_SIZE:
             return bytes(_contexts.decompressor.decompress(item))
-        return _decompress_stream(item)
+        content = _decompress_stream(item)
+        if content is None:
+            errors[number] = "zstd frame is truncated"
+        return content or b""
     except (zstandard.ZstdError, MemoryError) as error:
         errors[number] = f"zstd: {error}"
         return b""
 
 
-def _decompress_stream(item: memoryview) -> bytes:
-    """The content of a frame that does not state its size; bit by bit, as nothing else bounds it."""
+def _decompress_stream(item: memoryview) -> bytes | None:
+    """The content of a frame that does not state its size, bit by bit as nothing else bounds it; None if cut off."""
     stream = _contexts.decompressor.decompressobj()
     parts: list[bytes] = []
     room = _MOST_CONTENT
@@ -277,7 +280,7 @@ def _decompress_stream(item: memoryview) -> bytes:
             raise zstandard.ZstdError("a frame holds more than a cell can")
         if stream.eof:
             return b"".join(parts)
-    raise zstandard.ZstdError("the frame is truncated")
+    return None
 
 
 def _states_too_much(item: memoryview) -> bool:
@@ -293,7 +296,7 @@ def most_content(stored: Any) -> Any:
     """The most that zstd packs into so many bytes, one number or an array of them, and that a cell can hold.
 
     Example:
-        >>> most_content(40)
+        >>> int(most_content(40))
         1441792
     """
     return np.minimum((stored // 4 + 1) * _LARGEST_BLOCK, _MOST_CONTENT)[()]

@@ -78,12 +78,17 @@ class Segment:
     attributes: Mapping[str, AnyArray]
 
 
+_LONGEST_NAME = 240
+
+
 def read_bytes(folder: Path, name: str) -> bytes:
     """The bytes of a file, which may be there compressed under its name with ``.gz``.
 
     Raises:
         IngestError: It is not there, or cannot be uncompressed.
     """
+    if name.startswith("/") or "\0" in name or ".." in name.split("/") or len(name) > _LONGEST_NAME:
+        raise IngestError(f"{folder} names a file that is none below it", got=repr(name)[:200])
     plain, packed = folder / name, folder / f"{name}.gz"
     if plain.is_file():
         return plain.read_bytes()

@@ -30,6 +30,7 @@ _FAILURES = (
     ArithmeticError,
     MemoryError,
     AssertionError,
+    SystemError,
 )
 """What zarr-python, its codecs and numpy raise at documents and chunks that are not what they should be."""
 
