@@ -73,7 +73,17 @@ def test_a_level_tells_what_it_holds(place: Path) -> None:
 def test_info_is_plain_json_with_everything_in_it(place: Path) -> None:
     info = zv.open(place).info()
     assert json.loads(json.dumps(info, allow_nan=False)) == info
-    assert set(info) == {"url", "zv_version", "geometry_types", "axes", "bounds", "crs", "levels", "headers"}
+    assert set(info) == {
+        "url",
+        "zv_version",
+        "geometry_types",
+        "axes",
+        "bounds",
+        "crs",
+        "levels",
+        "headers",
+        "published",
+    }
     (level,) = info["levels"]
     assert level["vertex_count"] == 1200
     assert (level["chunk_count"], level["shard_count"]) == (27, 8)

@@ -193,7 +193,7 @@ CELLS: list[Case] = [
      "fragment_index_missing", f"{F} [0.0.0]"),
     ("no magic", "points", cell(F, numbers("<u4", put((0, 1)))), "fragment_index", f"{F} [0.0.0]"),
     ("a fragment beyond", "points", cell(F, numbers("<i8", put((1, 10**6)), 24)), "fragment_rows", f"{F} [0.0.0]"),
-    ("a fragment of 2**62 rows", "points", cell(F, numbers("<i8", put((0, 1), (1, 2**62)), 24)), "fragment_rows", F),
+    ("a fragment of 2**62 rows", "points", cell(F, numbers("<i8", put((0, 1), (1, 2**62)), 24)), "fragment_index", F),
     ("fragments that do not tile", "points", cell(F, numbers("<i8", lambda v: v.reshape(-1, 2)[::-1].ravel(), 24)),
      "fragments_tile", f"{F} [0.0.0]"),
     ("rows of no fragment", "points", cell(F, numbers("<i8", lambda v: put((1, v[1] - 1))(v), 24)),

@@ -217,7 +217,11 @@ class Findings:
     def result(self) -> ValidationResult:
         """Everything that was found, in order."""
         order = {kind: place for place, kind in enumerate(RULES)}
-        unique = dict.fromkeys(self.problems)
+        # What keeps a check from being made may be a problem that has a name of its own.
+        told = {problem.message for problem in self.problems if problem.kind != "check_failed"}
+        unique = dict.fromkeys(
+            problem for problem in self.problems if problem.kind != "check_failed" or problem.message not in told
+        )
         ranked = sorted(unique, key=lambda problem: (order[problem.kind], problem.path, _cell_order(problem.cell)))
         return ValidationResult(self.store, self.level, tuple(ranked))
 

@@ -12,6 +12,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import group_document
 from zarr_vectors.core.listing import is_named
 from zarr_vectors.core.state import RootState
+from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.ngff import dataset_entry, level_transform, ome_node
 from zarr_vectors.metadata.root import divides
 from zarr_vectors.typing import JsonObject
@@ -126,7 +127,11 @@ def _bins(root: RootState, level: int, changes: Changes) -> Any:
     base = np.asarray(root.metadata.bin_shape, dtype=np.float64)
     if level == 0:
         return base
-    scale, translation = level_transform(root.attributes.get("multiscales"), level)
+    scale: Any = None
+    translation: Any = None
+    with contextlib.suppress(MetadataError):
+        # An entry that cannot be read is what is being made anew.
+        scale, translation = level_transform(root.attributes.get("multiscales"), level)
     said = attributes_of(changes.nodes.documents[str(level)]).get(constants.LEVEL_KEY) or {}
     edges = said.get("chunk_shape") or root.metadata.chunk_shape
     told: list[Any] = []

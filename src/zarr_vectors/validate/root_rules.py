@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -143,16 +144,20 @@ def _check_ngff(root: RootState, levels: Sequence[int], findings: Findings) -> N
         if path not in paths:
             findings.add("ngff_level", path, "multiscales has no entry of the level")
             continue
-        entry = _Entry(*level_transform(block, level))
-        problem = entry.problem(root.metadata.ndim) or _scale_problem(root, level, entry)
-        if problem:
-            findings.add("ngff_scale", path, problem)
+        findings.attempt(path, partial(_check_transform, root, level, findings), "ngff_scale")
     twice = sorted({path for path in paths if paths.count(path) > 1})
     gone = sorted(path for path in set(paths) if path.isdecimal() and int(path) not in levels)
     if twice:
         findings.add("ngff_scale", "", f"multiscales has several entries of levels {twice}")
     if gone:
         findings.add("ngff_stale", "", f"multiscales names levels that do not exist: {gone}")
+
+
+def _check_transform(root: RootState, level: int, findings: Findings) -> None:
+    entry = _Entry(*level_transform(root.attributes["multiscales"], level))
+    problem = entry.problem(root.metadata.ndim) or _scale_problem(root, level, entry)
+    if problem:
+        findings.add("ngff_scale", str(level), problem)
 
 
 def _scale_problem(root: RootState, level: int, entry: _Entry) -> str | None:
