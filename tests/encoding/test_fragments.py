@@ -13,7 +13,7 @@ from zarr_vectors.encoding.blobs import Blobs, offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments, encode_fragments, encode_ranges
 
 RANGES = st.lists(st.tuples(st.integers(0, 2**31), st.integers(0, 2**31)), max_size=140)
-LISTS = st.lists(st.integers(0, 2**31), max_size=6).map(lambda rows: np.array(rows, dtype=np.int64))
+LISTS = st.lists(st.integers(0, 2**40), max_size=6).map(lambda rows: np.array(rows, dtype=np.int64))
 SMALL = st.lists(st.one_of(st.tuples(st.integers(0, 50), st.integers(0, 9)), LISTS), max_size=12)
 
 

@@ -24,8 +24,8 @@ __all__ = ["Fragment", "FragmentTable", "decode_fragments", "encode_fragments", 
 
 MAGIC = 0x5A564647
 _HEADER = np.dtype([("magic", "<u4"), ("version", "<u2"), ("flags", "<u2"), ("count", "<u4"), ("ranges", "<u4")])
-_MOST_ROWS = 2**32
-"""Of a chunk: its cell has a length of 32 bits."""
+_MOST_ROWS = 2**48
+"""Far more than a chunk can hold, and little enough for sums of them to fit 64 bits."""
 
 Fragment = tuple[int, int] | AnyArray
 """``(start, count)``, or the row numbers."""
