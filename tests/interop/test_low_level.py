@@ -24,7 +24,6 @@ from zarr_vectors.core.store import (
     remove_resolution_level,
     set_bounds,
 )
-from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.geometry import Geometry, Linked, Polylines
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -32,8 +31,6 @@ STORES = {
     path.parent.relative_to(GOLDEN).as_posix(): path.parent
     for path in sorted([*GOLDEN.glob("*/zarr.json"), *GOLDEN.glob("kinds/*/zarr.json")])
 }
-REFUSED = ("kinds/chunked_offset", "kinds/graph_by_part", "kinds/polylines_by_turn", "kinds/pyramid", "pyramid")
-"""Stores whose rows cannot be written anew."""
 SHRUNK = [
     *("points", "points_binned", "sharded_uneven", "groups", "text_attributes"),
     *("kinds/graph_directed_duplicate", "kinds/graph_sharded", "kinds/lines", "kinds/polylines"),
@@ -85,15 +82,6 @@ def test_shrunk_stores_of_0_9_2_are_whole(name: str, peer: Peer, tmp_path: Path)
     described = peer.describe(path)
     assert described["vertex_count"] == want.vertex_count
     assert [list(corner) for corner in described["bounds"]] == [list(corner) for corner in box]
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_shrunk_stays_as_it_was(name: str, tmp_path: Path) -> None:
-    path = copied(name, tmp_path)
-    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    with pytest.raises(ConventionError):
-        set_bounds(open_store(path, mode="r+"), half(path), force=True)
-    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
 
 @pytest.mark.parametrize(
