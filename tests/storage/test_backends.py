@@ -317,6 +317,6 @@ def test_a_missing_package_for_object_stores_is_named(monkeypatch: pytest.Monkey
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr("zarr_vectors.storage.urls.import_module", missing)
+    monkeypatch.setattr("zarr_vectors.storage.handles.import_module", missing)
     with pytest.raises(MissingDependencyError, match="cloud"):
         open_backend("s3://bucket/x")
