@@ -264,10 +264,14 @@ class LevelState:
         return found
 
     @property
+    def written_here(self) -> bool:
+        """Whether this library wrote the level, and so kept rules that 0.9.2 does not keep."""
+        return constants.ARRAYS_KEY in (self.document.get("attributes") or {})
+
+    @property
     def keeps_count(self) -> bool:
         """Whether ``vertex_count`` is exact: this library wrote it, and nobody has written vertices since."""
-        declared = constants.ARRAYS_KEY in (self.document.get("attributes") or {})
-        return declared and self.metadata.fragments_tile
+        return self.written_here and self.metadata.fragments_tile
 
     @property
     def has_objects(self) -> bool:

@@ -125,6 +125,19 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
         named = before >= 0
         parent[rows[named]] = before[named]
     parent[links.ends[:, 0]] = links.ends[:, 1]
+    if block.level.written_here:
+        _refuse_circles(block, parent)
+    children = np.flatnonzero(parent >= 0)
+    columns: dict[str, Column] = {}
+    if links.columns:
+        record = np.full(len(parent), -1, dtype=np.int64)
+        record[links.ends[:, 0]] = np.arange(len(links.ends))
+        columns = {name: _with_gaps(column, record[children]) for name, column in links.columns.items()}
+    return Links(np.stack([children, parent[children]], axis=1), columns)
+
+
+def _refuse_circles(block: Block, parent: IntArray) -> None:
+    """Note that parents lead in a circle, which 0.9.2 writes where a chunk does not begin with a root."""
     try:
         check_forest(parent)
     except InputError as error:
@@ -137,13 +150,6 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
                 hint="restore it from a copy, or read with strict=False to get the circle as it is",
             )
         )
-    children = np.flatnonzero(parent >= 0)
-    columns: dict[str, Column] = {}
-    if links.columns:
-        record = np.full(len(parent), -1, dtype=np.int64)
-        record[links.ends[:, 0]] = np.arange(len(links.ends))
-        columns = {name: _with_gaps(column, record[children]) for name, column in links.columns.items()}
-    return Links(np.stack([children, parent[children]], axis=1), columns)
 
 
 def _with_gaps(column: Column, rows: IntArray) -> Column:

@@ -154,7 +154,7 @@ class Storage:
         if isinstance(self.backend, Transactional) or self.is_published:
             return True
         raw = self.backend.fetch([Get(ROOT)])[0]
-        return raw is not None and bytes(raw) in seen
+        return (b"" if raw is None else bytes(raw)) in seen
 
     def read_documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """Parse JSON documents, read in one round; those of a published store are there already."""
