@@ -63,7 +63,10 @@ def linked_shape(
     if tree:
         links = _as_tree(block, links, implied=implied)
     links = Links(_moved(new, links.ends), links.columns)
-    return Shape(rows, links=links.where(_all_there(links.ends)), links_left=left)
+    links = links.where(_all_there(links.ends))
+    if tree and block.level.written_here:
+        _refuse_circles(block, links, len(rows.positions))
+    return Shape(rows, links=links, links_left=left)
 
 
 def _moved(new: IntArray | None, ends: IntArray) -> IntArray:
@@ -125,8 +128,6 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
         named = before >= 0
         parent[rows[named]] = before[named]
     parent[links.ends[:, 0]] = links.ends[:, 1]
-    if block.level.written_here:
-        _refuse_circles(block, parent)
     children = np.flatnonzero(parent >= 0)
     columns: dict[str, Column] = {}
     if links.columns:
@@ -136,8 +137,13 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
     return Links(np.stack([children, parent[children]], axis=1), columns)
 
 
-def _refuse_circles(block: Block, parent: IntArray) -> None:
-    """Note that parents lead in a circle, which 0.9.2 writes where a chunk does not begin with a root."""
+def _refuse_circles(block: Block, links: Links, rows: int) -> None:
+    """Note that parents lead in a circle, which 0.9.2 writes where a chunk does not begin with a root.
+
+    Only what is brought is looked at: of other trees in the same cells, not all links have been read.
+    """
+    parent = np.full(rows, -1, dtype=np.int64)
+    parent[links.ends[:, 0]] = links.ends[:, 1]
     try:
         check_forest(parent)
     except InputError as error:
