@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("types",),
     ("pyramid", "edit", "rechunk", "validate"),
     ("api",),
-    ("formats", "distributed"),
+    ("formats", "distributed", "multiresolution"),
     ("door",),
     ("cli", "view"),
 )

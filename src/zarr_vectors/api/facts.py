@@ -135,6 +135,21 @@ class LevelFacts:
         facts = self._state.metadata.draco
         return None if facts is None or not self._state.is_draco else facts.max_error
 
+    @property
+    def error_bound(self) -> float | None:
+        """No vertex of level 0, of the objects that this level keeps, is farther from it than this, in data units.
+
+        0 at level 0; None where the level does not say.
+        """
+        facts = self._state.metadata.pyramid
+        return 0.0 if not self._state.number else None if facts is None else facts.max_error
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a finer level has changed since this one was made from it."""
+        facts = self._state.metadata.pyramid
+        return facts is not None and facts.stale
+
     @cached_property
     def link_attributes(self) -> dict[str, AttributeInfo]:
         """Attributes of edges or faces by name."""

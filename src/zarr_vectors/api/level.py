@@ -17,7 +17,8 @@ from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.worker import in_worker
 from zarr_vectors.exceptions import InputError, ZVError
 from zarr_vectors.geometry import Geometry
-from zarr_vectors.query.geometry import ReadPlan, objects_selected, read_shape
+from zarr_vectors.query.batches import shapes_by_object
+from zarr_vectors.query.geometry import ReadPlan, read_shape
 from zarr_vectors.query.order import row_order
 from zarr_vectors.query.rows import iter_rows
 from zarr_vectors.query.selection import Selection
@@ -197,19 +198,9 @@ class ZVLevel(LevelFacts):
         if not self.has_objects or (selection.box is not None and plan.mode != "objects"):
             yield self._read(selection, plan)
             return
-        ids = objects_selected(self._storage, self._state, selection, plan)
         # Without a table of sizes, objects are taken to be about as large as each other.
         step = max(1, batch_rows * self.object_count // max(1, self.vertex_count))
-        part = replace(selection, box=None, group_ids=None, lenient=True)
-        for start in range(0, max(1, len(ids)), step):
-            counting = replace(plan, counts_left=start + step < len(ids))
-            batch = replace(part, object_ids=ids[start : start + step])
-            shape = read_shape(self._storage, self._state, batch, counting)
-            if shape.links_left:
-                # No earlier batch had such a link, so none leads back to one.
-                rest = replace(part, object_ids=ids[start:])
-                yield self._as_value(read_shape(self._storage, self._state, rest, plan))
-                return
+        for shape in shapes_by_object(self._storage, self._state, selection, plan, step):
             yield self._as_value(shape)
 
     def count(

@@ -27,6 +27,7 @@ from zarr_vectors.cli.options import (
     QuietOption,
 )
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
+from zarr_vectors.cli.pyramid import build_told
 from zarr_vectors.cli.tally import Tally, level_text
 from zarr_vectors.constants import ROOT_KEY
 from zarr_vectors.exceptions import ExportError, IngestError, InputError, StoreExistsError
@@ -61,6 +62,7 @@ _ONLY_FOR_STORES = (
     "--keep-order",
     "--per-fragment",
     "--draco-bits",
+    "--pyramid",
 )
 _ONLY_FOR_FILES = ("--object-attributes", "--no-groups")
 _NOT_FOR = {
@@ -83,6 +85,7 @@ class _Job:
         options: How to read a file that is the source.
         write: Keywords of ``zv.write``.
         tables: Keywords of ``export`` that choose what of objects goes to a file.
+        pyramid: Whether a store gets coarser levels.
         quiet: Whether to show nothing but errors.
     """
 
@@ -94,6 +97,7 @@ class _Job:
     options: ReadOptions
     write: dict[str, Any]
     tables: dict[str, Any]
+    pyramid: bool
     quiet: bool
 
 
@@ -149,6 +153,7 @@ def convert(
         int | None,
         typer.Option("--draco-bits", metavar="N", min=1, max=30, help="Round coordinates to N bits and pack them."),
     ] = None,
+    pyramid: Annotated[bool, typer.Option("--pyramid", help="Make coarser levels too, for views from afar.")] = False,
     positions: Annotated[
         str | None, typer.Option("--positions", metavar="X,Y,Z", help="Columns of the coordinates in a table.")
     ] = None,
@@ -214,9 +219,14 @@ def convert(
             "object_attributes": checked("--object-attributes", parse_names, object_attributes),
             "groups": not no_groups,
         },
+        pyramid=pyramid,
         quiet=quiet,
     )
     steps = {_Way.FILE_TO_STORE: _ingest, _Way.STORE_TO_FILE: _export, _Way.STORE_TO_STORE: _relayout}
+    if append and pyramid:
+        raise typer.BadParameter(
+            "cannot go together with --append; afterwards use zarr-vectors pyramid --refresh", param_hint="--pyramid"
+        )
     try:
         steps[way](job)
     except StoreExistsError as error:
@@ -359,9 +369,14 @@ def _relayout(job: _Job) -> None:
 
 
 def _tell_store(job: _Job, done: WriteReport, seconds: float) -> None:
-    """What was written, and what the user might not expect."""
-    if job.quiet:
-        return
+    """What was written, and what the user might not expect; then coarser levels, where they are wanted."""
+    if not job.quiet:
+        _tell_written(job, done, seconds)
+    if job.pyramid:
+        build_told(done.url, quiet=job.quiet)
+
+
+def _tell_written(job: _Job, done: WriteReport, seconds: float) -> None:
     with zv.open(done.url) as store:
         level = store.info()["levels"][0]
     shards = "" if level["shard_shape"] is None else f" in {count_text(level['shard_count'], 'shard')}"

@@ -82,6 +82,7 @@ def _describe_level(level: Mapping[str, Any], axes: Sequence[Mapping[str, Any]])
         facts.append(("objects", f"{level['object_count']:,}"))
     if level.get("group_count"):
         facts.append(("groups", f"{level['group_count']:,}"))
+    facts += _pyramid_facts(level.get("pyramid"), axes)
     tables = [_attribute_table("attribute", level["attributes"])] if level["attributes"] else []
     if level.get("link_attributes"):
         title = "face attribute" if level.get("face_count") is not None else "edge attribute"
@@ -91,6 +92,20 @@ def _describe_level(level: Mapping[str, Any], axes: Sequence[Mapping[str, Any]])
             rows = tuple((name, str(dtype)) for name, dtype in level[key].items())
             tables.append(Table((title, "dtype"), rows))
     return Section(f"level {level['level']}", tuple(facts), tuple(tables))
+
+
+def _pyramid_facts(facts: Mapping[str, Any] | None, axes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """How a coarser level was made."""
+    if facts is None:
+        return []
+    told = [("made by", facts["method"])]
+    if facts.get("max_error") is not None:
+        told.append(("error", f"at most {_lengths([facts['max_error']], axes)} from level 0"))
+    if facts.get("left_out"):
+        told.append(("left out", ", ".join(facts["left_out"])))
+    if facts.get("stale"):
+        told.append(("stale", "yes: a finer level has changed; build it anew with zarr-vectors pyramid --refresh"))
+    return told
 
 
 def _attribute_table(title: str, attributes: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -12,6 +12,7 @@ from zarr_vectors.cli.convert import convert
 from zarr_vectors.cli.info import info
 from zarr_vectors.cli.plot import plot
 from zarr_vectors.cli.publish import publish
+from zarr_vectors.cli.pyramid import pyramid
 from zarr_vectors.cli.query import query
 from zarr_vectors.cli.rechunk import rechunk
 from zarr_vectors.cli.repair import repair
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for command in (convert, info, query, plot, rechunk, validate, repair, publish):
+for command in (convert, info, query, plot, pyramid, rechunk, validate, repair, publish):
     app.command()(command)
 
 

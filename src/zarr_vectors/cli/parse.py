@@ -17,8 +17,10 @@ from zarr_vectors.typing import IntArray, JsonObject
 
 __all__ = [
     "BoxArgument",
+    "parse_aggregations",
     "parse_box",
     "parse_compressor",
+    "parse_factors",
     "parse_fill",
     "parse_ids",
     "parse_names",
@@ -212,6 +214,33 @@ def parse_fill(entries: Iterable[str]) -> dict[str, Scalar]:
             raise ValueError(f"{name} is given more than once")
         values[name] = _scalar(text)
     return values
+
+
+def parse_aggregations(entries: Iterable[str]) -> dict[str, str]:
+    """``name=how`` pairs.
+
+    Raises:
+        ValueError: An entry has no name or no ``=``, or a name comes twice.
+
+    Example:
+        >>> parse_aggregations(["class=mode", "height=max"])
+        {'class': 'mode', 'height': 'max'}
+    """
+    return {name: str(how) for name, how in parse_fill(entries).items()}
+
+
+def parse_factors(text: str) -> list[tuple[float, float]]:
+    """A factor for each level, and of how many objects it keeps one after a colon.
+
+    Raises:
+        ValueError: Something in it is no number.
+
+    Example:
+        >>> parse_factors("2,2,4:2")
+        [(2.0, 1.0), (2.0, 1.0), (4.0, 2.0)]
+    """
+    pairs = [part.partition(":") for part in text.split(",")]
+    return [(float(factor), float(sparsity) if colon else 1.0) for factor, colon, sparsity in pairs]
 
 
 def parse_size(text: str) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from zarr_vectors.exceptions import FormatError
 from zarr_vectors.metadata.base import Document
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["OLD_LAYOUT", "ChunkAxis", "DracoFacts", "LevelMetadata", "RootMetadata", "check_version"]
+__all__ = ["OLD_LAYOUT", "ChunkAxis", "DracoFacts", "LevelMetadata", "PyramidFacts", "RootMetadata", "check_version"]
 
 OLD_LAYOUT = (
     "before 0.9 cells lay in groups of small arrays, and links between chunks in cross_chunk_links, which is not read "
@@ -147,6 +147,29 @@ class ChunkAxis(Document):
     array: JsonObject | None = None
 
 
+class PyramidFacts(Document):
+    """How a coarser level was made from a finer one; an addition to the format.
+
+    No vertex of level 0, of the objects that the level keeps, is farther from their geometry here than ``max_error``,
+    in data units; None where a finer level does not say. ``counts`` names the vertex attribute that tells how many
+    vertices of level 0 each vertex stands for, ``link_counts`` that of links. ``left_out`` is what the finer level has
+    and this one does not. A level is ``stale`` once a finer one has changed.
+    """
+
+    method: str
+    factor: tuple[float, ...]
+    max_error: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    aggregations: dict[str, str] = Field(default_factory=dict)
+    sparsity: float = 1.0
+    sparsity_strategy: str | None = None
+    sparsity_attribute: str | None = None
+    seed: int = 0
+    counts: str | None = None
+    link_counts: str | None = None
+    left_out: tuple[str, ...] = ()
+    stale: bool = False
+
+
 class LevelMetadata(Document):
     """The ``zarr_vectors_level`` object of a level's attributes."""
 
@@ -168,6 +191,7 @@ class LevelMetadata(Document):
     bin_shape: Any = None
     bin_ratio: Any = None
     draco: DracoFacts | None = None
+    pyramid: PyramidFacts | None = None
 
     @field_validator("chunk_shape")
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["Clusters", "Coarse", "Policy", "bin_numbers", "clusters_of", "hashes"]
+__all__ = ["Clusters", "Coarse", "Piece", "Policy", "bin_numbers", "clusters_of", "hashes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,21 @@ class Policy:
     aggregations: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     method: str = ""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of a finer level.
+
+    Args:
+        value: Whole objects, or points of whole bins.
+        weights: ``(N,)`` int64 vertices of level 0 that each vertex stands for; None for one.
+        link_weights: ``(E,)`` int64 the same of links.
+    """
+
+    value: Geometry
+    weights: IntArray | None = None
+    link_weights: IntArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,13 +212,13 @@ def choose_chunk_shape(
         grid = Grid.of_bounds(bounds[0], bounds[1], shape)
         if grid.cells > MAX_GRID_CELLS // 16:
             break
-        if _typical_rows(points, shape, grid, rows) <= 1.5 * TARGET_CHUNK_ROWS:
+        if typical_rows(points, shape, grid, rows) <= 1.5 * TARGET_CHUNK_ROWS:
             return shape
         edge = _nice(edge * 0.8, up=False)
     return shape_of(edge * 1.25)
 
 
-def _typical_rows(points: AnyArray, shape: tuple[float, ...], grid: Grid, rows: int) -> float:
+def typical_rows(points: AnyArray, shape: tuple[float, ...], grid: Grid, rows: int) -> float:
     """Expected number of other vertices in the chunk of a vertex drawn at random, from a sample."""
     counts = _cells_of(points, shape, grid)[1].astype(np.float64)
     pairs = float((counts * (counts - 1)).sum())

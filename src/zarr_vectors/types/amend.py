@@ -30,6 +30,7 @@ from zarr_vectors.types.attributes import (
 )
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.options import WriteOptions
+from zarr_vectors.types.stale import stale_puts
 from zarr_vectors.types.table import column_spec
 from zarr_vectors.types.tree_edges import tree_edges
 from zarr_vectors.types.value import plan_for
@@ -251,6 +252,7 @@ class _Amendment:
         for path, document in there.items():
             if document is None:
                 yield path, dump_json(group_document())
+        yield from stale_puts(self.storage, self.root, level)
         yield f"{level.number}/zarr.json", dump_json(self._level_document())
 
     def _level_document(self) -> JsonObject:

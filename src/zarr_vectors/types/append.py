@@ -37,6 +37,7 @@ from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.sort import SortedRows, sort_table
+from zarr_vectors.types.stale import stale_puts
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
 
 __all__ = ["append_rows"]
@@ -178,6 +179,7 @@ class _Append:
         if self.level.has_objects:
             yield from self.merge.puts(self.tally, self.plan)
         yield from header_puts(self.options.headers)
+        yield from stale_puts(self.storage, self.old_root, self.level)
         yield f"{self.level.number}/zarr.json", dump_json(self._level_document())
 
     def _link_puts(self) -> Iterator[Put]:

@@ -32,6 +32,7 @@ from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Connects, Kind
 from zarr_vectors.types.links import LinkPlan, LinkSink, MakeArray, fill_sink
+from zarr_vectors.types.new_level import NewLevel
 from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts, worth_refs
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.places import Places
@@ -46,30 +47,30 @@ _OWNER = constants.FRAGMENT_OWNER.partition("/")[2]
 
 
 def write_new(
-    storage: Storage, kind: Kind, intake: Intake, options: WriteOptions, refill: Refill | None = None
+    storage: Storage, kind: Kind, intake: Intake, options: WriteOptions, into: Refill | NewLevel | None = None
 ) -> WriteReport:
     """Write a store from nothing; with ``mode="replace"`` in place of what is there.
 
     Args:
-        refill: The store whose level 0 alone is written; None for a whole store.
+        into: The store of which one level alone is written; None for a whole store.
     """
     if kind.is_linked and not intake.has_objects:
         own_one_object(intake, 0)
-    check_tables(intake.tables, {} if refill is not None and refill.keeps_groups else None)
-    if refill is not None and intake.has_objects:
-        check_ids(refill.root.metadata, intake.tables.ids, storage.url)
+    check_tables(intake.tables, {} if into is not None and into.keeps_groups else None)
+    if into is not None and intake.has_objects:
+        check_ids(into.root.metadata, intake.tables.ids, storage.url)
     bounds = resolve_bounds(intake, options)
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
-    plan = cell_plan(0, layout, intake, kind.connects, options)
-    if refill is not None:
-        plan = replace(plan, explicit=keeps_every_link(refill.root.metadata))
+    plan = cell_plan(0 if into is None else into.number, layout, intake, kind.connects, options)
+    if into is not None:
+        plan = replace(plan, explicit=keeps_every_link(into.root.metadata))
     check_fragments(plan, intake, options.fragment_values.get(_OWNER))
-    packing = None if refill is None else refill.packing
+    packing = None if into is None else into.packing
     if packing is None and layout.lattice is not None:
         packing = Packing(layout.lattice)
-    work = _NewStore(storage, kind, intake, options, bounds, layout, plan, Tally(packing=packing), refill=refill)
-    if refill is not None:
-        puts, deletes = refill.described(work.puts()), refill.deletes(storage)
+    work = _NewStore(storage, kind, intake, options, bounds, layout, plan, Tally(packing=packing), into=into)
+    if into is not None:
+        puts, deletes = into.described(work.puts()), into.deletes(storage)
         storage.commit(Batch(puts=puts, root=work.root, deletes=deletes))
         return work.report()
     replacing = options.mode == "replace"
@@ -194,7 +195,7 @@ def presence_puts(arrays: Mapping[str, CellArray], coords: IntArray) -> Iterator
 
 @dataclass
 class _NewStore:
-    """One write of a whole store."""
+    """One write of a whole store, or of a whole level."""
 
     storage: Storage
     kind: Kind
@@ -207,7 +208,12 @@ class _NewStore:
     chunks: int = 0
     sink: LinkSink | None = None
     with_refs: bool = False
-    refill: Refill | None = None
+    into: Refill | NewLevel | None = None
+
+    @property
+    def number(self) -> int:
+        """Of the level that is written."""
+        return 0 if self.into is None else self.into.number
 
     def puts(self) -> Iterator[Put]:
         yield from self._cells()
@@ -220,11 +226,11 @@ class _NewStore:
         present = self.tally.present(ndim)
         self.chunks = len(present)
         yield from self._presence(present)
-        yield from family_groups(0, list(self.plan.arrays))
+        yield from family_groups(self.number, list(self.plan.arrays))
         if self.intake.has_objects:
             yield from self._tables(self.intake.tables, ndim)
         yield from header_puts(self.options.headers)
-        yield "0/zarr.json", dump_json(self.level())
+        yield f"{self.number}/zarr.json", dump_json(self.level())
 
     def _cells(self) -> Iterator[Put]:
         if self.kind.connects in ("tree", "links"):
@@ -243,12 +249,12 @@ class _NewStore:
 
     def _link_plan(self) -> LinkPlan:
         return LinkPlan(
-            level=0,
+            level=self.number,
             cells=self.plan,
             width=self.intake.link_width,
             directed=self.intake.directed,
             columns=self.intake.link_columns,
-            array=array_maker(0, self.layout),
+            array=array_maker(self.number, self.layout),
             always=self.kind.connects != "sequence",
         )
 
@@ -256,7 +262,7 @@ class _NewStore:
         manifests = manifests_of(tables.ids, self.tally.fragments(), self.plan)
         blobs = encode_manifests(manifests, len(tables.ids))
         self.with_refs = worth_refs(blobs.total)
-        yield from table_puts(0, tables, blobs, ndim, self.layout.compressor, with_refs=self.with_refs)
+        yield from table_puts(self.number, tables, blobs, ndim, self.layout.compressor, with_refs=self.with_refs)
 
     def level(self) -> JsonObject:
         names = list(self.plan.arrays)
@@ -272,7 +278,7 @@ class _NewStore:
             names += table_names(self.intake.tables, with_refs=self.with_refs)
             present.append(constants.OBJECT_INDEX)
         facts: JsonObject = {
-            "level": 0,
+            "level": self.number,
             "object_sparsity": 1.0,
             "vertex_count": self.tally.rows,
             "coarsening_method": constants.COARSEN_NONE,
@@ -284,10 +290,10 @@ class _NewStore:
             facts["next_row_id"] = self.tally.rows + self.intake.dropped
         if self.tally.packing is not None:
             facts["draco"] = self.tally.packing.facts()
-        if self.refill is not None:
-            facts = self.refill.level_facts(facts)
-        old = None if self.refill is None else self.refill.level.document
-        return level_document(LevelMetadata.parse(facts, where="0/zarr.json"), names, old)
+        if self.into is not None:
+            facts = self.into.level_facts(facts)
+        old = None if self.into is None else self.into.document
+        return level_document(LevelMetadata.parse(facts, where=f"{self.number}/zarr.json"), names, old)
 
     def final_bounds(self) -> tuple[FloatArray, FloatArray]:
         """The store's bounds once all rows are encoded."""
@@ -301,9 +307,9 @@ class _NewStore:
         # With objects, fragments follow objects; a stated bin would make other readers take them for bins.
         binned = self.layout.bin_shape is not None and not self.intake.has_objects
         bins = list(self.layout.bin_shape or ()) if binned else None
-        if self.refill is not None:
-            facts |= {"base_bin_shape": bins, **stamped_conventions(self.refill.root.metadata, self.kind)}
-            return self.refill.root_document(facts, self.kind, self.options.headers)
+        if self.into is not None:
+            facts |= {"base_bin_shape": bins, **stamped_conventions(self.into.root.metadata, self.kind)}
+            return self.into.root_document(facts, self.kind, self.options.headers)
         fresh = {
             "zv_version": constants.FORMAT_VERSION,
             "format_capabilities": [],

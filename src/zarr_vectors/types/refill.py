@@ -80,6 +80,16 @@ class Refill:
     also: tuple[Put, ...] = ()
     keeps_groups: bool = False
 
+    @property
+    def number(self) -> int:
+        """Of the level that is written."""
+        return self.level.number
+
+    @property
+    def document(self) -> JsonObject | None:
+        """The level's own document as it is."""
+        return self.level.document
+
     def options(self, options: WriteOptions, bounds: Any) -> WriteOptions:
         """How to write into the store: cut and compressed as it is.
 

@@ -16,7 +16,7 @@ from zarr_vectors import constants
 from zarr_vectors.axes import as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
-from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.encoding.draco import load_draco
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry
@@ -37,6 +37,7 @@ from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.spill import stream_intake
+from zarr_vectors.types.stale import check_coarser
 from zarr_vectors.typing import FloatArray, JsonObject
 
 __all__ = ["check_append", "next_object_id", "write_value"]
@@ -198,14 +199,7 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
             got=f"chunks by {', '.join(level.metadata.chunk_dims or ())}",
             hint="rechunk it with RechunkSpec('spatial'), append, and rechunk it again",
         )
-    coarser = [number for number in level_numbers(storage, root) if number > level.number]
-    if coarser:
-        raise ConventionError(
-            "the store has coarser levels, which would lack the appended rows",
-            store=storage.url,
-            got=f"levels {coarser}",
-            hint="remove them, append, and build them again",
-        )
+    check_coarser(storage, root, level)
     if options.crs is not None and root.metadata.crs not in (None, options.crs):
         raise InputError(
             "crs is not that of the store", hint="transform the positions to the store's crs and leave crs out"

@@ -1,0 +1,110 @@
+"""``zarr-vectors pyramid``."""
+
+from __future__ import annotations
+
+import json
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+import zarr_vectors as zv
+from zarr_vectors.cli.console import checked, count_text, progress_bar, say, time_text
+from zarr_vectors.cli.options import QuietOption, StoreArgument
+from zarr_vectors.cli.parse import parse_aggregations, parse_factors
+from zarr_vectors.pyramid import PyramidReport
+
+__all__ = ["build_told", "pyramid"]
+
+
+def pyramid(
+    store: StoreArgument,
+    factors: Annotated[
+        str | None,
+        typer.Option(
+            "--factors",
+            metavar="LIST",
+            help="For each level how many times larger its bins are, and after a colon of how many objects it keeps "
+            "one: 2,2,4:2. By default levels follow until one has at most 100,000 vertices.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", metavar="NAME", help="Of points: mean (the default) or subsample.", show_default=False
+        ),
+    ] = None,
+    aggregate: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--aggregate",
+            metavar="NAME=HOW",
+            help="How values of an attribute are merged: mean, min, max, sum, first or mode; repeatable.",
+        ),
+    ] = None,
+    sparsity: Annotated[
+        str,
+        typer.Option(
+            "--keep", metavar="WHICH", help="Which objects stay: random, length, spatial_coverage or attribute:NAME."
+        ),
+    ] = "random",
+    seed: Annotated[int, typer.Option("--seed", help="Of everything that is random.")] = 0,
+    cross_level: Annotated[
+        str, typer.Option("--cross-level", metavar="WHAT", help="Links between levels: none, implicit or explicit.")
+    ] = "none",
+    depth: Annotated[int, typer.Option("--depth", help="Over how many levels links lead; -1 for all.")] = 1,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Build stale levels anew, as they were built before.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make coarser levels of a store, for views from afar; each is a whole data set of its own."""
+    started = perf_counter()
+    strategy, _, attribute = sparsity.partition(":")
+    with zv.open(store, "r+") as opened, progress_bar("pyramid", quiet=quiet or as_json) as bar:
+        told = None if bar is None else lambda _, done, total: bar(done, total)
+        if refresh:
+            report = opened.refresh_pyramid(progress=told)
+        else:
+            report = opened.build_pyramid(
+                checked("--factors", parse_factors, factors),
+                method=method,
+                aggregations=checked("--aggregate", lambda _: parse_aggregations(aggregate or ()), ""),
+                sparsity_strategy=strategy,
+                sparsity_attribute=attribute or None,
+                sparsity_seed=seed,
+                cross_level_storage=cross_level,
+                cross_level_depth=depth,
+                progress=told,
+            )
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+        return
+    for line in pyramid_lines(report, perf_counter() - started):
+        say(line, quiet=quiet)
+
+
+def build_told(store: str, *, quiet: bool) -> None:
+    """Make coarser levels of a store, and tell what they are."""
+    started = perf_counter()
+    with zv.open(store, "r+") as opened, progress_bar("pyramid", quiet=quiet) as bar:
+        report = opened.build_pyramid(progress=None if bar is None else lambda _, done, total: bar(done, total))
+    for line in pyramid_lines(report, perf_counter() - started):
+        say(line, quiet=quiet)
+
+
+def pyramid_lines(report: PyramidReport, seconds: float) -> list[str]:
+    """What was made, a line for each level."""
+    if not report.levels:
+        return ["no level was made: the finest has few enough vertices, or nothing is stale"]
+    lines = []
+    for level in report.levels:
+        error = "" if level.max_error is None else f", at most {level.max_error:.4g} from level 0"
+        objects = f", {count_text(level.object_count, 'object')}" if level.object_count else ""
+        lines.append(f"level {level.level}: {count_text(level.vertex_count, 'vertex')}{objects}{error}")
+        if level.left_out:
+            lines.append(f"  without {', '.join(level.left_out)}")
+    lines.append(time_text(sum(level.parent_vertices for level in report.levels), seconds))
+    return lines

@@ -1,0 +1,1 @@
+"""Pyramids under the names that other code imports them by."""

@@ -1,0 +1,270 @@
+"""One coarser level: read the finer one in pieces, coarsen each, and write what they give as one commit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from math import nextafter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.geometry import Geometry, Graph, Lines, Linked, Points, Polylines
+from zarr_vectors.metadata.root import PyramidFacts
+from zarr_vectors.pyramid.aggregate import check_aggregation
+from zarr_vectors.pyramid.coarse import Coarse, Piece, Policy
+from zarr_vectors.pyramid.graph import coarsen_graph
+from zarr_vectors.pyramid.keep import kept_objects
+from zarr_vectors.pyramid.lines import coarsen_lines
+from zarr_vectors.pyramid.options import PyramidOptions, Step
+from zarr_vectors.pyramid.plan import block_multiples, chunk_multiples, grown_chunk_shape, rows_beside
+from zarr_vectors.pyramid.points import coarsen_points
+from zarr_vectors.pyramid.source import Finer, object_tables, with_link_attributes
+from zarr_vectors.spatial.layout import check_edges
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.types.create import write_new
+from zarr_vectors.types.intake import First, Intake
+from zarr_vectors.types.new_level import NewLevel
+from zarr_vectors.types.options import WriteOptions, as_bounds
+from zarr_vectors.types.report import WriteReport
+from zarr_vectors.types.spill import stream_intake
+from zarr_vectors.typing import FloatArray, IntArray, JsonObject
+
+__all__ = ["LevelJob"]
+
+_COUNT = "count"
+
+
+@dataclass(kw_only=True)
+class LevelJob:
+    """A coarser level on its way.
+
+    Args:
+        storage: The store, locked.
+        finer: The level that it is made from.
+        number: Its own number.
+        step: How much coarser it is.
+        options: Of the pyramid.
+        base_bins: Bins of level 0.
+        replaced: Whether the level exists, and is written anew.
+    """
+
+    storage: Storage
+    finer: Finer
+    number: int
+    step: Step
+    options: PyramidOptions
+    base_bins: tuple[float, ...]
+    replaced: bool = False
+    error: float = 0.0
+    counts: str | None = None
+    link_counts: str | None = None
+    kept: IntArray | None = None
+    report: WriteReport | None = None
+    read: int = 0
+    facts: JsonObject = field(default_factory=dict)
+
+    @property
+    def factor(self) -> tuple[float, ...]:
+        """How many times the finer bins the bins are, along each axis."""
+        given = self.step.factor
+        ndim = self.finer.root.metadata.ndim
+        return tuple(float(one) for one in given) if isinstance(given, tuple) else (float(given),) * ndim
+
+    @property
+    def bins(self) -> tuple[float, ...]:
+        """Edge lengths of the bins."""
+        level = self.finer.level.number
+        bins = self.finer.root.level_bin_shape(level) if level else self.base_bins
+        return tuple(float(a * b) for a, b in zip(bins, self.factor, strict=True))
+
+    def write(self, least_reduction: float = 0.0) -> bool:
+        """Make the level; whether it was written, as it is not where it has not so many times fewer vertices."""
+        finer, root = self.finer, self.finer.root
+        policy = self._policy()
+        multiples = block_multiples(root.metadata.chunk_shape, finer.level.chunk_shape, self.bins)
+        self.kept = kept_objects(finer, self.step.sparsity, self.options, policy.bins)
+        options = WriteOptions(mode="replace", dtype=finer.level.position_dtype, axes=root.axes)
+        with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
+            values = self._values(finer.pieces(multiples, self.kept), policy)
+            intake = stream_intake(values, finer.kind, options, _anywhere, First(), Path(folder))
+            if intake.extent.rows * least_reduction > self.read:
+                return False
+            if intake.has_objects:
+                intake.tables = object_tables(finer.tables)
+            into = self._level(intake)
+            self.report = write_new(self.storage, finer.kind, intake, into.options(options), into)
+        return True
+
+    def _policy(self) -> Policy:
+        finer, options = self.finer, self.options
+        known = {**finer.level.row_columns, **finer.level.chunk_columns}
+        for name, how in options.aggregations.items():
+            if name not in known and name not in self._link_columns():
+                raise InputError(
+                    "aggregations name an attribute that the store does not have",
+                    got=repr(name),
+                    expected=f"some of {sorted(finer.names)}",
+                )
+            check_aggregation(name, how)
+        return Policy(
+            bins=np.asarray(self.bins),
+            aggregations=dict(options.aggregations),
+            seed=options.seed,
+            method=options.method_of(finer.kind.connects),
+        )
+
+    def _link_columns(self) -> list[str]:
+        family = self.finer.level.links
+        return [] if family is None else list(family.columns)
+
+    # Values
+
+    def _values(self, pieces: Iterator[Piece], policy: Policy) -> Iterator[Geometry]:
+        for piece in pieces:
+            self.read += piece.value.vertex_count
+            coarse = _inside(_coarsen(piece, policy), self.finer.root.metadata.bounds)
+            self.error = max(self.error, coarse.error)
+            yield self._counted(coarse)
+            if self.options.progress is not None:
+                self.options.progress(self.number, self.read, self.finer.level.metadata.vertex_count or None)
+
+    def _counted(self, coarse: Coarse) -> Geometry:
+        """The value with what each vertex and link stands for."""
+        value = coarse.value
+        if coarse.counts is not None:
+            self.counts = self.finer.counts or _free_name(value.attributes)
+            value = replace(value, attributes={**value.attributes, self.counts: coarse.counts})
+        if coarse.link_counts is not None and isinstance(value, Linked):
+            self.link_counts = self.finer.link_counts or _free_name(value.link_attributes)
+            links = {**value.link_attributes, self.link_counts: coarse.link_counts}
+            value = with_link_attributes(value, links)
+        return value
+
+    # The level
+
+    def _level(self, intake: Intake) -> NewLevel:
+        finer = self.finer
+        root, options = finer.root, self.options
+        self.facts = self._made(intake)
+        changed = {} if tuple(root.metadata.bin_shape) == self.base_bins else {"base_bin_shape": list(self.base_bins)}
+        tokens = list(root.metadata.format_capabilities)
+        if intake.has_objects and constants.CAP_PRESERVED_OBJECT_IDS not in tokens:
+            tokens.append(constants.CAP_PRESERVED_OBJECT_IDS)
+        stamped = {
+            "cross_level_storage": options.cross_level_storage,
+            "cross_level_depth": options.cross_level_depth,
+            "format_capabilities": tokens,
+        }
+        return NewLevel(
+            root=root,
+            model=finer.level,
+            number=self.number,
+            replaced=self.replaced,
+            bins=self.bins,
+            chunk_shape=self._chunk_shape(intake),
+            facts=self.facts,
+            root_facts={**changed, **stamped},
+        )
+
+    def _made(self, intake: Intake) -> JsonObject:
+        """What the level says of how it was made."""
+        finer, options = self.finer, self.options
+        before = finer.level.metadata.pyramid
+        error = None if finer.level.number and (before is None or before.max_error is None) else self.error
+        if error is not None and before is not None and before.max_error is not None:
+            error += before.max_error
+        pyramid = PyramidFacts(
+            method=options.method_of(finer.kind.connects),
+            factor=self.factor,
+            # Rounded up, as it is a bound.
+            max_error=None if error is None else nextafter(error * (1 + 1e-9), np.inf) if error else 0.0,
+            aggregations=dict(options.aggregations),
+            sparsity=self.step.sparsity,
+            sparsity_strategy=options.sparsity_strategy if self.step.sparsity > 1 else None,
+            sparsity_attribute=options.sparsity_attribute,
+            seed=options.seed,
+            counts=self.counts,
+            link_counts=self.link_counts,
+            left_out=finer.left_out + (("chunk_dims",) if finer.level.metadata.leading_axes else ()),
+        )
+        facts: JsonObject = {
+            "object_sparsity": 1 / self.step.sparsity,
+            "coarsening_method": constants.COARSEN_PER_OBJECT,
+            "parent_level": finer.level.number,
+            "inherited_num_objects": len(intake.tables.ids) if intake.has_objects else 0,
+            "pyramid": pyramid.to_json(),
+        }
+        return facts | ({"preserves_object_ids": True} if intake.has_objects else {})
+
+    def _chunk_shape(self, intake: Intake) -> tuple[float, ...]:
+        root, level, given = self.finer.root, self.finer.level, self.step.chunk_factor
+        if given is not None:
+            times = given if isinstance(given, tuple) else (given,) * root.metadata.ndim
+            shape = tuple(edge * one for edge, one in zip(level.chunk_shape, times, strict=True))
+            if (chunk_multiples(shape, self.bins) != 1).any():
+                raise InputError(
+                    "the level's bins do not fill its chunks",
+                    got=f"bins of {self.bins} in chunks of {shape}",
+                    hint="use other chunk_scale_factors, or leave them out",
+                )
+            return check_edges("chunk_scale_factors", shape, root.metadata.ndim)
+        bounds = as_bounds(root.metadata.bounds, root.metadata.ndim)
+        wanted = rows_beside(self.finer.sample, level.chunk_shape, bounds, self.read)
+        return grown_chunk_shape(
+            root.metadata.chunk_shape,
+            self.bins,
+            intake.extent.sample,
+            intake.extent.rows,
+            (bounds[0].tolist(), bounds[1].tolist()),
+            wanted,
+        )
+
+
+def _anywhere(ndim: int) -> None:
+    """Coarser vertices are brought into the bounds when they are made."""
+
+
+def _coarsen(piece: Piece, policy: Policy) -> Coarse:
+    value = piece.value
+    if isinstance(value, Points):
+        return coarsen_points(value, policy, piece.weights)
+    if isinstance(value, (Polylines, Lines)):
+        return coarsen_lines(value, policy, piece.weights)
+    if isinstance(value, Graph):
+        return coarsen_graph(value, policy, piece.weights, piece.link_weights)
+    raise InputError("no coarser levels are made of this kind of geometry yet", got=value.geometry_type)
+
+
+def _inside(coarse: Coarse, bounds: Any) -> Coarse:
+    """With its vertices brought into the store's bounds, where one has been placed beyond them."""
+    value = coarse.value
+    low, high = as_bounds(bounds, value.ndim)
+    positions = value.positions.astype(np.float64)
+    cut = np.clip(positions, low, high)
+    moved = np.sqrt(((cut - positions) ** 2).sum(axis=1)).max(initial=0.0)
+    if not moved:
+        return coarse
+    placed = replace(value, positions=_as(cut, value, low, high))
+    return replace(coarse, value=placed, error=coarse.error + float(moved))
+
+
+def _as(cut: FloatArray, value: Geometry, low: FloatArray, high: FloatArray) -> Any:
+    """Positions in their dtype, and still in the box."""
+    dtype = value.positions.dtype
+    with np.errstate(over="ignore"):
+        if dtype.kind == "f":
+            lo, hi = low.astype(dtype), high.astype(dtype)
+            lo = np.where(lo.astype(np.float64) < low, np.nextafter(lo, np.inf, dtype=dtype), lo)
+            hi = np.where(hi.astype(np.float64) > high, np.nextafter(hi, -np.inf, dtype=dtype), hi)
+            return np.clip(cut.astype(dtype), lo, hi)
+    return np.clip(np.rint(cut), np.ceil(low), np.floor(high)).astype(dtype)
+
+
+def _free_name(taken: Any) -> str:
+    names: Callable[[int], str] = lambda number: _COUNT if not number else f"{_COUNT}_{number}"  # noqa: E731
+    return next(name for name in map(names, range(len(taken) + 1)) if name not in taken)

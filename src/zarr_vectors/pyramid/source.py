@@ -1,0 +1,203 @@
+"""Reading a finer level for a coarser one: whole bins of points, or whole objects, some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.geometry import Column, Geometry, Graph, Linked, Mesh, Skeleton
+from zarr_vectors.pyramid.coarse import Piece
+from zarr_vectors.query.batches import shapes_by_object
+from zarr_vectors.query.geometry import ReadPlan, read_shape
+from zarr_vectors.query.rows import attribute_names
+from zarr_vectors.query.selection import Selection
+from zarr_vectors.query.shape import Shape
+from zarr_vectors.query.sizes import chunk_sizes, object_sizes
+from zarr_vectors.query.tables import LevelTables, read_level_tables
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.types.kinds import Kind
+from zarr_vectors.types.objects import ObjectTables
+from zarr_vectors.types.value import plan_for, value_of
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+
+__all__ = ["Finer", "object_tables", "with_link_attributes"]
+
+_BATCH_ROWS = 1_000_000
+_SAMPLE_ROWS = 65_536
+
+
+@dataclass
+class Finer:
+    """A level that another one is made from.
+
+    Args:
+        storage: The store.
+        root: Its root.
+        level: The level.
+        kind: What it holds.
+        batch_rows: About how many vertices to read at once.
+    """
+
+    storage: Storage
+    root: RootState
+    level: LevelState
+    kind: Kind
+    batch_rows: int = _BATCH_ROWS
+    samples: list[AnyArray] = field(default_factory=list)
+
+    @cached_property
+    def tables(self) -> LevelTables:
+        """Objects and groups, with what is known of them."""
+        return read_level_tables(self.storage, self.level)
+
+    @cached_property
+    def present(self) -> IntArray:
+        """``(n,)`` ids of the objects that have vertices here."""
+        ids, sizes = object_sizes(self.storage, self.level)
+        return ids[sizes > 0]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Attributes of vertices that a coarser level has too."""
+        return tuple(name for name in attribute_names(self.level) if name != constants.ROW_ID and "/" not in name)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Attributes of vertices that a coarser level cannot have."""
+        return tuple(name for name in attribute_names(self.level) if name not in self.names)
+
+    @property
+    def counts(self) -> str | None:
+        """The attribute that tells what each vertex stands for, where this level is a coarser one itself."""
+        facts = self.level.metadata.pyramid
+        return None if facts is None else facts.counts
+
+    @property
+    def link_counts(self) -> str | None:
+        """The same of links."""
+        facts = self.level.metadata.pyramid
+        return None if facts is None else facts.link_counts
+
+    @property
+    def sample(self) -> AnyArray:
+        """Some positions of what has been read."""
+        positions = np.concatenate(self.samples)
+        return positions[:: max(1, len(positions) // _SAMPLE_ROWS)]
+
+    def pieces(self, multiples: IntArray, objects: IntArray | None) -> Iterator[Piece]:
+        """The level, some of it at a time.
+
+        Args:
+            multiples: ``(D,)`` chunks along each axis that are whole bins of the coarser level.
+            objects: Ids of the objects to read; None for all there is.
+        """
+        self.samples.clear()
+        shapes = self._blocks(multiples, objects) if self.kind.connects == "nothing" else self._objects(objects)
+        family = self.level.links if self.kind.connects == "links" else None
+        for shape in shapes:
+            value = value_of(shape, self.kind, self.root.axes, family)
+            self.samples.append(value.positions[:: max(1, self._rows // _SAMPLE_ROWS)].copy())
+            yield self._piece(value)
+
+    def some(self, rows: int) -> Geometry:
+        """About so many vertices, without attributes: of a place that is as full as most, or of some whole objects."""
+        if self.kind.connects == "nothing":
+            chunks = self.level.vertices.present
+            if not self.level.is_unordered:
+                order = np.argsort(self._chunk_sizes, kind="stable")
+                sums = np.cumsum(self._chunk_sizes[order])
+                chunks = chunks[order[np.searchsorted(sums, sums[-1] / 2)]][None]
+            selection = Selection(chunks=chunks[:1], attributes=(), owners=False)
+        else:
+            count = max(1, rows * len(self.present) // max(1, self._rows))
+            step = max(1, len(self.present) // count)
+            selection = Selection(object_ids=self.present[::step], attributes=())
+        plan = replace(self._plan, link_attributes=())
+        shape = read_shape(self.storage, self.level, selection, plan)
+        return value_of(shape, self.kind, self.root.axes, None)
+
+    @property
+    def _rows(self) -> int:
+        return self.level.metadata.vertex_count
+
+    @property
+    def _plan(self) -> ReadPlan:
+        # Coordinates as they are stored: so they go back into the store.
+        return replace(plan_for(self.root, self.kind, None, None), offset=None)
+
+    def _blocks(self, multiples: IntArray, objects: IntArray | None) -> Iterator[Shape]:
+        """Points of whole bins, since no bin lies in two blocks of chunks."""
+        chunks = self.level.vertices.present
+        lead = chunks.shape[1] - len(multiples)
+        blocks = chunks.copy()
+        blocks[:, lead:] //= multiples
+        if lead:
+            # Points of one place lie in chunks of every leading coordinate.
+            blocks = blocks[:, lead:]
+        order = np.lexsort(blocks.T[::-1])
+        ordered = blocks[order]
+        new = np.ones(len(order), dtype=np.bool_)
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+        sizes = np.zeros(len(order), dtype=np.int64) if self.level.is_unordered else self._chunk_sizes[order]
+        # A batch begins with the block in which another so many rows have come together.
+        number = (np.cumsum(sizes) - sizes) // self.batch_rows
+        starts = np.flatnonzero(new)
+        batch_of_block = number[starts]
+        first = np.ones(len(starts), dtype=np.bool_)
+        first[1:] = batch_of_block[1:] != batch_of_block[:-1]
+        for part in np.split(order, starts[first][1:]):
+            selection = Selection(chunks=chunks[part], attributes=self.names)
+            shape = read_shape(self.storage, self.level, selection, self._plan)
+            owners = shape.rows.object_ids
+            yield shape if objects is None or owners is None else Shape(shape.rows.take(_among(owners, objects)))
+
+    @cached_property
+    def _chunk_sizes(self) -> IntArray:
+        return chunk_sizes(self.storage, self.level)
+
+    def _objects(self, objects: IntArray | None) -> Iterator[Shape]:
+        selection = Selection(attributes=self.names, object_ids=self.present if objects is None else objects)
+        step = max(1, self.batch_rows * len(self.present) // max(1, self._rows))
+        yield from shapes_by_object(self.storage, self.level, selection, self._plan, step)
+
+    def _piece(self, value: Geometry) -> Piece:
+        attributes = dict(value.attributes)
+        weights = _weights(attributes.pop(self.counts, None) if self.counts else None)
+        value = replace(value, attributes=attributes)
+        if not isinstance(value, Linked) or self.link_counts is None:
+            return Piece(value, weights)
+        links = dict(value.link_attributes)
+        link_weights = _weights(links.pop(self.link_counts, None))
+        return Piece(with_link_attributes(value, links), weights, link_weights)
+
+
+def with_link_attributes(value: Linked, columns: Mapping[str, Column]) -> Linked:
+    """The value with these attributes of its links and no others."""
+    if isinstance(value, Mesh):
+        return replace(value, face_attributes=columns)
+    assert isinstance(value, (Graph, Skeleton))
+    return replace(value, edge_attributes=columns)
+
+
+def _weights(column: Column | None) -> IntArray | None:
+    return None if column is None else np.asarray(column).astype(np.int64)
+
+
+def _among(owners: IntArray, objects: IntArray) -> BoolArray:
+    return np.isin(owners, objects)
+
+
+def object_tables(tables: LevelTables) -> ObjectTables:
+    """The tables of a level, as a writer takes them."""
+    order = np.argsort(tables.ids, kind="stable")
+    return ObjectTables(
+        ids=tables.ids[order],
+        attributes={name: column[order] for name, column in tables.attributes.items()},
+        groups=dict(enumerate(tables.groups.members)),
+        group_attributes=tables.group_attributes,
+    )

@@ -1,0 +1,62 @@
+"""Coarser levels when a finer one changes: told that they lack something, or in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zarr_vectors import constants
+from zarr_vectors.core.state import LevelState, RootState, level_numbers
+from zarr_vectors.exceptions import ConventionError
+from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.metadata.root import LevelMetadata
+from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.typing import JsonObject
+
+__all__ = ["check_coarser", "stale_puts"]
+
+
+def check_coarser(storage: Storage, root: RootState, level: LevelState) -> None:
+    """Refuse to change a level under coarser ones that could not say that they lack something.
+
+    Raises:
+        ConventionError: There are such levels.
+    """
+    coarser = _coarser(storage, root, level)
+    silent = [number for number, (_, metadata) in coarser.items() if metadata.pyramid is None]
+    if silent:
+        raise ConventionError(
+            "the store has coarser levels, which would lack the appended rows and do not say how they were made",
+            store=storage.url,
+            got=f"levels {silent}",
+            hint="remove them, append, and build them again",
+        )
+    if coarser and constants.CAP_MULTISCALE_LINKS in root.metadata.format_capabilities:
+        raise ConventionError(
+            "the store has links between levels, which name rows that would move",
+            store=storage.url,
+            got=f"levels {sorted(coarser)}",
+            hint="remove the coarser levels, append, and build them again",
+        )
+
+
+def stale_puts(storage: Storage, root: RootState, level: LevelState) -> Iterator[Put]:
+    """The documents of all coarser levels, which say that a finer one has changed."""
+    for number, (document, metadata) in _coarser(storage, root, level).items():
+        if metadata.pyramid is None or metadata.pyramid.stale:
+            continue
+        told = metadata.replace(pyramid=metadata.pyramid.replace(stale=True))
+        attributes = {**document["attributes"], constants.LEVEL_KEY: told.to_json()}
+        yield f"{number}/zarr.json", dump_json({**document, "attributes": attributes})
+
+
+def _coarser(storage: Storage, root: RootState, level: LevelState) -> dict[int, tuple[JsonObject, LevelMetadata]]:
+    numbers = [number for number in level_numbers(storage, root) if number > level.number]
+    paths = {number: f"{number}/zarr.json" for number in numbers}
+    documents = storage.read_documents(list(paths.values())) if paths else {}
+    found: dict[int, tuple[JsonObject, LevelMetadata]] = {}
+    for number, path in paths.items():
+        document = documents[path]
+        block = None if document is None else (document.get("attributes") or {}).get(constants.LEVEL_KEY)
+        if document is not None and block is not None:
+            found[number] = (document, LevelMetadata.parse(block, where=path))
+    return found
