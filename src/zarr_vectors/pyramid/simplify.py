@@ -189,7 +189,11 @@ def _open_up(bent: FloatArray, first: IntArray, last: IntArray, kept: BoolArray)
     begins = np.flatnonzero(np.diff(line, prepend=-1))
     away[begins + corner - first - 1] = -1
     hits = np.flatnonzero(away == np.maximum.reduceat(away, begins)[line])
-    kept[first + 1 + hits[np.searchsorted(hits, begins)] - begins] = True
+    fourth = first + 1 + hits[np.searchsorted(hits, begins)] - begins
+    kept[fourth] = True
+    # Where a segment was near enough to its vertices, its parts need not be.
+    two = np.sort([corner, fourth], axis=0)
+    _split(bent, np.concatenate([first, *two]), np.concatenate([*two, last]), kept)
 
 
 def _nearest(positions: AnyArray, kept: BoolArray, before: IntArray) -> tuple[IntArray, float]:
