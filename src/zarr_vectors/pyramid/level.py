@@ -13,7 +13,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Geometry, Graph, Lines, Linked, Points, Polylines
+from zarr_vectors.geometry import Geometry, Graph, Lines, Linked, Points, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
 from zarr_vectors.pyramid.aggregate import check_aggregation
 from zarr_vectors.pyramid.coarse import Coarse, Piece, Policy
@@ -23,6 +23,7 @@ from zarr_vectors.pyramid.lines import coarsen_lines
 from zarr_vectors.pyramid.options import PyramidOptions, Step
 from zarr_vectors.pyramid.plan import block_multiples, chunk_multiples, grown_chunk_shape, rows_beside
 from zarr_vectors.pyramid.points import coarsen_points
+from zarr_vectors.pyramid.skeleton import coarsen_skeleton
 from zarr_vectors.pyramid.source import Finer, object_tables, with_link_attributes
 from zarr_vectors.spatial.layout import check_edges
 from zarr_vectors.storage.storage import Storage
@@ -235,6 +236,8 @@ def _coarsen(piece: Piece, policy: Policy) -> Coarse:
         return coarsen_points(value, policy, piece.weights)
     if isinstance(value, (Polylines, Lines)):
         return coarsen_lines(value, policy, piece.weights)
+    if isinstance(value, Skeleton):
+        return coarsen_skeleton(value, policy, piece.weights, piece.link_weights)
     if isinstance(value, Graph):
         return coarsen_graph(value, policy, piece.weights, piece.link_weights)
     raise InputError("no coarser levels are made of this kind of geometry yet", got=value.geometry_type)

@@ -8,7 +8,7 @@ import numpy as np
 
 from zarr_vectors.core.state import RootState, level_numbers, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
-from zarr_vectors.geometry import Geometry, Linked, Polylines, Skeleton
+from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
 from zarr_vectors.pyramid.level import LevelJob
 from zarr_vectors.pyramid.options import TOP_VERTICES, PyramidOptions, Step
@@ -177,7 +177,9 @@ def _spacing(value: Geometry, chunk_shape: tuple[float, ...]) -> float:
     apart = places[ends[:, 0]] - places[ends[:, 1]]
     lengths = np.sqrt((apart * apart).sum(axis=1))
     lengths = lengths[lengths > 0]
-    return float(np.median(lengths)) if len(lengths) else float(max(chunk_shape))
+    spacing = float(np.median(lengths)) if len(lengths) else float(max(chunk_shape))
+    # Edges of graphs may lead anywhere.
+    return min(spacing, point_spacing(value.positions, chunk_shape)) if isinstance(value, Graph) else spacing
 
 
 def _neighbours(value: Geometry) -> IntArray | None:
