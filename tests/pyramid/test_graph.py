@@ -215,4 +215,4 @@ def test_the_farthest_against_all_pairs(seed: int) -> None:
         return found
 
     wanted = [min(bounds[row], *table[row, (links == own[row]).any(axis=1)], np.inf) for row in range(points)]
-    assert farthest(bounds, own, incidence(links, vertices), distance) == max(wanted, default=0.0)
+    assert farthest(bounds, own, [incidence(links, vertices)], distance) == max(wanted, default=0.0)

@@ -97,4 +97,4 @@ def _error(fine: AnyArray, labels: IntArray, coarse: Graph) -> float:
         return distance_to_segments(points[rows], nodes[edges[links, 0]], nodes[edges[links, 1]])
 
     bounds = distance_to_segments(points, nodes[labels], nodes[labels])
-    return farthest(bounds, labels, incidence(edges, len(nodes)), distance)
+    return farthest(bounds, labels, [incidence(edges, len(nodes))], distance)

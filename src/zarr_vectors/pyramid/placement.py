@@ -7,7 +7,7 @@ import numpy as np
 from zarr_vectors.pyramid.coarse import Clusters, bin_numbers
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["cluster_means", "mean_shifts", "place", "shifts_from_first"]
+__all__ = ["cluster_means", "mean_shifts", "place", "shifts_from_first", "within_bins"]
 
 _STEPS = 4
 """How often a place that rounding has put across a face of its bin is moved back by the least step of its dtype."""
@@ -90,6 +90,32 @@ def place(positions: AnyArray, clusters: Clusters, shifts: FloatArray, bins: Flo
         rows, axes = np.nonzero(outside)
         found[rows, axes] = _drawn_in(found[rows, axes], first[rows, axes], bins[axes], numbers[rows, axes])
     return found
+
+
+def within_bins(
+    first: AnyArray, means: FloatArray, shifts: FloatArray, bins: FloatArray, numbers: IntArray
+) -> FloatArray:
+    """What leads from a mean out of the bin, cut where it crosses a face.
+
+    So a vertex stays in a plane in which both ends of its way lie.
+
+    Args:
+        first: ``(C, D)`` first row of each cluster.
+        means: ``(C, D)`` mean of each cluster, from the first row.
+        shifts: ``(C, D)`` where to, from the first row.
+        bins, numbers: As in ``cluster_means``.
+
+    Example:
+        >>> origin, bins = np.zeros((1, 2)), np.array([1.0, 1.0])
+        >>> within_bins(origin, np.array([[0.5, 0.5]]), np.array([[2.5, 0.0]]), bins, np.array([[0, 0]])).tolist()
+        [[1.0, 0.375]]
+    """
+    wide = first.astype(np.float64)
+    way = shifts - means
+    room = np.where(way > 0, (numbers + 1) * bins - wide - means, numbers * bins - wide - means)
+    part = np.divide(room, way, out=np.ones_like(way), where=np.abs(way) > np.abs(room))
+    cut: FloatArray = means + way * np.clip(part.min(axis=1, initial=1.0), 0.0, 1.0)[:, None]
+    return cut
 
 
 def _drawn_in(places: AnyArray, inside: AnyArray, bins: FloatArray, numbers: IntArray) -> AnyArray:
