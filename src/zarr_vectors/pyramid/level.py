@@ -13,13 +13,14 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Geometry, Graph, Lines, Linked, Points, Polylines, Skeleton
+from zarr_vectors.geometry import Geometry, Graph, Lines, Linked, Mesh, Points, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
 from zarr_vectors.pyramid.aggregate import check_aggregation
 from zarr_vectors.pyramid.coarse import Coarse, Piece, Policy
 from zarr_vectors.pyramid.graph import coarsen_graph
 from zarr_vectors.pyramid.keep import kept_objects
 from zarr_vectors.pyramid.lines import coarsen_lines
+from zarr_vectors.pyramid.mesh import coarsen_mesh
 from zarr_vectors.pyramid.options import PyramidOptions, Step
 from zarr_vectors.pyramid.plan import block_multiples, chunk_multiples, grown_chunk_shape, rows_beside
 from zarr_vectors.pyramid.points import coarsen_points
@@ -240,7 +241,8 @@ def _coarsen(piece: Piece, policy: Policy) -> Coarse:
         return coarsen_skeleton(value, policy, piece.weights, piece.link_weights)
     if isinstance(value, Graph):
         return coarsen_graph(value, policy, piece.weights, piece.link_weights)
-    raise InputError("no coarser levels are made of this kind of geometry yet", got=value.geometry_type)
+    assert isinstance(value, Mesh)
+    return coarsen_mesh(value, policy, piece.weights, piece.link_weights)
 
 
 def _inside(coarse: Coarse, bounds: Any) -> Coarse:
