@@ -17,7 +17,8 @@ from tests.interop.peer import Peer
 from tests.interop.zarr_cells import document_of
 from zarr_vectors.core.store import open_store, set_bounds
 
-LOW, HIGH = (3.0, 4.5, 2.0), (19.0, 17.5, 24.0)
+EXTENT = 15
+LOW, HIGH = (2.0, 3.0, 1.0), (12.0, 11.0, 15.0)
 ROWS = 80
 Maker = Callable[[Peer, str], Path]
 
@@ -25,13 +26,13 @@ Maker = Callable[[Peer, str], Path]
 def lines(rng: Any) -> list[Any]:
     """Lines that leave the box and come back."""
     steps = [rng.uniform(-4, 4, (20, 3)).cumsum(axis=0) for _ in range(5)]
-    return [np.clip(np.array([9.0, 11, 12]) + step, 0, 24).astype("f4") for step in steps]
+    return [np.clip(np.array([6.0, 7, 8]) + step, 0, EXTENT).astype("f4") for step in steps]
 
 
 def write_arguments(kind: str) -> dict[str, Any]:
     """What 0.9.2 is to write."""
     rng = np.random.default_rng(5)
-    positions = rng.uniform(0, 24, (ROWS, 3)).astype("f4")
+    positions = rng.uniform(0, EXTENT, (ROWS, 3)).astype("f4")
     ids = np.repeat(np.arange(8) * 3, ROWS // 8)
     common: dict[str, Any] = {
         "chunk_shape": (5.0, 5.0, 5.0),
@@ -40,8 +41,8 @@ def write_arguments(kind: str) -> dict[str, Any]:
     if kind == "polylines":
         return {**common, "polylines": lines(rng), "geometry_type": "streamline"}
     if kind == "lines":
-        ends = rng.uniform(0, 24, (30, 1, 3)) + rng.uniform(-4, 4, (30, 2, 3))
-        return {**common, "endpoints": np.clip(ends, 0, 24).astype("f4")}
+        ends = rng.uniform(0, EXTENT, (30, 1, 3)) + rng.uniform(-4, 4, (30, 2, 3))
+        return {**common, "endpoints": np.clip(ends, 0, EXTENT).astype("f4")}
     if kind == "graph":
         edges = np.stack([np.arange(ROWS - 1), np.arange(1, ROWS)], axis=1)
         edges = edges[ids[edges[:, 0]] == ids[edges[:, 1]]]
@@ -198,7 +199,7 @@ def apart(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("apart") / "store"
     rng = np.random.default_rng(8)
     ids = np.repeat([0, 3, 4], 30)
-    positions = (rng.uniform(0, 20, (90, 3)) + 20.0 * np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]])[ids // 2]).astype(
+    positions = (rng.uniform(0, 10, (90, 3)) + 10.0 * np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]])[ids // 2]).astype(
         "f4"
     )
     size = {"size": np.array([5.0, 1.0, 5.0])}
@@ -230,17 +231,17 @@ def test_coarser_levels_get_the_bins_of_level_0(by: str, apart: Path, peer: Peer
     if by == "attribute:size":
         got = [sorted(map(tuple, each.read(where={"size": 1.0}).positions.tolist())) for each in store]
         assert got == [sorted(objects_of(apart, level)[3]) for level in range(3)]
-    set_bounds(open_store(tmp_path / "after", mode="r+"), ((4, 0, 0), (44, 20, 20)), force=True)
+    set_bounds(open_store(tmp_path / "after", mode="r+"), ((2, 0, 0), (22, 10, 10)), force=True)
     assert peer.validate(tmp_path / "after")["errors"] == []
     for level in range(3):
-        left = [row for row in positions_of(apart, level) if 4 <= row[0] <= 44]
+        left = [row for row in positions_of(apart, level) if 2 <= row[0] <= 22]
         assert positions_of(tmp_path / "after", level) == left
         keys = set(rows_by_chunk(tmp_path / "after", level))
         assert keys <= set(zv.open(tmp_path / "after")[level].chunk_keys)
     zv.rechunk(tmp_path / "after", zv.RechunkSpec("spatial"))
     for level, delta in families(apart):
         wanted = links_between(apart, level, delta)
-        kept = {ends: n for ends, n in wanted.items() if all(4 <= end[0] <= 44 for end in ends)}
+        kept = {ends: n for ends, n in wanted.items() if all(2 <= end[0] <= 22 for end in ends)}
         assert links_between(tmp_path / "after", level, delta) == Counter(kept)
 
 
