@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from typer import testing
+from typer.main import get_command
 
 from zarr_vectors.cli import main as program
 
@@ -17,7 +18,7 @@ RUN = [sys.executable, "-c", "from zarr_vectors.cli.main import main; main()"]
 
 
 # The runner makes all commands anew for each run, which takes longer than most runs.
-testing._get_command = cache(testing._get_command)
+testing._get_command = cache(get_command)  # type: ignore[attr-defined]
 
 
 def invoke(*args: object) -> Any:
@@ -30,9 +31,9 @@ class Result:
 
     def __init__(self, args: Sequence[Any]) -> None:
         done = invoke(*args)
-        self.code = done.exit_code
-        self.out = done.stdout
-        self.err = done.stderr
+        self.code: int = done.exit_code
+        self.out: str = done.stdout
+        self.err: str = done.stderr
 
     @property
     def rows(self) -> list[dict[str, str]]:
