@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 .PHONY: help venv demo test test-long lint format bench fuzz faults golden schemas docs clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 venv: $(INSTALLED) ## Make .venv with the package (editable) and all that development needs
 
