@@ -7,10 +7,10 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test lint format bench fuzz faults golden schemas docs clean
+.PHONY: help venv demo test test-long lint format bench fuzz faults golden schemas docs clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 venv: $(INSTALLED) ## Make .venv with the package (editable) and all that development needs
 
@@ -29,8 +29,20 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED) ## Convert a real LiDAR file to a store, query it, draw it
 	@$(BIN)/python demo/demo.py
 
-test: lint ## Run ruff, mypy and all tests
-	$(BIN)/python -m pytest -n $(JOBS)
+# mypy works beside the tests. What it says comes when it ends, in one piece; errors come again at the end.
+test: $(INSTALLED) ## Run ruff, mypy and the tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	@told=$$(mktemp); \
+	( $(BIN)/mypy >$$told 2>&1; status=$$?; echo; cat $$told; exit $$status ) & types=$$!; \
+	trap 'kill $$types 2>/dev/null; rm -f $$told' EXIT; \
+	echo "$(BIN)/mypy & $(BIN)/python -m pytest -n $(JOBS) --dist worksteal"; \
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal; tests=$$?; \
+	wait $$types || { cat $$told; echo "mypy has found errors"; exit 1; }; \
+	exit $$tests
+
+test-long: lint ## Run ruff, mypy and all tests, with those that the default leaves out
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m ""
 
 lint: $(INSTALLED) ## Run ruff and mypy
 	$(BIN)/ruff check
@@ -49,7 +61,7 @@ fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes,
 	$(BIN)/python -m tests.fuzz.run --suite decoders --executions $(FUZZ) --first $(FIRST)
 	$(BIN)/python -m tests.fuzz.run --suite stores --seconds 300 --first $(FIRST)
 	$(BIN)/python -m tests.fuzz.run --suite files --seconds 300 --first $(FIRST)
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) -m hypothesis
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis
 
 faults: $(INSTALLED) ## Kill and fail writers, and let many write at once, on a disk and on an S3 server
 	$(BIN)/python -m tests.faults

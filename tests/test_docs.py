@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,11 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.running import invoke
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 COMMANDS = ("$ zarr-vectors ", "$ zv ")
 
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL = re.compile(r"[|&;<>()$`*?~]")
 LINK = re.compile(r"\]\((?!\w+:|#)(?P<path>[^)#\s]+)")
 
 
@@ -75,7 +79,16 @@ def test_examples_run(document: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def run_command(command: str, where: str) -> None:
-    """Run a line of shell with the programs of this Python's environment first on the path."""
+    """Run a line of shell: in this process, unless it needs a shell."""
+    if not SHELL.search(command):
+        said = invoke(*shlex.split(command, comments=True)[1:])
+        assert said.exit_code == 0, f"{where}: {command}\n{said.output}"
+        return
+    run_in_shell(command, where)
+
+
+def run_in_shell(command: str, where: str) -> None:
+    """With the programs of this Python's environment first on the path."""
     programs = Path(sys.executable).parent
     assert (programs / "zv").exists(), "the package is not installed in this environment; run `make venv`"
     done = subprocess.run(
@@ -92,3 +105,12 @@ def run_command(command: str, where: str) -> None:
 def test_links_to_files_lead_somewhere(document: Path) -> None:
     paths = [match["path"] for match in LINK.finditer(document.read_text(encoding="utf-8"))]
     assert [path for path in paths if not (document.parent / path).exists()] == []
+
+
+def test_a_command_that_needs_a_shell_runs_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_command("zv --version > told.txt", "here")
+    assert (tmp_path / "told.txt").read_text().startswith("zarr-vectors ")
+    for wrong in ("zv fly", "zv fly | cat; exit ${PIPESTATUS[0]}"):
+        with pytest.raises(AssertionError, match="here: zv fly"):
+            run_command(wrong, "here")

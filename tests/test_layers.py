@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def _targets(node: ast.AST, path: Path) -> list[str]:
     return [f"{base}.{alias.name}" for alias in node.names]
 
 
+@cache
 def file_of(root: Path, target: str) -> str | None:
     """The file of the package that a dotted name leads to, or None for the name of another package.
 

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from typer.testing import CliRunner
 
 import zarr_vectors as zv
+from tests.cli.running import invoke
 from tests.storage.counting import CountingStore
 from tests.storage.stores import GOLDEN, as_buffer
 from tests.storage.web import served
-from zarr_vectors.cli.main import app
 from zarr_vectors.core.store import add_resolution_level, set_bounds
 from zarr_vectors.exceptions import CorruptionError, OptionError, ReadOnlyError, StoreError
 
@@ -174,11 +173,11 @@ def test_one_request_opens_a_published_store_on_the_web(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path) -> None:
     path = str(tmp_path / "a.zarrvectors")
     zv.write(path, points())
-    said = CliRunner().invoke(app, ["publish", path])
+    said = invoke("publish", path)
     assert said.exit_code == 0
     assert "10 documents in one" in said.output
-    assert "published" in CliRunner().invoke(app, ["info", path]).output
-    assert CliRunner().invoke(app, ["publish", "--undo", "-q", path]).output == ""
+    assert "published" in invoke("info", path).output
+    assert invoke("publish", "--undo", "-q", path).output == ""
     assert not zv.open(path).is_published
 
 

@@ -6,23 +6,34 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from typer.testing import CliRunner
+from typer import testing
+from typer.main import get_command
 
 from zarr_vectors.cli import main as program
 
 RUN = [sys.executable, "-c", "from zarr_vectors.cli.main import main; main()"]
 
 
+# The runner makes all commands anew for each run, which takes longer than most runs.
+testing._get_command = cache(get_command)  # type: ignore[attr-defined]
+
+
+def invoke(*args: object) -> Any:
+    """Run the program in this process."""
+    return testing.CliRunner().invoke(program.app, [str(arg) for arg in args])
+
+
 class Result:
     """What one run of the program left behind."""
 
     def __init__(self, args: Sequence[Any]) -> None:
-        done = CliRunner().invoke(program.app, [str(arg) for arg in args])
-        self.code = done.exit_code
-        self.out = done.stdout
-        self.err = done.stderr
+        done = invoke(*args)
+        self.code: int = done.exit_code
+        self.out: str = done.stdout
+        self.err: str = done.stderr
 
     @property
     def rows(self) -> list[dict[str, str]]:

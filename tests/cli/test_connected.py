@@ -69,11 +69,13 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def stores(tmp_path: Path) -> dict[str, Path]:
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Not to be changed."""
+    folder = tmp_path_factory.mktemp("stores")
     for name, value in values().items():
-        zv.write(tmp_path / name, value, layout=LAYOUT)
-    return {name: tmp_path / name for name in KINDS}
+        zv.write(folder / name, value, layout=LAYOUT)
+    return {name: folder / name for name in KINDS}
 
 
 def read(store: Path, **selection: Any) -> Any:

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import zarr_vectors as zv
+from tests.cli.running import invoke
 from tests.formats.trees import Level
 from zarr_vectors.api.described import ObjectTable
 from zarr_vectors.cli import convert
-from zarr_vectors.cli.main import app
 from zarr_vectors.formats import registry
 from zarr_vectors.geometry import Geometry, Skeleton
 
@@ -22,7 +21,7 @@ ONE = "1 1 0.5 0.5 0.5 1 -1\n2 3 1.5 1.5 1.5 1 1\n"
 
 
 def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, ["convert", *map(str, arguments)])
+    return invoke("convert", *arguments)
 
 
 @pytest.fixture

@@ -36,6 +36,12 @@ def create(target: Any, layout: zv.Layout = LAYOUT) -> None:
     zv.write(target, cloud(1), layout=layout)
 
 
+def row(target: Any, number: int, mode: Any = "append") -> None:
+    """A store of few files: each change of an S3 server takes its time."""
+    value = zv.Points([[25.0 * number, 1.0]], object_ids=[number])
+    zv.write(target, value, mode=mode, out_of_bounds="expand", layout=LAYOUT)
+
+
 def append(target: Any, low: float = -30.0) -> None:
     """From below the grid, so that stored objects get other names."""
     zv.write(target, cloud(2, low), mode="append", out_of_bounds="expand")
@@ -116,6 +122,7 @@ JOBS = {
     "create from a stream": Job(stream, None),
     "convert": Job(convert, None),
     "append": Job(append),
+    "append a row": Job(partial(row, number=-1), partial(row, number=0, mode="create")),
     "append into the same shards": Job(partial(append, low=5.0), partial(create, layout=SHARDED)),
     "replace": Job(replace),
     "rechunk": Job(rechunk),

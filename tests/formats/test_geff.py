@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.formats.clouds import categorical
 from tests.formats.trees import Level, only, read, write
+from tests.storage.stores import fewer_examples
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import ExportError, IngestError
 from zarr_vectors.formats.geff import GEFF
@@ -90,6 +91,7 @@ def test_what_options_name(tmp_path: Path) -> None:
         read(GEFF, path, positions=("x", "gone"))
 
 
+@fewer_examples(3)
 @given(st.data())
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     count, links = data.draw(st.integers(0, 8)), data.draw(st.integers(0, 9))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -379,12 +379,11 @@ def test_a_real_file_with_objects_that_share_vertices() -> None:
     assert len(source.headers["obj"]["dropped"]) == 2
 
 
-@pytest.mark.slow
 def test_a_large_file_is_read_by_columns(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    mesh = Mesh(rng.normal(size=(200_000, 3)), rng.integers(0, 200_000, (400_000, 3)))
+    mesh = Mesh(rng.normal(size=(20_000, 3)), rng.integers(0, 20_000, (40_000, 3)))
     path = write_mesh(OBJ, tmp_path / "out.obj", [mesh])
-    started = perf_counter()
+    started = process_time()
     back = read_mesh(OBJ, path)[1]
-    assert perf_counter() - started < 60
+    assert process_time() - started < 6
     np.testing.assert_array_equal(back.faces, mesh.faces)

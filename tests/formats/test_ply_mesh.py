@@ -316,7 +316,7 @@ def test_a_real_file_of_mixed_polygons() -> None:
     assert mesh.faces.shape[1] == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_dragon(tmp_path: Path) -> None:
     _, mesh = read_mesh(PLY, fetched("dragon.ply"))
     assert (mesh.vertex_count, mesh.face_count) == (437_645, 871_414)

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import zarr_vectors as zv
+from tests.cli.running import invoke
 from tests.formats.streamline_tools import DATA
 from zarr_vectors.axes import Axis
-from zarr_vectors.cli.main import app
 from zarr_vectors.exceptions import ExportError
 from zarr_vectors.formats import registry
 from zarr_vectors.formats.base import ExportContext, ReadOptions, Source
@@ -274,7 +273,7 @@ def test_what_a_box_selects_goes_out(mode: str | None, tmp_path: Path) -> None:
 
 
 def convert(*arguments: object) -> None:
-    result = CliRunner().invoke(app, ["convert", *map(str, arguments), "-q"])
+    result = invoke("convert", *arguments, "-q")
     assert result.exit_code == 0, result.output
 
 
@@ -292,7 +291,7 @@ def test_the_command_line_leaves_out_what_it_is_told_to(tmp_path: Path) -> None:
     zv.write(tmp_path / "a.zarrvectors", tracts(**LINES, **GROUPS))
     arguments = ["--attributes", "", "--object-attributes", "", "--no-groups", "--bbox=x=:30", "--mode", "clip"]
     convert(tmp_path / "a.zarrvectors", tmp_path / "a.tck", *arguments)
-    result = CliRunner().invoke(app, ["convert", str(tmp_path / "a.zarrvectors"), str(tmp_path / "a.obj")])
+    result = invoke("convert", tmp_path / "a.zarrvectors", tmp_path / "a.obj")
     assert result.exit_code == 1
     assert "obj cannot hold a streamline" in " ".join(result.output.split())
     assert not (tmp_path / "a.obj").exists()

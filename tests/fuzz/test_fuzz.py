@@ -22,9 +22,9 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("suite", "seconds"), [("decoders", 3), ("stores", 3), ("files", 2)])
-def test_nothing_but_errors_of_ours(suite: str, seconds: int) -> None:
-    run = _run("--suite", suite, "--seconds", str(seconds))
+@pytest.mark.parametrize(("suite", "executions"), [("decoders", 1500), ("stores", 40), ("files", 150)])
+def test_nothing_but_errors_of_ours(suite: str, executions: int) -> None:
+    run = _run("--suite", suite, "--executions", str(executions))
     assert run.returncode == 0, run.stdout + run.stderr
     assert " 0 failures" in run.stdout
 

@@ -64,8 +64,8 @@ class Case:
         """The keywords at golden size; the same on every machine."""
         return self.build(self.size, np.random.default_rng(92))
 
-    def large(self, rows: int = 1000, chunks: int = 4) -> Keywords:
-        """The keywords at the size of the live tests."""
+    def large(self, rows: int = 400, chunks: int = 3) -> Keywords:
+        """The keywords at the size of the live tests: chunks with neighbours on all sides, more than 256 rows."""
         return self.build(Size(rows, chunks), np.random.default_rng(920))
 
 

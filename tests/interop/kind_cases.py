@@ -95,8 +95,8 @@ class KindCase:
         return not self.steps and "chunk_by_attribute" not in self.golden()
 
     def live(self) -> Keywords:
-        """The keywords at the size of the live tests."""
-        space = Space(self.large, 4, self.space.ndim, self.space.low)
+        """The keywords at the size of the live tests: chunks with neighbours on all sides."""
+        space = Space(self.large, 3, self.space.ndim, self.space.low)
         return self.build(space, np.random.default_rng(920))
 
 

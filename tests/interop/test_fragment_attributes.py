@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
+from tests.choice import covering
 from tests.interop.peer import Peer
 from tests.query.fragmented import NAMES, fragment_columns, layout_of, with_columns
 from tests.types.clouds import column_values
@@ -45,8 +46,7 @@ def value_of(kind: str) -> Any:
     return with_columns(value, fragment_columns(value, 4, 2 if kind == "bins" else None))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shards", [None, 2])
+@covering("kind, shards", KINDS, [None, 2])
 def test_0_9_2_reads_what_is_written_per_fragment(peer: Peer, tmp_path: Path, kind: str, shards: int | None) -> None:
     value = value_of(kind)
     layout = layout_of(kind, 4, shard_shape=shards)

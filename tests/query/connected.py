@@ -49,11 +49,13 @@ def positions(draw: st.DrawFn, rows: int, ndim: int, *, dtypes: Sequence[str] = 
 
 
 @st.composite
-def line_values(draw: st.DrawFn, /, kind: str, ndim: int, **options: Any) -> Any:
+def line_values(draw: st.DrawFn, /, kind: str, ndim: int, *, least: int = 0, **options: Any) -> Any:
+    """Lines of at least so many vertices."""
     if kind == "line":
-        lengths = [2] * draw(st.integers(0, 8))
+        lengths = [2] * draw(st.integers(-(-least // 2), 8))
     else:
-        lengths = draw(st.lists(st.integers(0, 9), max_size=7))
+        lengths = draw(st.lists(st.integers(0, 9), max_size=7 - bool(least)))
+        lengths += [draw(st.integers(least, 9))] if least else []
     ids = draw(st.none() | st.lists(st.integers(-5, 10**12), min_size=len(lengths), max_size=len(lengths), unique=True))
     given = draw(positions(sum(lengths), ndim, **options))
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
@@ -64,8 +66,11 @@ def line_values(draw: st.DrawFn, /, kind: str, ndim: int, **options: Any) -> Any
 
 
 @st.composite
-def linked_values(draw: st.DrawFn, /, kind: str, ndim: int, *, most: int = 24, **options: Any) -> Any:
-    rows = draw(st.integers(0, most))
+def linked_values(
+    draw: st.DrawFn, /, kind: str, ndim: int, *, least: int = 0, most: int = 24, named: bool = False, **options: Any
+) -> Any:
+    """Links of vertices that are so many; ``named`` ones have attributes, and those of graphs and meshes are some."""
+    rows = draw(st.integers(least, most))
     given = draw(positions(rows, ndim, **options))
     known = draw(st.lists(st.integers(-3, 10**12), min_size=1, max_size=3, unique=True))
     owners = None
@@ -76,17 +81,17 @@ def linked_values(draw: st.DrawFn, /, kind: str, ndim: int, *, most: int = 24, *
         parents = draw(forests(rows))
         if owners is not None:
             owners = owners[roots_of(parents)]
-        edges = columns_of(int((parents >= 0).sum()), "link") if draw(st.booleans()) else {}
+        edges = columns_of(int((parents >= 0).sum()), "link") if named or draw(st.booleans()) else {}
         return Skeleton(given, parents, attributes=columns, edge_attributes=edges, object_ids=owners)
     width = 2 if kind == "graph" else draw(st.integers(3, 5))
-    count = draw(st.integers(0, 14)) if rows else 0
+    count = draw(st.integers(int(named), 14)) if rows else 0
     flat = draw(st.lists(st.integers(0, max(rows - 1, 0)), min_size=count * width, max_size=count * width))
     links = np.array(flat, dtype=np.int64).reshape(count, width)
-    named = columns_of(count, "link")
+    numbered = columns_of(count, "link")
     if kind == "mesh":
-        return Mesh(given, links, face_attributes=named, attributes=columns, object_ids=owners)
+        return Mesh(given, links, face_attributes=numbered, attributes=columns, object_ids=owners)
     directed = draw(st.booleans())
-    return Graph(given, links, edge_attributes=named, directed=directed, attributes=columns, object_ids=owners)
+    return Graph(given, links, edge_attributes=numbered, directed=directed, attributes=columns, object_ids=owners)
 
 
 @st.composite

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
@@ -26,13 +26,14 @@ from tests.query.connected import (
     stored,
     values,
 )
+from tests.storage.stores import fewer_examples
 from zarr_vectors.exceptions import InputError, ObjectNotFoundError, ZVError
 from zarr_vectors.geometry import Graph, Mesh, Polylines, Skeleton
 
 kinds = pytest.mark.parametrize("kind", KINDS)
 KEEP = zv.Layout(chunk_shape=2, keep_order=True)
-SOME = settings(max_examples=settings().max_examples // 4)
-FEW = settings(max_examples=settings().max_examples // 10)
+SOME = fewer_examples(6)
+FEW = fewer_examples(10)
 
 
 @kinds

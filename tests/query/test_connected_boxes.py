@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
@@ -29,12 +29,13 @@ from tests.query.connected import (
     values,
 )
 from tests.spatial.exact import boxes, clipped_area, point, sides, span, triangle_meets
+from tests.storage.stores import fewer_examples
 from tests.types.clouds import inside
 from zarr_vectors.geometry import Graph, Mesh, Polylines, Skeleton
 from zarr_vectors.spatial.box import ClosedBox
 
 kinds = pytest.mark.parametrize("kind", KINDS)
-SOME = settings(max_examples=settings().max_examples // 4)
+SOME = fewer_examples(6)
 SIDES = st.integers(-13, 13).map(lambda n: n / 2)
 """On the lattice of the values, whose sides of chunks lie on it too."""
 
@@ -182,7 +183,7 @@ def test_lines_are_cut_at_a_box(kind: str, data: st.DataObject, layout: zv.Layou
 @SOME
 @given(st.data(), LAYOUTS)
 def test_edges_are_cut_at_a_box_and_keep_their_direction(kind: str, data: st.DataObject, layout: zv.Layout) -> None:
-    value = data.draw(values(kind).filter(lambda drawn: drawn.vertex_count and "link" in drawn.link_attributes))
+    value = data.draw(values(kind, least=1, named=True))
     box = data.draw(boxes(value.ndim, SIDES))
     got = stored(value, layout).read(told(box), mode="clip")
     assert_clipped_dtypes(got, value)
@@ -213,7 +214,7 @@ def test_edges_are_cut_at_a_box_and_keep_their_direction(kind: str, data: st.Dat
 @SOME
 @given(st.data(), LAYOUTS)
 def test_faces_are_cut_at_a_box_and_keep_their_winding(ndim: int, data: st.DataObject, layout: zv.Layout) -> None:
-    value = data.draw(values("mesh", ndim, most=14, dtypes=["f4", "f8", "i4"]).filter(lambda drawn: drawn.face_count))
+    value = data.draw(values("mesh", ndim, least=1, most=14, named=True, dtypes=["f4", "f8", "i4"]))
     box = data.draw(boxes(ndim, SIDES))
     got = stored(value, layout).read(told(box), mode="clip")
     assert_clipped_dtypes(got, value)

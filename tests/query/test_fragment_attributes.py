@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
@@ -16,6 +16,7 @@ from tests.query.connected import assert_same, object_list, of_objects, row_valu
 from tests.query.damage import edit
 from tests.query.damage import stored as stored_objects
 from tests.query.fragmented import KINDS, NAMES, fragment_columns, fragmented, layout_of, with_columns
+from tests.storage.stores import fewer_examples
 from tests.types.clouds import column_values, inside, same_rows, uniform
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import vlen_frame
@@ -23,7 +24,7 @@ from zarr_vectors.encoding.fragments import encode_fragments
 from zarr_vectors.exceptions import AttributeNotFoundError, CorruptionError
 
 kinds = pytest.mark.parametrize("kind", KINDS)
-SOME = settings(max_examples=settings().max_examples // 3)
+SOME = fewer_examples(5)
 EDGES = st.sampled_from([1, 2.5, 6, 1000])
 
 

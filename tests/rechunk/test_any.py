@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
@@ -26,12 +26,13 @@ from tests.rechunk.shapes import (
     values,
     write,
 )
+from tests.storage.stores import fewer_examples
 
-EXAMPLES = 4
+SOME = fewer_examples(10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=EXAMPLES)
+@SOME
 @given(data=st.data())
 def test_everything_stays(kind: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +81,7 @@ def check_chunks(level: zv.ZVLevel, spec: zv.RechunkSpec, whole: Any, report: di
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=EXAMPLES)
+@SOME
 @given(data=st.data())
 def test_boxes_bring_what_they_bring_of_a_store_that_was_never_rechunked(kind: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as npst
 
 from tests.spatial.arrays import finite_arrays
 from tests.spatial.exact import GRID, boxes, cube, point, sides, span, triangle_meets
+from tests.storage.stores import fewer_examples
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.meet import faces_meet, segment_spans, segments_meet
@@ -28,6 +29,7 @@ def on_grid(dtype: str, shape: tuple[int, ...]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("axes", AXES)
+@fewer_examples(3)
 @given(st.data())
 def test_segments_on_a_grid_meet_as_in_rational_numbers(axes: int, data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(DTYPES))
@@ -46,6 +48,7 @@ def test_segments_on_a_grid_meet_as_in_rational_numbers(axes: int, data: st.Data
 
 
 @pytest.mark.parametrize("axes", [2, 3, 4])
+@fewer_examples(3)
 @given(st.data())
 def test_triangles_on_a_grid_meet_as_in_rational_numbers(axes: int, data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(DTYPES))
@@ -57,6 +60,7 @@ def test_triangles_on_a_grid_meet_as_in_rational_numbers(axes: int, data: st.Dat
 
 
 @pytest.mark.parametrize("axes", AXES)
+@fewer_examples(3)
 @given(st.data())
 def test_faces_meet_where_one_of_their_triangles_does(axes: int, data: st.DataObject) -> None:
     corners, box = data.draw(on_grid("float32", (8, 5, axes))), data.draw(boxes(axes))
@@ -65,6 +69,7 @@ def test_faces_meet_where_one_of_their_triangles_does(axes: int, data: st.DataOb
 
 
 @pytest.mark.parametrize("axes", AXES)
+@fewer_examples(3)
 @given(st.data())
 def test_faces_without_area_meet_as_segments_do(axes: int, data: st.DataObject) -> None:
     starts, ends = data.draw(on_grid("int16", (12, axes))), data.draw(on_grid("int16", (12, axes)))
@@ -79,6 +84,7 @@ FLOATS = st.floats(-10, 10)
 
 
 @pytest.mark.parametrize("axes", AXES)
+@fewer_examples(3)
 @given(st.data())
 def test_no_face_or_segment_is_missed_for_rounding(axes: int, data: st.DataObject) -> None:
     corners = data.draw(npst.arrays(np.float64, (6, 3, axes), elements=FLOATS))
@@ -93,6 +99,7 @@ STEP = st.integers(2**54 // 12 + 1, 2**51 - 1).map(lambda quarter: 4 * quarter +
 
 
 @pytest.mark.parametrize("axes", [2, 3, 4])
+@fewer_examples(3)
 @given(st.lists(st.tuples(STEP, STEP), min_size=16, max_size=16))
 def test_touching_a_corner_is_seen_where_differences_are_rounded(axes: int, steps: list[tuple[int, int]]) -> None:
     for pair in steps:
@@ -120,6 +127,7 @@ def test_what_misses_by_more_than_rounding_does_not_meet(axes: int) -> None:
 
 
 @pytest.mark.parametrize("axes", AXES)
+@fewer_examples(3)
 @given(st.data())
 def test_numbers_of_any_size_meet_as_in_rational_numbers(axes: int, data: st.DataObject) -> None:
     corners = data.draw(finite_arrays("float64", (18, axes))).reshape(6, 3, axes)

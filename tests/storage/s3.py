@@ -5,6 +5,7 @@ Usage as a program: python -m tests.storage.s3; prints its endpoint and serves u
 
 from __future__ import annotations
 
+import atexit
 import logging
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -37,17 +39,27 @@ def for_icechunk(endpoint: str) -> dict[str, Any]:
 def serving() -> Iterator[str]:
     """The endpoint of a server in another process, with an empty bucket; tests are skipped where moto is missing."""
     pytest.importorskip("moto.server")
+    endpoint = _server()
+    for method, path in (("POST", "moto-api/reset"), ("PUT", BUCKET)):
+        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{path}", method=method)).close()
+    yield endpoint
+
+
+@cache
+def _server() -> str:
+    """Of this process: it takes longer to start than most tests take."""
     program = [sys.executable, "-m", "tests.storage.s3"]
     child = subprocess.Popen(program, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert child.stdout is not None
-        endpoint = child.stdout.readline().strip()
-        assert endpoint, "the server did not start"
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")).close()
-        yield endpoint
-    finally:
+
+    def end() -> None:
         child.kill()
         child.communicate()
+
+    atexit.register(end)
+    assert child.stdout is not None
+    endpoint = child.stdout.readline().strip()
+    assert endpoint, "the server did not start"
+    return endpoint
 
 
 class _OneChangeAtOnce:

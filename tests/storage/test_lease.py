@@ -90,7 +90,10 @@ def test_that_of_the_dead_is_taken_over_and_not_sooner(kind: str) -> None:
 @KINDS
 def test_that_of_the_living_is_renewed_and_not_taken_over(kind: str, quick: pytest.MonkeyPatch) -> None:
     place = Place(kind)
-    quick.setattr(lease, "_PATIENCE_SECONDS", 1.2)
+    # Renewals must come in time on a busy machine, too.
+    quick.setattr(lease, "LEASE_SECONDS", 1.5)
+    quick.setattr(lease, "DEAD_SECONDS", 1.5)
+    quick.setattr(lease, "_PATIENCE_SECONDS", 3.5)
     held = Lease(place.backend())
     with pytest.raises(ConcurrentEditError, match="another writer has been writing"):
         Lease(place.backend())
@@ -133,6 +136,7 @@ def test_a_writer_that_was_asleep_changes_nothing(kind: str, step: Step, quick: 
     place.backend().put_all(OLD.items())
     renew = Lease._renew
     quick.setattr(Lease, "_renew", lambda _: None)
+    quick.setattr(lease, "LEASE_SECONDS", 30.0)
 
     def sleep(reached: Step) -> None:
         if reached == step:

@@ -84,13 +84,14 @@ def test_a_second_process_waits_and_then_gives_up(folder: Path, monkeypatch: pyt
 
 
 def test_who_waits_while_others_take_turns_does_not_give_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_LOCK_SECONDS", 0.2)
+    """Turns are so much shorter than the wait that a machine which is busy does not matter."""
+    monkeypatch.setattr(local, "_LOCK_SECONDS", 2.0)
     handle = os.open(folder, os.O_RDONLY)
     local._try_lock(handle)
 
     def commit_and_let_go() -> None:
-        for number in range(5):
-            time.sleep(0.15)
+        for number in range(9):
+            time.sleep(0.3)
             LocalBackend(folder).replace("zarr.json", (folder / "zarr.json").read_bytes() + b" " * number)
         os.close(handle)
 
@@ -100,7 +101,7 @@ def test_who_waits_while_others_take_turns_does_not_give_up(folder: Path, monkey
     with LocalBackend(folder).lock():
         waited = time.monotonic() - began
     thread.join()
-    assert waited > 3 * 0.2
+    assert waited > 2.0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
+from tests.choice import covering
 from tests.types.clouds import (
     assert_same_cloud,
     cloud,
@@ -30,9 +31,12 @@ from zarr_vectors.exceptions import InputError, StoreError
 SHARDS = [None, 1, 2, 3, "auto"]
 
 
-@pytest.mark.parametrize("shard", SHARDS)
-@pytest.mark.parametrize("local", [True, False], ids=["local", "memory"])
-@pytest.mark.parametrize("direction", [(1, 1), (-1, -1), (1, -1), (0, -1), (-3, 0)])
+@covering(
+    "shard, direction, local",
+    SHARDS,
+    [(1, 1), (-1, -1), (1, -1), (0, -1), (-3, 0)],
+    {"local": True, "memory": False},
+)
 def test_bounds_and_grid_grow_in_every_direction(tmp_path: Path, shard: Any, local: bool, direction: Any) -> None:
     place = tmp_path / "s" if local else memory()
     first = uniform(60, 1, high=30, ndim=2, attributes={"v": np.arange(60)})
@@ -175,14 +179,14 @@ KINDS_AND_SHARDS = [(kind, shard) for kind in ("plain", "objects", "bins") for s
         (True, "bins", "auto"),
     ],
 )
-def test_twenty_appends_at_random_are_the_sum_of_their_rows(tmp_path: Path, local: bool, kind: str, shard: Any) -> None:
+def test_appends_at_random_are_the_sum_of_their_rows(tmp_path: Path, local: bool, kind: str, shard: Any) -> None:
     rng = np.random.default_rng(7)
     place = tmp_path / "s" if local else memory()
     layout = zv.Layout(
         chunk_shape=6, shard_shape=shard, bin_shape=2 if kind == "bins" else None, keep_order=True, compressor="none"
     )
     parts: list[zv.Points] = []
-    for number in range(21):
+    for number in range(11):
         rows = int(rng.integers(0, 40))
         words = np.array([f"w{n}" for n in rng.integers(0, 3 + 20 * number, rows)] + [None], object)[:rows]
         ids = rng.integers(-3, 3 + number, rows) if kind == "objects" else None
@@ -218,7 +222,6 @@ def batches(draw: st.DrawFn) -> list[zv.Points]:
     return values
 
 
-@settings(max_examples=60)
 @given(batches(), st.sampled_from(SHARDS), st.sampled_from([None, 0.5]))
 def test_any_appends_are_the_sum_of_their_rows(parts: list[zv.Points], shard: Any, bins: float | None) -> None:
     place = MemoryStore()

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
 from tests.query.connected import KINDS, line_values, linked_values
 from tests.query.damage import flip
+from tests.storage.stores import fewer_examples
 from zarr_vectors.core.store import create_store
 from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError, MissingDependencyError
 from zarr_vectors.geometry import Geometry, Linked, Polylines
@@ -65,7 +66,7 @@ def numbered(ends: AnyArray, value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15)
+@fewer_examples(3)
 @given(data=st.data())
 def test_every_kind_comes_back_in_order_within_the_error(kind: str, data: st.DataObject) -> None:
     value = data.draw(values(kind))
@@ -76,7 +77,7 @@ def test_every_kind_comes_back_in_order_within_the_error(kind: str, data: st.Dat
     agree(level, value)
 
 
-@settings(max_examples=30)
+@fewer_examples(2)
 @given(
     rows=st.integers(0, 200),
     seed=st.integers(0, 99),
@@ -102,7 +103,7 @@ def test_a_box_is_exact_for_the_positions_that_a_whole_read_returns(
         assert sorted(part.attributes["row"]) == sorted(whole.attributes["row"][inside])
 
 
-@settings(max_examples=15)
+@fewer_examples(3)
 @given(value=values("graph"), low=st.tuples(*[st.integers(-7, 5)] * 3), size=st.integers(0, 6))
 def test_boxes_of_connected_kinds_are_parts_of_the_whole(value: Any, low: Any, size: int) -> None:
     store = MemoryStore()
@@ -322,7 +323,7 @@ def test_a_damaged_header_is_named_and_the_rest_is_read(tmp_path: Path, at: int)
     assert str(caught.value.cell) in rest.errors[0]
 
 
-@settings(max_examples=30)
+@fewer_examples(2)
 @given(at=st.integers(8, 400), cut=st.booleans())
 def test_no_damage_ends_the_interpreter(tmp_path_factory: pytest.TempPathFactory, at: int, cut: bool) -> None:
     def change(path: Path) -> None:

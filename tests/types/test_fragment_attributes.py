@@ -8,20 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
 from tests.query.connected import assert_same, owners_of
 from tests.query.fragmented import KINDS, NAMES, clouds, fragment_columns, fragmented, layout_of, salted, with_columns
+from tests.storage.stores import fewer_examples
 from tests.types.clouds import column_values, joined, memory, read, same_rows, uniform
 from zarr_vectors.exceptions import ConventionError, InputError
 from zarr_vectors.types.graphs import read_graph, write_graph
 from zarr_vectors.types.points import read_points, write_points
 from zarr_vectors.types.polylines import read_polylines, write_polylines
 
-SOME = settings(max_examples=settings().max_examples // 3)
+SOME = fewer_examples(5)
 FOUR = zv.Layout(chunk_shape=4)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
+from tests.choice import covering
 from tests.types.clouds import assert_same_cloud, cloud, in_input_order, inside, memory, read, same_rows, uniform
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.fragments import decode_fragments
@@ -24,9 +25,7 @@ ZSTD = {"name": "zstd", "configuration": {"level": 9, "checksum": True}}
 COMPRESSORS = [None, "zstd", "none", "blosc", ZSTD, [GZIP, {"name": "crc32c"}], [{"name": "crc32c"}], [GZIP, ZSTD], []]
 
 
-@pytest.mark.parametrize("points", [POINTS, OWNED], ids=["plain", "objects"])
-@pytest.mark.parametrize("shard", [None, "auto", 2, (1, 3, 2)])
-@pytest.mark.parametrize("compressor", COMPRESSORS)
+@covering("compressor, shard, points", COMPRESSORS, [None, "auto", 2, (1, 3, 2)], {"plain": POINTS, "objects": OWNED})
 def test_every_compressor_and_shard_shape_returns_the_rows(compressor: Any, shard: Any, points: zv.Points) -> None:
     place = memory()
     report = zv.write(place, points, layout=zv.Layout(chunk_shape=9, shard_shape=shard, compressor=compressor))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
+from tests.choice import covering
 from tests.types.clouds import (
     assert_same_cloud,
     cloud,
@@ -30,8 +31,10 @@ from tests.types.clouds import (
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.types import column_file, sort, spill
 
+ROWS = {"defaults": None, "one row": 1, "37 rows": 37, "one group": 10**9}
 
-@pytest.fixture(params=[None, 1, 37, 10**9], ids=["defaults", "one row", "37 rows", "one group"])
+
+@pytest.fixture(params=list(ROWS.values()), ids=list(ROWS))
 def group_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """How many rows are taken at a time, from the library's own choice to one by one."""
     if request.param is not None:
@@ -74,9 +77,14 @@ def content(place: Path) -> dict[str, bytes]:
 
 
 @AT_A_TIME
-@pytest.mark.parametrize("owned", [False, True], ids=["plain", "objects"])
-@pytest.mark.parametrize("shard", [None, 2, "auto"])
-@pytest.mark.parametrize("bins", [None, 5])
+@covering(
+    "group_rows, shard, owned, bins",
+    ROWS,
+    [None, 2, "auto"],
+    {"plain": False, "objects": True},
+    [None, 5],
+    indirect=["group_rows"],
+)
 def test_a_stream_makes_the_same_bytes_as_one_value(tmp_path: Path, owned: bool, shard: Any, bins: Any) -> None:
     points = whole(owned)
     layout = zv.Layout(chunk_shape=10, shard_shape=shard, bin_shape=bins, keep_order=True)

@@ -51,7 +51,7 @@ def places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("base", BASES)
-@fewer_examples(2)
+@fewer_examples(5)
 @given(data=st.data())
 def test_any_value_in_any_document(contents: dict[str, dict[str, bytes]], base: str, data: st.DataObject) -> None:
     content = dict(contents[base])
@@ -67,7 +67,7 @@ def test_any_value_in_any_document(contents: dict[str, dict[str, bytes]], base: 
 
 
 @pytest.mark.parametrize("base", BASES)
-@fewer_examples(3)
+@fewer_examples(6)
 @given(data=st.data())
 def test_any_bytes_in_any_object(contents: dict[str, dict[str, bytes]], base: str, data: st.DataObject) -> None:
     content = dict(contents[base])

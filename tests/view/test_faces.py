@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.choice import covering
 from tests.view.looking import collection, legend, texts
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import AttributeNotFoundError
@@ -119,12 +120,12 @@ def test_blocks_of_pixels_are_all_drawn(target: Path, monkeypatch: pytest.Monkey
     np.testing.assert_array_equal(image.imread(target), whole)
 
 
-@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
-@pytest.mark.parametrize("vertices", [0, 1, 5])
-def test_without_faces_there_are_vertices(target: Path, frames: list[Frame], ndim: int, vertices: int) -> None:
+@covering("ndim, vertices, color", [1, 2, 3, 4], [0, 1, 5], [None, "v", "x"])
+def test_without_faces_there_are_vertices(
+    target: Path, frames: list[Frame], ndim: int, vertices: int, color: str | None
+) -> None:
     mesh = Mesh(RANDOM.random((vertices, ndim)), attributes={"v": np.arange(float(vertices))})
-    for color in (None, "v", "x"):
-        plot(mesh, target, color=color, dpi=40)
+    plot(mesh, target, color=color, dpi=40)
     if ndim > 1 and vertices:
         assert len(collection(frames[0], "PathCollection").get_offsets()) == vertices
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.choice import covering
 from tests.view.looking import collection, legend, segments, texts
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import AttributeNotFoundError
@@ -235,9 +236,7 @@ def kinds(ndim: int, vertices: int) -> list[Geometry]:
     ]
 
 
-@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
-@pytest.mark.parametrize("vertices", [0, 1, 2])
-@pytest.mark.parametrize("color", [None, "direction", "object_id"])
+@covering("ndim, vertices, color", [1, 2, 3, 4], [0, 1, 2], [None, "direction", "object_id"])
 def test_little_or_nothing(target: Path, ndim: int, vertices: int, color: str | None) -> None:
     for value in kinds(ndim, vertices):
         if color != "object_id" or value.vertex_objects is not None:

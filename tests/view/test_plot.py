@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.choice import covering
 from tests.view.looking import texts
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError, MissingDependencyError
@@ -167,8 +168,7 @@ def test_one_axis_becomes_a_histogram(target: Path, frames: list[Frame]) -> None
     assert len(frames[0].panel.collections) == 1
 
 
-@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
-@pytest.mark.parametrize("color", [None, "v", "kind", "x"])
+@covering("ndim, color", [1, 2, 3, 4], ["x", None, "v", "kind"])
 def test_no_points_are_a_labelled_frame(target: Path, frames: list[Frame], ndim: int, color: str | None) -> None:
     points = Points(np.empty((0, ndim)), attributes={"v": np.empty(0, np.float32), "kind": np.empty(0, "U1")})
     plot(points, target, color=color, dpi=50)
