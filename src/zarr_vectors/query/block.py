@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,32 @@ from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, find_rows, with_gaps
 from zarr_vectors.rowwise import RowChoice, RowPlaces, RowRuns, row_numbers
 from zarr_vectors.spatial.grid import format_keys
-from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.cells import CellArray, CellRead, PackedCells, read_cells, read_packed
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["Block"]
 
 _OWNED = constants.FRAGMENT_OWNER
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """The only rows of a block whose positions have been decoded.
+
+    Args:
+        refs: What named them.
+        there: Which of the references lead to cells of the block.
+        fragments: The fragments that they name.
+        runs: Places of the rows in the buffers of all cells.
+        positions: ``(N, D)``.
+    """
+
+    refs: ObjectRefs
+    there: IntArray
+    fragments: IntArray
+    runs: RowRuns
+    positions: AnyArray
 
 
 class Block:
@@ -42,6 +62,8 @@ class Block:
         self.table: FragmentTable | None = None
         self.columns: dict[str, Column] = {}
         self.picked: RowChoice | None = None
+        self._packed: PackedCells | None = None
+        self._kept: _Kept | None = None
         self.others: dict[str, CellRead] = {}
         self.cell_faces: dict[tuple[int, ...], IntArray] = {}
 
@@ -53,14 +75,26 @@ class Block:
         coords: IntArray,
         arrays: dict[str, CellArray],
         also: Sequence[tuple[CellArray, IntArray]] = (),
+        *,
+        packed: bool = False,
     ) -> Block:
-        """Read these cells of all arrays, and cells of other arrays with them, in at most two rounds."""
+        """Read these cells of all arrays, and cells of other arrays with them, in at most two rounds.
+
+        Args:
+            packed: Whether positions, the first of the arrays, are decoded when ``prepare`` is told which are wanted.
+        """
         listed = {
             name: coords if array.has_all_of(level.vertices) else coords[array.has(coords)]
             for name, array in arrays.items()
         }
-        reads = read_cells(storage, [*((array, listed[name]) for name, array in arrays.items()), *also])
-        block = cls(level, coords, dict(zip(arrays, reads, strict=False)))
+        wanted = [*((array, listed[name]) for name, array in arrays.items()), *also]
+        if packed and not level.is_draco:
+            waiting, reads = read_packed(storage, wanted)
+        else:
+            waiting, reads = None, read_cells(storage, wanted)
+        names = [*arrays] if waiting is None else [*arrays][1:]
+        block = cls(level, coords, dict(zip(names, reads, strict=False)))
+        block._packed = waiting
         if level.is_draco:
             vertices, fragments = (block.reads[name] for name in (constants.VERTICES, constants.VERTEX_FRAGMENTS))
             unpacked = unpack_vertices(level, vertices, fragments)
@@ -68,21 +102,53 @@ class Block:
             block.cell_faces = unpacked.faces
             for cell, what in unpacked.lost.items():
                 block._fail(constants.VERTICES, cell, what)
-        block.others = {read.array.path: read for read in reads[len(arrays) :]}
+        block.others = {read.array.path: read for read in reads[len(names) :]}
         return block
 
-    def prepare(self, names: Sequence[str]) -> None:
-        """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``."""
+    def prepare(self, names: Sequence[str], refs: ObjectRefs | None = None) -> None:
+        """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``.
+
+        Args:
+            names: Attributes to decode.
+            refs: The only fragments whose rows will be gathered, in this order; None for all.
+        """
+        told = len(self.errors)
         rows_per_cell, usable = self._vertex_rows()
         table = self._fragments(rows_per_cell, usable)
         columns = self._columns(names, table, rows_per_cell, usable)
-        if not usable.all():
+        self.rows_per_cell, self.table, self.columns = rows_per_cell, table, columns
+        if self._packed is not None:
+            if refs is None or not usable.all() or not self._keep_only(self._packed, refs):
+                # Decoded in full, it is found out which cells are damaged.
+                self.reads = {constants.VERTICES: self._packed.decoded(), **self.reads}
+                self._packed = None
+                del self.errors[told:]
+                self.prepare(names, refs)
+        elif usable.all():
+            self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
+        else:
             self.coords = self.coords[usable]
             self.reads = {name: _part_of(read, self.coords) for name, read in self.reads.items()}
             self.prepare(names)
-            return
-        self.rows_per_cell, self.table, self.columns = rows_per_cell, table, columns
-        self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
+
+    def _keep_only(self, packed: PackedCells, refs: ObjectRefs) -> bool:
+        """Decode the positions of these fragments; False where all have to be decoded."""
+        there, fragments = self.named_by(refs)
+        runs = self.rows_of_fragments(fragments)
+        rows = packed.rows(self._row_bytes, runs) if isinstance(runs, RowRuns) else None
+        if rows is None:
+            return False
+        self._kept = _Kept(refs, there, fragments, runs, rows.reshape(-1).view(self.dtype).reshape(-1, self.ndim))
+        return True
+
+    def named_by(self, refs: ObjectRefs) -> tuple[IntArray, IntArray]:
+        """Which of the references lead to cells of the block, and the fragments that they name."""
+        if self._kept is not None and refs is self._kept.refs:
+            return self._kept.there, self._kept.fragments
+        assert self.table is not None
+        cell = find_rows(self.coords, refs.chunks)
+        there = np.flatnonzero(cell >= 0)
+        return there, self.fragment_numbers(self.table, cell[there], refs.fragments[there])
 
     def assemble(self, refs: ObjectRefs | None, foreign: ObjectRefs | None) -> Rows:
         """The rows that fragments name: all, or those of references in their order.
@@ -90,10 +156,14 @@ class Block:
         Args:
             foreign: Manifests of all objects, where the store does not say who owns a fragment.
         """
-        if refs is not None:
-            refs = refs.take(find_rows(self.coords, refs.chunks) >= 0)
-        owners = self.owners(foreign, refs)
-        self.picked, order = self._picked_rows(refs)
+        if refs is None:
+            owners, order = self.owners(foreign), None
+            whole = self.table is None or self.table.tiles(self.rows_per_cell)
+            self.picked = None if whole else self.rows_of_fragments()
+        else:
+            there, order = self.named_by(refs)
+            owners = refs.ids[there]
+            self.picked = self.rows_of_fragments(order)
         rows = self.gathered(self.picked, order)
         if owners is not None and self.table is not None:
             counts = self.table.counts if order is None else self.table.counts[order]
@@ -108,8 +178,12 @@ class Block:
         self.picked = picked
         per_fragment = frozenset(self.columns) & frozenset(self.level.fragment_columns)
         named = {name: column for name, column in self.columns.items() if name not in per_fragment}
-        rows = Rows(self.positions, named, None, per_fragment=per_fragment)
-        rows = rows if picked is None else rows.take(picked)
+        if self._kept is not None and picked is self._kept.runs:
+            columns = {name: take_column(column, picked) for name, column in named.items()}
+            rows = Rows(self._kept.positions, columns, None, per_fragment=per_fragment)
+        else:
+            rows = Rows(self.positions, named, None, per_fragment=per_fragment)
+            rows = rows if picked is None else rows.take(picked)
         if per_fragment:
             assert self.table is not None
             numbers = np.arange(len(self.table.counts)) if fragments is None else fragments
@@ -158,10 +232,17 @@ class Block:
             self._fail(name, int(place[row]), what)
             usable[place[row]] = False
 
+    @property
+    def _row_bytes(self) -> int:
+        """Of positions."""
+        return self.ndim * self.dtype.itemsize
+
     def _vertex_rows(self) -> tuple[IntArray, BoolArray]:
         usable = np.ones(len(self.coords), dtype=bool)
+        if self._packed is not None:
+            return self._packed.sizes // self._row_bytes, usable
         self._take_errors(constants.VERTICES, usable)
-        size = self.ndim * self.dtype.itemsize
+        size = self._row_bytes
         sizes = self.reads[constants.VERTICES].cells.sizes
         for cell in np.flatnonzero(sizes % size).tolist():
             self._fail(constants.VERTICES, cell, f"{sizes[cell]} bytes are not rows of {size} bytes")
@@ -287,10 +368,8 @@ class Block:
                 got=str(error),
             ) from error
 
-    def owners(self, foreign: ObjectRefs | None, refs: ObjectRefs | None) -> IntArray | None:
-        """Owner of each fragment that is read, in reading order; None where nothing tells."""
-        if refs is not None:
-            return refs.ids
+    def owners(self, foreign: ObjectRefs | None) -> IntArray | None:
+        """Owner of each fragment, in reading order; None where nothing tells."""
         if self.table is None or (foreign is None and _OWNED not in self.reads):
             return None
         if foreign is not None:
@@ -349,21 +428,10 @@ class Block:
             )
         return offsets_of(table.per_cell)[cell] + fragment
 
-    def _picked_rows(self, refs: ObjectRefs | None) -> tuple[RowChoice | None, IntArray | None]:
-        """Rows to gather, None for all as they lie; and the fragments they come from, None for all."""
-        table = self.table
-        if table is None:
-            return None, None
-        if refs is None:
-            if table.tiles(self.rows_per_cell):
-                return None, None
-            order: IntArray | None = None
-        else:
-            order = self.fragment_numbers(table, find_rows(self.coords, refs.chunks), refs.fragments)
-        return self.rows_of_fragments(order), order
-
     def rows_of_fragments(self, order: IntArray | None = None) -> RowRuns | IntArray:
         """Places in the buffers of the rows of these fragments one after another; of all fragments by default."""
+        if self._kept is not None and order is self._kept.fragments:
+            return self._kept.runs
         assert self.table is not None
         runs = self.table.runs(order, bases=self.bases[:-1])
         return self.table.rows(order, bases=self.bases[:-1]) if runs is None else runs

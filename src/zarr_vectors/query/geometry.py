@@ -208,11 +208,12 @@ class _Reader:
     def _of_objects(self, refs: ObjectRefs) -> Shape:
         coords = narrow_cells(cells_of(self.level, refs, None), self.selection)
         partly = self.plan.counts_left or (self.plan.connects == "tree" and self.selection.leads is not None)
-        block, parts = self._read(coords, owned=False, partly=partly)
+        lines = self.plan.connects == "sequence"
+        block, parts = self._read(coords, owned=False, partly=partly, packed=lines)
         block.errors.extend(refs.errors)
         refs = refs.readable()
-        if self.plan.connects == "sequence":
-            block.prepare(self.names)
+        if lines:
+            block.prepare(self.names, refs)
             # At coarser levels an object without fragments has been dropped.
             shape = lines_of_refs(block, refs, all_asked=self.level.number == 0)
             return self._finished(block, shape)
@@ -277,7 +278,9 @@ class _Reader:
         shape.rows.errors = [*local.rows.errors, *shape.rows.errors]
         return shape
 
-    def _read(self, coords: IntArray, *, owned: bool = True, partly: bool = False) -> tuple[Block, list[LinkPart]]:
+    def _read(
+        self, coords: IntArray, *, owned: bool = True, partly: bool = False, packed: bool = False
+    ) -> tuple[Block, list[LinkPart]]:
         """Vertices and all that goes with them in these chunks, and the links among them, in one go."""
         level = self.level
         arrays: dict[str, CellArray] = {
@@ -289,7 +292,7 @@ class _Reader:
         arrays |= attribute_arrays(level, self.names)
         parts = [] if self.family is None else links_among(self.family, coords, partly=partly)
         also = [wanted for part in parts for wanted in part.arrays(self.link_names)]
-        return Block.read(self.storage, level, coords, arrays, also), parts
+        return Block.read(self.storage, level, coords, arrays, also, packed=packed), parts
 
     def _shape(self, block: Block, parts: list[LinkPart], *, whole: bool) -> Shape:
         level = self.level

@@ -12,7 +12,6 @@ from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.shape import Shape
-from zarr_vectors.query.values import find_rows
 from zarr_vectors.rowwise import RowPlaces
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.typing import BoolArray, IntArray
@@ -41,15 +40,11 @@ def lines_of_refs(block: Block, refs: ObjectRefs, *, all_asked: bool) -> Shape:
     Args:
         all_asked: Whether an object without fragments is a line without vertices, rather than left out.
     """
-    table = block.table
-    assert table is not None
-    cell = find_rows(block.coords, refs.chunks)
-    there = np.flatnonzero(cell >= 0)
+    there, fragments = block.named_by(refs)
     numbers = refs.numbers[there]
     begins = np.ones(len(there), dtype=bool)
     # A fragment that could not be read leaves a gap, across which a line is not one.
     begins[1:] = (numbers[1:] != numbers[:-1]) | (there[1:] != there[:-1] + 1)
-    fragments = block.fragment_numbers(table, cell[there], refs.fragments[there])
     shape = _assembled(block, _Chain(fragments, refs.ids[there], begins))
     if not all_asked:
         return shape
@@ -69,7 +64,7 @@ def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | Non
     assert table is not None
     if foreign is not None:
         return lines_of_refs(block, foreign, all_asked=ids is not None)
-    owners = block.owners(None, None)
+    owners = block.owners(None)
     offsets = block.fragment_values(constants.FRAGMENT_OFFSET)
     assert owners is not None
     rank = owners if ids is None else _ranks(ids, owners)

@@ -233,8 +233,8 @@ def _read(
     arrays = _arrays(level, [*names, *beside], fragments=wants_owners or refs is not None or by_fragment)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
-    block = Block.read(storage, level, coords, arrays)
-    block.prepare([*names, *beside])
+    block = Block.read(storage, level, coords, arrays, packed=refs is not None)
+    block.prepare([*names, *beside], refs)
     for known in (refs, foreign):
         block.errors.extend(() if known is None else known.errors)
     rows = block.assemble(refs, foreign)
