@@ -15,7 +15,15 @@ from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
 from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one, most_content
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
-__all__ = ["FRAME_HEAD_BYTES", "HEADER_BYTES", "PART_BYTES", "PayloadBuffer", "are_chunks", "frame_sizes", "payload_sizes"]
+__all__ = [
+    "FRAME_HEAD_BYTES",
+    "HEADER_BYTES",
+    "PART_BYTES",
+    "PayloadBuffer",
+    "are_chunks",
+    "frame_sizes",
+    "payload_sizes",
+]
 
 PART_BYTES = 1 << 19
 """What is decompressed at once: little enough to stay in the cache until it has been copied."""
@@ -38,6 +46,11 @@ _FLAGS_THAT_MATTER = 0b00101011
 """Single segment, a reserved bit, and how wide the number of the dictionary is."""
 _SIZE_MASK = np.array([2**8 - 1, 2**16 - 1, 2**32 - 1, 2**64 - 1], dtype=np.uint64)
 _SIZE_BASE = np.array([0, 256, 0, 0])
+_KEPT_BYTES = 1 << 24
+
+# glibc keeps freed memory for the next read once it has seen so large a piece come and go; before that, it gives it
+# back, and the system clears it page by page for every read, which takes longer than many a read itself.
+np.empty(_KEPT_BYTES, dtype=np.uint8)
 
 
 def frame_sizes(frames: Blobs) -> IntArray:
@@ -61,7 +74,7 @@ def frame_sizes(frames: Blobs) -> IntArray:
 
 
 def payload_sizes(frame_sizes: IntArray, stored: IntArray) -> IntArray | None:
-    """``(n,)`` bytes of the payload of each vlen-bytes chunk of one item in a frame; None where the quick way is closed.
+    """``(n,)`` bytes of the one item of each vlen-bytes chunk in a frame; None where the quick way is closed.
 
     Args:
         frame_sizes: ``(n,)`` content size that each frame states.

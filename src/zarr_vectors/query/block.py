@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ from zarr_vectors.core.chunk_axis import chunk_values
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
+from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments, most_named
 from zarr_vectors.exceptions import CorruptionError, MetadataError
-from zarr_vectors.geometry import Categorical, Column, take_column
+from zarr_vectors.geometry import Column, take_column
 from zarr_vectors.query.draco import unpack_vertices
+from zarr_vectors.query.kept import Kept, keep_only
 from zarr_vectors.query.objects import ObjectRefs
-from zarr_vectors.query.values import Rows, find_rows, with_gaps
+from zarr_vectors.query.values import Rows, categorical, find_rows, part_of, with_gaps
 from zarr_vectors.rowwise import RowChoice, RowPlaces, RowRuns, row_numbers
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead, PackedCells, read_cells, read_packed
@@ -28,25 +28,7 @@ from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 __all__ = ["Block"]
 
 _OWNED = constants.FRAGMENT_OWNER
-
-
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """The only rows of a block whose positions have been decoded.
-
-    Args:
-        refs: What named them.
-        there: Which of the references lead to cells of the block.
-        fragments: The fragments that they name.
-        runs: Places of the rows in the buffers of all cells.
-        positions: ``(N, D)``.
-    """
-
-    refs: ObjectRefs
-    there: IntArray
-    fragments: IntArray
-    runs: RowRuns
-    positions: AnyArray
+_PACKED = (constants.VERTICES, constants.VERTEX_FRAGMENTS)
 
 
 class Block:
@@ -62,8 +44,8 @@ class Block:
         self.table: FragmentTable | None = None
         self.columns: dict[str, Column] = {}
         self.picked: RowChoice | None = None
-        self._packed: PackedCells | None = None
-        self._kept: _Kept | None = None
+        self._packed: list[PackedCells] = []
+        self._kept: Kept | None = None
         self.others: dict[str, CellRead] = {}
         self.cell_faces: dict[tuple[int, ...], IntArray] = {}
 
@@ -81,18 +63,20 @@ class Block:
         """Read these cells of all arrays, and cells of other arrays with them, in at most two rounds.
 
         Args:
-            packed: Whether positions, the first of the arrays, are decoded when ``prepare`` is told which are wanted.
+            packed: Whether positions and fragments, the first of the arrays, are decoded when ``prepare`` is told which
+                are wanted.
         """
         listed = {
             name: coords if array.has_all_of(level.vertices) else coords[array.has(coords)]
             for name, array in arrays.items()
         }
         wanted = [*((array, listed[name]) for name, array in arrays.items()), *also]
-        if packed and not level.is_draco:
-            waiting, reads = read_packed(storage, wanted)
+        waiting: list[PackedCells] = []
+        if packed and not level.is_draco and listed[constants.VERTEX_FRAGMENTS] is coords:
+            waiting, reads = read_packed(storage, wanted[:2], wanted[2:])
         else:
-            waiting, reads = None, read_cells(storage, wanted)
-        names = [*arrays] if waiting is None else [*arrays][1:]
+            reads = read_cells(storage, wanted)
+        names = [*arrays][len(waiting) :]
         block = cls(level, coords, dict(zip(names, reads, strict=False)))
         block._packed = waiting
         if level.is_draco:
@@ -112,39 +96,43 @@ class Block:
             names: Attributes to decode.
             refs: The only fragments whose rows will be gathered, in this order; None for all.
         """
-        told = len(self.errors)
+        if self._packed:
+            if refs is not None and self._keep_only(names, refs):
+                return
+            decoded = [cells.decoded() for cells in self._packed]
+            self.reads = dict(zip(_PACKED, decoded, strict=True)) | self.reads
+            self._packed, self._kept = [], None
         rows_per_cell, usable = self._vertex_rows()
         table = self._fragments(rows_per_cell, usable)
         columns = self._columns(names, table, rows_per_cell, usable)
-        self.rows_per_cell, self.table, self.columns = rows_per_cell, table, columns
-        if self._packed is not None:
-            if refs is None or not usable.all() or not self._keep_only(self._packed, refs):
-                # Decoded in full, it is found out which cells are damaged.
-                self.reads = {constants.VERTICES: self._packed.decoded(), **self.reads}
-                self._packed = None
-                del self.errors[told:]
-                self.prepare(names, refs)
-        elif usable.all():
-            self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
-        else:
+        if not usable.all():
             self.coords = self.coords[usable]
-            self.reads = {name: _part_of(read, self.coords) for name, read in self.reads.items()}
+            self.reads = {name: part_of(read, self.coords) for name, read in self.reads.items()}
             self.prepare(names)
+            return
+        self.rows_per_cell, self.table, self.columns = rows_per_cell, table, columns
+        self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
 
-    def _keep_only(self, packed: PackedCells, refs: ObjectRefs) -> bool:
-        """Decode the positions of these fragments; False where all have to be decoded."""
-        there, fragments = self.named_by(refs)
-        runs = self.rows_of_fragments(fragments)
-        rows = packed.rows(self._row_bytes, runs) if isinstance(runs, RowRuns) else None
-        if rows is None:
+    def _keep_only(self, names: Sequence[str], refs: ObjectRefs) -> bool:
+        """Decode only the rows of these fragments, and attributes of vertices; whether that is possible."""
+        if any(name in self.level.fragment_columns for name in names):
             return False
-        self._kept = _Kept(refs, there, fragments, runs, rows.reshape(-1).view(self.dtype).reshape(-1, self.ndim))
+        vertices, fragments = self._packed
+        kept = keep_only(self.coords, refs, vertices, fragments, (self.dtype, self.ndim))
+        if kept is None:
+            return False
+        told, usable = len(self.errors), np.ones(len(self.coords), dtype=bool)
+        self.columns = self._columns(names, None, kept.rows_per_cell, usable)
+        if not usable.all():
+            del self.errors[told:]
+            return False
+        self._kept, self.rows_per_cell, self.table = kept, kept.rows_per_cell, kept.table
         return True
 
     def named_by(self, refs: ObjectRefs) -> tuple[IntArray, IntArray]:
         """Which of the references lead to cells of the block, and the fragments that they name."""
         if self._kept is not None and refs is self._kept.refs:
-            return self._kept.there, self._kept.fragments
+            return self._kept.there, np.arange(len(self._kept.there))
         assert self.table is not None
         cell = find_rows(self.coords, refs.chunks)
         there = np.flatnonzero(cell >= 0)
@@ -156,15 +144,15 @@ class Block:
         Args:
             foreign: Manifests of all objects, where the store does not say who owns a fragment.
         """
+        order: IntArray | None = None
         if refs is None:
-            owners, order = self.owners(foreign), None
+            owners = self.owners(foreign)
             whole = self.table is None or self.table.tiles(self.rows_per_cell)
-            self.picked = None if whole else self.rows_of_fragments()
+            picked = None if whole else self.rows_of_fragments()
         else:
             there, order = self.named_by(refs)
-            owners = refs.ids[there]
-            self.picked = self.rows_of_fragments(order)
-        rows = self.gathered(self.picked, order)
+            owners, picked = refs.ids[there], self.rows_of_fragments(order)
+        rows = self.gathered(picked, order)
         if owners is not None and self.table is not None:
             counts = self.table.counts if order is None else self.table.counts[order]
             rows.object_ids = np.repeat(owners, counts)
@@ -179,11 +167,9 @@ class Block:
         per_fragment = frozenset(self.columns) & frozenset(self.level.fragment_columns)
         named = {name: column for name, column in self.columns.items() if name not in per_fragment}
         if self._kept is not None and picked is self._kept.runs:
-            columns = {name: take_column(column, picked) for name, column in named.items()}
-            rows = Rows(self._kept.positions, columns, None, per_fragment=per_fragment)
-        else:
-            rows = Rows(self.positions, named, None, per_fragment=per_fragment)
-            rows = rows if picked is None else rows.take(picked)
+            return Rows(self._kept.positions, {name: take_column(named[name], picked) for name in named})
+        rows = Rows(self.positions, named, None, per_fragment=per_fragment)
+        rows = rows if picked is None else rows.take(picked)
         if per_fragment:
             assert self.table is not None
             numbers = np.arange(len(self.table.counts)) if fragments is None else fragments
@@ -232,17 +218,10 @@ class Block:
             self._fail(name, int(place[row]), what)
             usable[place[row]] = False
 
-    @property
-    def _row_bytes(self) -> int:
-        """Of positions."""
-        return self.ndim * self.dtype.itemsize
-
     def _vertex_rows(self) -> tuple[IntArray, BoolArray]:
         usable = np.ones(len(self.coords), dtype=bool)
-        if self._packed is not None:
-            return self._packed.sizes // self._row_bytes, usable
         self._take_errors(constants.VERTICES, usable)
-        size = self._row_bytes
+        size = self.ndim * self.dtype.itemsize
         sizes = self.reads[constants.VERTICES].cells.sizes
         for cell in np.flatnonzero(sizes % size).tolist():
             self._fail(constants.VERTICES, cell, f"{sizes[cell]} bytes are not rows of {size} bytes")
@@ -279,7 +258,7 @@ class Block:
         named = table.rows_per_cell()
         for what, cells in (
             ("a fragment names rows beyond the {rows} of its chunk", np.unique(table.cell_of[outside])),
-            ("fragments name {named} times one of {rows} rows", np.flatnonzero(named > _most_named(rows_per_cell))),
+            ("fragments name {named} times one of {rows} rows", np.flatnonzero(named > most_named(rows_per_cell))),
         ):
             for cell in cells[usable[cells]].tolist():
                 got = what.format(rows=rows_per_cell[cell], named=named[cell])
@@ -319,7 +298,7 @@ class Block:
             values = with_gaps(values, spec, rows_per_cell, has)
         if spec.categories is None:
             return values
-        return self._categorical(path, values, spec)
+        return categorical(values, spec, self.level.store, f"{self.level.number}/{path}")
 
     def _chunk_attribute(self, name: str, rows_per_cell: IntArray) -> Column:
         """The attribute that the store is chunked by: all rows of a chunk have the value of its leading coordinate."""
@@ -355,18 +334,6 @@ class Block:
             self._fail(path, cell, f"{read.cells.sizes[listed[cell]]} bytes for {rows_per_cell[cell]} rows of {row}")
             usable[cell] = False
         return max(common, 1)
-
-    def _categorical(self, path: str, values: AnyArray, spec: ColumnSpec) -> Column:
-        codes = np.ma.filled(values, -1) if isinstance(values, np.ma.MaskedArray) else values
-        try:
-            return Categorical(codes, spec.categories or (), spec.ordered)
-        except ValueError as error:
-            raise CorruptionError(
-                "category codes do not fit the categories",
-                store=self.level.store,
-                array=f"{self.level.number}/{path}",
-                got=str(error),
-            ) from error
 
     def owners(self, foreign: ObjectRefs | None) -> IntArray | None:
         """Owner of each fragment, in reading order; None where nothing tells."""
@@ -430,19 +397,8 @@ class Block:
 
     def rows_of_fragments(self, order: IntArray | None = None) -> RowRuns | IntArray:
         """Places in the buffers of the rows of these fragments one after another; of all fragments by default."""
-        if self._kept is not None and order is self._kept.fragments:
+        if self._kept is not None:
             return self._kept.runs
         assert self.table is not None
         runs = self.table.runs(order, bases=self.bases[:-1])
         return self.table.rows(order, bases=self.bases[:-1]) if runs is None else runs
-
-
-def _most_named(rows: IntArray) -> IntArray:
-    """How many rows fragments may name, where they share some: a small index may not stand for any number of rows."""
-    return 64 * rows + 2**20
-
-
-def _part_of(read: CellRead, coords: IntArray) -> CellRead:
-    place = np.flatnonzero(find_rows(coords, read.coords) >= 0)
-    errors = {int(np.searchsorted(place, row)): what for row, what in read.errors.items() if row in set(place.tolist())}
-    return CellRead(read.array, read.coords[place], read.cells.take(place), errors)

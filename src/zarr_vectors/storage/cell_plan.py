@@ -32,15 +32,14 @@ Piece = tuple[IntArray, Blobs]
 """Rows of cells, and the cells as they are stored."""
 
 
-def plans_of(wanted: Sequence[tuple[CellArray, IntArray]], *, apart: int | None = None) -> list[CellPlan]:
-    """How to read these cells of each array; those of one array may be wanted apart."""
+def plans_of(wanted: Sequence[tuple[CellArray, IntArray]], *, apart: int = 0) -> list[CellPlan]:
+    """How to read these cells of each array; each of the first may be wanted apart."""
     plans: list[CellPlan] = []
     for number, (array, coords) in enumerate(wanted):
         # Most arrays of a level lie on one grid and are asked for the same cells.
         akin = [plan for plan in plans if plan.places.serve(array, coords)]
-        joined = next(
-            (plan for plan in akin if apart not in (number, *plan.arrays) and plan.has_room_for(array)), None
-        )
+        open_plans = [plan for plan in akin if min(plan.arrays) >= apart] if number >= apart else []
+        joined = next((plan for plan in open_plans if plan.has_room_for(array)), None)
         if joined is not None:
             joined.add(number, array)
         else:

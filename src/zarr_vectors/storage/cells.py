@@ -8,10 +8,9 @@ from functools import cached_property, partial
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer
-from zarr_vectors.encoding.pick import pick_rows
+from zarr_vectors.encoding.pick import ItemRuns, pick_items
 from zarr_vectors.encoding.unpack import FRAME_HEAD_BYTES, PART_BYTES, PayloadBuffer, frame_sizes, payload_sizes
 from zarr_vectors.parallel import run_all
-from zarr_vectors.rowwise import RowRuns
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cell_array import CellArray, CellRead
 from zarr_vectors.storage.cell_plan import CellPlan, Piece, load_shard_indexes, plans_of
@@ -24,14 +23,14 @@ _GAP_LOCAL = 16 * 1024
 _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
-_PACKED_BYTES = 1 << 21
-"""Less stored than this is better decoded at once."""
+_PACKED_BYTES = 1 << 22
+"""Cells of less than this are better decoded as a whole."""
 _FEW_PIECES = 4
 _MANY_CELLS = 32
 
 
 class PackedCells:
-    """Cells of an array that have been brought, and are decoded when it is known which of their rows are wanted.
+    """Cells of an array that have been brought, and are decoded when it is known what of them is wanted.
 
     Args:
         sizes: ``(n,)`` bytes of the payload of each cell.
@@ -48,16 +47,9 @@ class PackedCells:
         self._frames = frames
         self.decoded = decoded
 
-    def rows(self, width: int, runs: RowRuns) -> ByteArray | None:
-        """``(N, width)`` uint8 rows of all payloads one after another; None if not every cell is sound whole rows.
-
-        Args:
-            width: Bytes of a row.
-            runs: Which rows; each run lies in one cell.
-        """
-        if (self.sizes % width).any():
-            return None
-        return pick_rows(self._cells, self._frames, self.sizes, width, runs)
+    def items(self, runs: ItemRuns) -> ByteArray | None:
+        """``(N, width)`` uint8 items of the payloads; None if a cell is not sound."""
+        return pick_items(self._cells, self._frames, self.sizes, runs)
 
 
 def read_cells(
@@ -79,18 +71,21 @@ def read_cells(
 
 
 def read_packed(
-    storage: Storage, wanted: Sequence[tuple[CellArray, IntArray]]
-) -> tuple[PackedCells | None, list[CellRead]]:
-    """Read cells as ``read_cells`` does, without decoding those of the first array.
+    storage: Storage, packed: Sequence[tuple[CellArray, IntArray]], wanted: Sequence[tuple[CellArray, IntArray]]
+) -> tuple[list[PackedCells], list[CellRead]]:
+    """Read cells as ``read_cells`` does, without decoding those of some arrays.
 
     Returns:
-        The cells of the first array, and those of the others. Where they are few, or not plain, those of the first
-        are decoded too and come with the others.
+        The cells of those arrays, and those of the others. Where they are few, or not plain, all are decoded, and come
+        with the others after none.
     """
-    first, *others = _brought(storage, plans_of(wanted, apart=0), True)
-    packed = first.packed()
-    found = _decoded(others if packed is not None else [first, *others])
-    return packed, [found[number] for number in range(packed is not None, len(wanted))]
+    readings = _brought(storage, plans_of([*packed, *wanted], apart=len(packed)), True)
+    waiting = [reading.packed() for reading in readings[: len(packed)]]
+    few = waiting[0] is None or int(waiting[0].sizes.sum()) < _PACKED_BYTES
+    whole = [] if few else [cells for cells in waiting if cells is not None]
+    whole = whole if len(whole) == len(packed) else []
+    found = _decoded(readings[len(whole) :])
+    return whole, [found[number] for number in range(len(whole), len(packed) + len(wanted))]
 
 
 def _brought(storage: Storage, plans: Sequence[CellPlan], decode: bool) -> list[_Reading]:
@@ -164,8 +159,8 @@ class _Reading:
         return bool(self._pieces) and not self._plan.errors
 
     def packed(self) -> PackedCells | None:
-        """The cells as they are, of one array; None where they are few or not plain."""
-        if not self._is_plain or self.nbytes < _PACKED_BYTES:
+        """The cells as they are, of one array; None where they are not plain."""
+        if not self._is_plain:
             return None
         sizes = payload_sizes(*self._frame_sizes())
         if sizes is None:
