@@ -21,7 +21,7 @@ from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import Rows, categorical, find_rows, part_of, with_gaps
 from zarr_vectors.rowwise import RowChoice, RowPlaces, RowRuns, row_numbers
 from zarr_vectors.spatial.grid import format_keys
-from zarr_vectors.storage.cells import CellArray, CellRead, PackedCells, read_cells, read_packed
+from zarr_vectors.storage.cells import CellArray, CellRead, PackedCells, read_packed
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -71,11 +71,8 @@ class Block:
             for name, array in arrays.items()
         }
         wanted = [*((array, listed[name]) for name, array in arrays.items()), *also]
-        waiting: list[PackedCells] = []
-        if packed and not level.is_draco and listed[constants.VERTEX_FRAGMENTS] is coords:
-            waiting, reads = read_packed(storage, wanted[:2], wanted[2:])
-        else:
-            reads = read_cells(storage, wanted)
+        apart = len(_PACKED) if packed and not level.is_draco and listed[constants.VERTEX_FRAGMENTS] is coords else 0
+        waiting, reads = read_packed(storage, wanted[:apart], wanted[apart:])
         names = [*arrays][len(waiting) :]
         block = cls(level, coords, dict(zip(names, reads, strict=False)))
         block._packed = waiting
@@ -99,9 +96,8 @@ class Block:
         if self._packed:
             if refs is not None and self._keep_only(names, refs):
                 return
-            decoded = [cells.decoded() for cells in self._packed]
-            self.reads = dict(zip(_PACKED, decoded, strict=True)) | self.reads
-            self._packed, self._kept = [], None
+            decoded = zip(_PACKED, [cells.decoded() for cells in self._packed], strict=True)
+            self.reads, self._packed = dict(decoded) | self.reads, []
         rows_per_cell, usable = self._vertex_rows()
         table = self._fragments(rows_per_cell, usable)
         columns = self._columns(names, table, rows_per_cell, usable)
@@ -123,11 +119,11 @@ class Block:
             return False
         told, usable = len(self.errors), np.ones(len(self.coords), dtype=bool)
         self.columns = self._columns(names, None, kept.rows_per_cell, usable)
-        if not usable.all():
+        if usable.all():
+            self._kept, self.rows_per_cell, self.table = kept, kept.rows_per_cell, kept.table
+        else:
             del self.errors[told:]
-            return False
-        self._kept, self.rows_per_cell, self.table = kept, kept.rows_per_cell, kept.table
-        return True
+        return bool(usable.all())
 
     def named_by(self, refs: ObjectRefs) -> tuple[IntArray, IntArray]:
         """Which of the references lead to cells of the block, and the fragments that they name."""

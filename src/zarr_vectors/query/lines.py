@@ -1,4 +1,4 @@
-"""Lines from fragments: which fragment follows which, and the vertices in that order."""
+"""Lines from fragments: which fragment follows which, the vertices in that order, and which lines meet a box."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.shape import Shape
-from zarr_vectors.rowwise import RowPlaces
+from zarr_vectors.query.values import distinct_numbers
+from zarr_vectors.rowwise import RowPlaces, take_rows
+from zarr_vectors.spatial.box import ClosedBox
+from zarr_vectors.spatial.meet import segments_meet
 from zarr_vectors.spatial.partition import stable_order
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import BoolArray, CodeArray, IntArray
 
-__all__ = ["lines_of_block", "lines_of_refs"]
+__all__ = ["lines_of_block", "lines_of_refs", "owners_hit"]
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,79 @@ def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | Non
         whole = _whole_lines(block, table, rank, offsets, ids)
         if whole is not None:
             return whole
+    chain = _chained(block, owners, rank, offsets)
+    shape = _assembled(block, chain)
+    if ids is None:
+        return shape
+    empty = np.flatnonzero(~np.isin(ids, owners))
+    return _with_empty(shape, rank[chain.fragments][chain.begins], empty, ids)
+
+
+def _chained(block: Block, owners: IntArray, rank: IntArray, offsets: IntArray) -> _Chain:
+    """The fragments of a block one after another, line by line.
+
+    Args:
+        owners: ``(F,)`` object id of each fragment.
+        rank: ``(F,)`` in which order lines come.
+        offsets: ``(F,)`` place of the first vertex of each fragment along its line.
+    """
+    assert block.table is not None
     order = stable_order([rank, offsets])
-    counts, owners, offsets = table.counts[order], owners[order], offsets[order]
+    counts, owners, offsets = block.table.counts[order], owners[order], offsets[order]
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (owners[1:] != owners[:-1]) | (offsets[1:] != offsets[:-1] + counts[:-1])
     # What a damaged cell does not tell connects nothing.
     begins[1:] |= (offsets[:-1] < 0) | (bool(block.errors) & (owners[1:] == constants.OWNER_NONE))
-    shape = _assembled(block, _Chain(order, owners, begins))
-    if ids is None:
-        return shape
-    empty = np.flatnonzero(~np.isin(ids, owners))
-    return _with_empty(shape, rank[order][begins], empty, ids)
+    return _Chain(order, owners, begins)
+
+
+def owners_hit(block: Block, box: ClosedBox) -> IntArray | None:
+    """Ids of the lines that meet a box in the cells of a block; None where fragments share rows or have none.
+
+    Nothing is put in order but the fragments: segments lie inside one, or lead from its last row to the first of the
+    next.
+    """
+    table = block.table
+    assert table is not None
+    if not table.tiles(block.rows_per_cell) or not table.counts.all():
+        return None
+    owners, offsets = block.owners(None), block.fragment_values(constants.FRAGMENT_OFFSET)
+    assert owners is not None
+    codes = box.outcodes(block.positions)
+    bounds = offsets_of(table.counts)
+    fragment = np.searchsorted(bounds, np.flatnonzero(codes == 0), side="right") - 1
+    hit = distinct_numbers(owners[fragment])
+    chain = _chained(block, owners, owners, offsets)
+    ends = [_segments_within(codes, bounds), _segments_between(chain, bounds)]
+    first, second = np.concatenate(ends, axis=1)
+    # Of what lies beyond one side with both ends nothing can meet the box, and lines that are known need not be asked.
+    left = (codes[first] & codes[second]) == 0
+    first, second = first[left], second[left]
+    of = owners[np.searchsorted(bounds, first, side="right") - 1]
+    left = ~np.isin(of, hit)
+    first, second = (take_rows(block.positions, rows[left]) for rows in (first, second))
+    return distinct_numbers(np.concatenate([hit, of[left][segments_meet(first, second, box)]]))
+
+
+def _segments_within(codes: CodeArray, bounds: IntArray) -> IntArray:
+    """``(2, S)`` ends of the segments inside fragments that may meet the box, as rows.
+
+    Args:
+        codes: Beyond which sides of the box each row lies.
+        bounds: First row of each fragment, and the one after the last.
+    """
+    crosses = np.zeros(len(codes), dtype=bool)
+    crosses[1:] = (codes[1:] & codes[:-1]) == 0
+    crosses[bounds[:-1][bounds[:-1] < len(codes)]] = False
+    second = np.flatnonzero(crosses)
+    return np.stack([second - 1, second])
+
+
+def _segments_between(chain: _Chain, bounds: IntArray) -> IntArray:
+    """``(2, S)`` ends of the segments that lead from one fragment to the next, as rows."""
+    follows = np.flatnonzero(~chain.begins)
+    before, after = chain.fragments[follows - 1], chain.fragments[follows]
+    return np.stack([bounds[before + 1] - 1, bounds[after]])
 
 
 def _whole_lines(block: Block, table: FragmentTable, rank: IntArray, offsets: IntArray, ids: IntArray) -> Shape | None:

@@ -81,9 +81,9 @@ def read_packed(
     """
     readings = _brought(storage, plans_of([*packed, *wanted], apart=len(packed)), True)
     waiting = [reading.packed() for reading in readings[: len(packed)]]
-    few = waiting[0] is None or int(waiting[0].sizes.sum()) < _PACKED_BYTES
-    whole = [] if few else [cells for cells in waiting if cells is not None]
-    whole = whole if len(whole) == len(packed) else []
+    whole = [cells for cells in waiting if cells is not None]
+    if len(whole) < len(packed) or sum(int(cells.sizes.sum()) for cells in whole) < _PACKED_BYTES:
+        whole = []
     found = _decoded(readings[len(whole) :])
     return whole, [found[number] for number in range(len(whole), len(packed) + len(wanted))]
 
