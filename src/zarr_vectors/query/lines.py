@@ -114,40 +114,36 @@ def owners_hit(block: Block, box: ClosedBox) -> IntArray | None:
     owners, offsets = block.owners(None), block.fragment_values(constants.FRAGMENT_OFFSET)
     assert owners is not None
     codes = box.outcodes(block.positions)
-    bounds = offsets_of(table.counts)
-    fragment = np.searchsorted(bounds, np.flatnonzero(codes == 0), side="right") - 1
-    hit = distinct_numbers(owners[fragment])
+    begins = offsets_of(table.counts)[:-1]
+    fragment = np.repeat(np.arange(len(begins)), table.counts)
+    inside = np.logical_or.reduceat(codes == 0, begins) if len(begins) else np.zeros(0, dtype=bool)
+    hit = distinct_numbers(owners[inside])
     chain = _chained(block, owners, owners, offsets)
-    ends = [_segments_within(codes, bounds), _segments_between(chain, bounds)]
-    first, second = np.concatenate(ends, axis=1)
-    # Of what lies beyond one side with both ends nothing can meet the box, and lines that are known need not be asked.
-    left = (codes[first] & codes[second]) == 0
-    first, second = first[left], second[left]
-    of = owners[np.searchsorted(bounds, first, side="right") - 1]
-    left = ~np.isin(of, hit)
-    first, second = (take_rows(block.positions, rows[left]) for rows in (first, second))
-    return distinct_numbers(np.concatenate([hit, of[left][segments_meet(first, second, box)]]))
+    within = np.flatnonzero(_crosses(codes[:-1], codes[1:]) & (fragment[:-1] == fragment[1:]))
+    before, after = _segments_between(chain, begins, table.counts)
+    between = _crosses(codes[before], codes[after])
+    first, second = np.append(within, before[between]), np.append(within + 1, after[between])
+    of = owners[fragment[first]]
+    meets = segments_meet(take_rows(block.positions, first), take_rows(block.positions, second), box)
+    return distinct_numbers(np.append(hit, of[meets]))
 
 
-def _segments_within(codes: CodeArray, bounds: IntArray) -> IntArray:
-    """``(2, S)`` ends of the segments inside fragments that may meet the box, as rows.
+def _crosses(first: CodeArray, second: CodeArray) -> BoolArray:
+    """Whether segments whose ends lie beyond these sides of a box may pass through it, with no end inside."""
+    crosses: BoolArray = ((first & second) == 0) & (first != 0) & (second != 0)
+    return crosses
+
+
+def _segments_between(chain: _Chain, begins: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Rows that the segments begin and end at that lead from one fragment to the next.
 
     Args:
-        codes: Beyond which sides of the box each row lies.
-        bounds: First row of each fragment, and the one after the last.
+        begins: First row of each fragment.
+        counts: Its rows.
     """
-    crosses = np.zeros(len(codes), dtype=bool)
-    crosses[1:] = (codes[1:] & codes[:-1]) == 0
-    crosses[bounds[:-1][bounds[:-1] < len(codes)]] = False
-    second = np.flatnonzero(crosses)
-    return np.stack([second - 1, second])
-
-
-def _segments_between(chain: _Chain, bounds: IntArray) -> IntArray:
-    """``(2, S)`` ends of the segments that lead from one fragment to the next, as rows."""
     follows = np.flatnonzero(~chain.begins)
     before, after = chain.fragments[follows - 1], chain.fragments[follows]
-    return np.stack([bounds[before + 1] - 1, bounds[after]])
+    return begins[before] + counts[before] - 1, begins[after]
 
 
 def _whole_lines(block: Block, table: FragmentTable, rank: IntArray, offsets: IntArray, ids: IntArray) -> Shape | None:

@@ -137,6 +137,7 @@ class CellPlan:
 
     def make_requests(self, indexes: dict[str, ShardIndex], unreadable: dict[str, str], gap: int) -> None:
         """Whole objects, or the byte ranges of the wanted cells with near ones joined."""
+        self.errors.clear()
         if not self.by_ranges:
             self.requests = [Get(path) for path, _ in self.objects]
             members = np.concatenate([_NO_CELLS, *(members for _, members in self.objects)])
