@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests
 from zarr_vectors.encoding.references import SEAL_BYTES, decode_references
 from zarr_vectors.exceptions import CorruptionError, MetadataError, ObjectNotFoundError
-from zarr_vectors.parallel import run_all
 from zarr_vectors.query.values import distinct_numbers
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.storage import Storage
@@ -25,8 +23,6 @@ from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 __all__ = ["ObjectRefs", "all_refs", "check_ids", "id_run", "read_ids", "refs_of"]
 
 _LARGEST_ID = 2**63 - 1
-_THREADED_BYTES = 1 << 18
-"""Less stored than this is decoded before threads have started."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,23 +253,17 @@ def _references(
     """References of these rows of the index: from the blocks that still hold, else from the manifests."""
     manifests, blocks = level.tables[constants.OBJECT_MANIFESTS], level.tables[constants.FRAGMENT_REFS]
     chunks = _block_chunks(level, rows)
-    by_chunk: list[ManifestTable | None] = [None] * len(chunks)
+    parts: list[ManifestTable] = []
     left = np.ones(len(rows), dtype=bool)
-
-    def take(number: int, chunk: int, seal: Get) -> None:
+    for chunk, seal in zip(chunks.tolist(), _seal_requests(level, chunks), strict=True):
         asked = np.flatnonzero(rows // manifests.chunk_rows == chunk)
         block, current = _block(blocks, found, chunk), found[seal]
         if block is None or current is None:
-            return
+            continue
         part = decode_references(block, current, rows[asked] % manifests.chunk_rows, level.vertices.ndim)
         if part is not None:
-            by_chunk[number] = ManifestTable(asked[part.objects], part.chunks, part.fragments)
+            parts.append(ManifestTable(asked[part.objects], part.chunks, part.fragments))
             left[asked] = False
-
-    pairs = zip(chunks.tolist(), _seal_requests(level, chunks), strict=True)
-    steps = [partial(take, number, chunk, seal) for number, (chunk, seal) in enumerate(pairs)]
-    run_all(steps, threaded=sum(len(data or b"") for data in found.values()) >= _THREADED_BYTES)
-    parts = [part for part in by_chunk if part is not None]
     asked = np.flatnonzero(left)
     if len(asked) or not parts:
         part = _decode(level, _manifests(storage, level, rows[asked], faults), rows[asked], faults)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from threading import Lock
 
 import numpy as np
 
@@ -28,22 +27,15 @@ class Room:
         self._wanted = sum(get.length for get in requests if get.length is not None and get.length >= _SMALL_BYTES)
         self._left = self._wanted
         self._view = memoryview(b"")
-        self._turn = Lock()
-
-    @property
-    def is_large(self) -> bool:
-        """Whether what is wanted is worth memory of its own, and threads that fill it."""
-        return self._wanted >= _LEAST_ROOM
 
     def take(self, length: int) -> memoryview | None:
         """So many bytes to be written to; None where they are better made one by one."""
-        if length < _SMALL_BYTES or not self.is_large:
+        if length < _SMALL_BYTES or self._wanted < _LEAST_ROOM:
             return None
-        with self._turn:
-            if len(self._view) < length:
-                self._view = np.empty(max(length, min(self._left, _MOST_ROOM)), dtype=np.uint8).data
-            part, self._view = self._view[:length], self._view[length:]
-            self._left -= length
+        if len(self._view) < length:
+            self._view = np.empty(max(length, min(self._left, _MOST_ROOM)), dtype=np.uint8).data
+        part, self._view = self._view[:length], self._view[length:]
+        self._left -= length
         return part
 
 

@@ -10,13 +10,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
-from zarr_vectors.parallel import run_all
 from zarr_vectors.storage.backend import STAGE, Get, Put, Versioned, swap_by_comparing
 from zarr_vectors.storage.files import Room, read_part
 
@@ -53,28 +51,23 @@ class LocalBackend:
         by_path: dict[str, list[int]] = {}
         for number, request in enumerate(requests):
             by_path.setdefault(request.path, []).append(number)
-
-        def read(path: str, numbers: list[int]) -> None:
+        for path, numbers in by_path.items():
             try:
                 handle = os.open(self._full(path), os.O_RDONLY)
             except _ABSENT:
-                return
+                continue
+            except OSError as error:
+                raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
             try:
                 size = os.fstat(handle).st_size
                 for number in numbers:
                     results[number] = read_part(handle, size, requests[number], room)
             except IsADirectoryError:
-                return
-            finally:
-                os.close(handle)
-
-        def told(path: str, numbers: list[int]) -> None:
-            try:
-                read(path, numbers)
+                continue
             except OSError as error:
                 raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
-
-        run_all([partial(told, path, numbers) for path, numbers in by_path.items()], threaded=room.is_large)
+            finally:
+                os.close(handle)
         return results
 
     def get_bytes(self, key: str) -> bytes:
