@@ -12,7 +12,7 @@ import numpy as np
 from zarr_vectors.parallel import run_all
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["RowChoice", "RowPlaces", "RowRuns", "extremes", "row_numbers", "take_rows"]
+__all__ = ["RowChoice", "RowPlaces", "RowRuns", "consecutive", "extremes", "row_numbers", "take_rows"]
 
 _PART_ROWS = 1 << 16
 """Rows that are gathered at once: their numbers stay in the cache."""
@@ -40,6 +40,16 @@ class RowRuns:
 
     def __len__(self) -> int:
         return self._runs.rows
+
+    @property
+    def starts(self) -> IntArray:
+        """``(R,)`` first row of each run."""
+        return self._runs.starts
+
+    @property
+    def counts(self) -> IntArray:
+        """``(R,)`` rows of each run."""
+        return self._runs.counts
 
     @cached_property
     def numbers(self) -> IntArray:
@@ -156,13 +166,21 @@ class _Runs:
 
     def numbers(self, first: int = 0, last: int | None = None) -> IntArray:
         """Row numbers of some of the runs, of all by default."""
-        starts, counts, ends = (each[first:last] for each in (self.starts, self.counts, self._ends))
-        if not len(ends):
-            return np.zeros(0, dtype=np.int64)
-        begin = int(ends[0] - counts[0])
-        numbers = np.repeat(starts - (ends - counts - begin), counts)
-        numbers += np.arange(int(ends[-1]) - begin, dtype=np.int64)
-        return numbers
+        return consecutive(self.starts[first:last], self.counts[first:last])
+
+
+def consecutive(starts: IntArray, counts: IntArray) -> IntArray:
+    """``(sum(counts),)`` the numbers from each start on, so many of each.
+
+    Example:
+        >>> consecutive(np.array([7, 2]), np.array([2, 3])).tolist()
+        [7, 8, 2, 3, 4]
+    """
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    numbers = np.repeat(starts - (ends - counts), counts)
+    numbers += np.arange(total, dtype=np.int64)
+    return numbers
 
 
 def _is_plain(table: AnyArray) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "ByteCodec",
     "CellErrors",
     "decompress_batch",
+    "decompress_frames",
     "decompress_one",
     "known_chain",
     "most_content",
@@ -37,7 +38,7 @@ CellErrors = dict[int, str]
 _UNKNOWN_SIZE = 2**64 - 1
 _BATCH_CELLS = 32
 _DEFAULT_LEVEL = 3
-_PLAIN_LEVEL = -7
+_PLAIN_LEVEL = -1000
 """Puts into the frame as it is what does not repeat itself."""
 _LEAST_GAIN = 4
 """Up to the default level, a cell must get smaller by one part in so many to be worth unpacking."""
@@ -225,6 +226,18 @@ def decompress_batch(blobs: Blobs, threads: int = 0) -> list[Any] | None:
         return None
     try:
         source = zstandard.BufferWithSegments(blobs.data, _segments(blobs))
+    except ValueError:
+        return None
+    return _decompress_many(source, threads)
+
+
+def decompress_frames(frames: Sequence[memoryview]) -> list[Any] | None:
+    """The same for frames in buffers of their own."""
+    return _decompress_many(frames, 0) if len(frames) and all(frames) else None
+
+
+def _decompress_many(source: Any, threads: int) -> list[Any] | None:
+    try:
         items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=threads)
         return list(items)
     except (zstandard.ZstdError, ValueError, MemoryError):

@@ -10,17 +10,26 @@ A blob (``fragment_index_v1``) holds ``F`` fragments, each a range of rows or an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
 from zarr_vectors.encoding.codecs import CellErrors
+from zarr_vectors.encoding.pick import ItemRuns
 from zarr_vectors.rowwise import RowRuns
-from zarr_vectors.typing import AnyArray, IntArray
+from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
-__all__ = ["Fragment", "FragmentTable", "decode_fragments", "encode_fragments", "encode_ranges"]
+__all__ = [
+    "Fragment",
+    "FragmentTable",
+    "decode_fragments",
+    "encode_fragments",
+    "encode_ranges",
+    "most_named",
+    "pick_ranges",
+]
 
 MAGIC = 0x5A564647
 _HEADER = np.dtype([("magic", "<u4"), ("version", "<u2"), ("flags", "<u2"), ("count", "<u4"), ("ranges", "<u4")])
@@ -216,6 +225,50 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
             spoil(cell, str(error))
     rows_of_lists = np.concatenate([*explicit, np.zeros(0, dtype=np.int64)])
     return FragmentTable(per_cell, counts, starts, rows_of_lists), errors
+
+
+def pick_ranges(
+    items: Callable[[ItemRuns], ByteArray | None],
+    sizes: IntArray,
+    cell: IntArray,
+    fragment: IntArray,
+    rows_per_cell: IntArray,
+) -> tuple[IntArray, IntArray] | None:
+    """Starts and counts of some fragments; None if an index has others than ranges, or one is not what it must be.
+
+    Args:
+        items: Gives parts of the blobs, which are not decoded for anything else; None if one cannot be decoded.
+        sizes: ``(C,)`` bytes of each blob.
+        cell: ``(M,)`` chunk of each fragment.
+        fragment: ``(M,)`` its number inside the chunk.
+        rows_per_cell: ``(C,)`` rows of each chunk.
+    """
+    # An index of ranges only has as many as fit into it: each takes 16 bytes and a bit.
+    per_cell = np.maximum(sizes - 20, 0) * 8 // 129
+    bitmap = 8 * ((per_cell + 63) // 64)
+    if (20 + bitmap + 16 * per_cell != sizes).any() or ((fragment < 0) | (fragment >= per_cell[cell])).any():
+        return None
+    cells = np.arange(len(sizes))
+    at = np.concatenate([np.zeros_like(cells), 16 + bitmap[cell] + 16 * fragment])
+    found = items(ItemRuns(np.concatenate([cells, cell]), at, np.ones_like(at), 16))
+    if found is None:
+        return None
+    headers = found[: len(cells)].reshape(-1).view(_HEADER)
+    pairs = found[len(cells) :].reshape(-1).view("<i8").reshape(-1, 2)
+    plain = (headers["magic"] == MAGIC) & (headers["version"] == 1) & (headers["flags"] == 0)
+    plain &= (headers["count"] == per_cell) & (headers["ranges"] == per_cell)
+    starts, counts = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
+    limit = rows_per_cell[cell]
+    inside = (starts >= 0) & (counts >= 0) & (starts <= limit) & (counts <= limit - starts)
+    named = np.bincount(cell, counts, minlength=len(sizes)) if inside.all() else limit[:0]
+    if not plain.all() or not inside.all() or (named > most_named(rows_per_cell)).any():
+        return None
+    return starts, counts
+
+
+def most_named(rows: IntArray) -> IntArray:
+    """How many rows fragments may name, where they share some: a small index may not stand for any number of rows."""
+    return 64 * rows + 2**20
 
 
 def _headers(blobs: Blobs, errors: CellErrors) -> AnyArray:

@@ -7,17 +7,28 @@ to ``ByteCodec.decode_framed``, which takes the cells one by one and says what i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
 from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one, most_content
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
-__all__ = ["FRAME_HEAD_BYTES", "PART_BYTES", "PayloadBuffer", "frame_sizes"]
+__all__ = [
+    "FRAME_HEAD_BYTES",
+    "HEADER_BYTES",
+    "PART_BYTES",
+    "PayloadBuffer",
+    "are_chunks",
+    "frame_sizes",
+    "payload_sizes",
+]
 
 PART_BYTES = 1 << 19
 """What is decompressed at once: little enough to stay in the cache until it has been copied."""
-_HEADER = 8
+HEADER_BYTES = 8
+"""What a vlen-bytes chunk of one item has before its payload."""
 _LARGEST = 2**40
 _LARGE_CELL = 1 << 13
 """From here on, cells are best decompressed one by one: a copy less is worth more than a call less."""
@@ -35,6 +46,11 @@ _FLAGS_THAT_MATTER = 0b00101011
 """Single segment, a reserved bit, and how wide the number of the dictionary is."""
 _SIZE_MASK = np.array([2**8 - 1, 2**16 - 1, 2**32 - 1, 2**64 - 1], dtype=np.uint64)
 _SIZE_BASE = np.array([0, 256, 0, 0])
+_KEPT_BYTES = 1 << 24
+
+# glibc keeps freed memory for the next read once it has seen so large a piece come and go; before that, it gives it
+# back, and the system clears it page by page for every read, which takes longer than many a read itself.
+np.empty(_KEPT_BYTES, dtype=np.uint8)
 
 
 def frame_sizes(frames: Blobs) -> IntArray:
@@ -55,6 +71,20 @@ def frame_sizes(frames: Blobs) -> IntArray:
     plain = (heads["magic"] == _MAGIC) & (flags & _FLAGS_THAT_MATTER == _SINGLE_SEGMENT) & (size < _LARGEST)
     sizes[rows[plain]] = size[plain].astype(np.int64) + _SIZE_BASE[width[plain]]
     return sizes
+
+
+def payload_sizes(frame_sizes: IntArray, stored: IntArray) -> IntArray | None:
+    """``(n,)`` bytes of the one item of each vlen-bytes chunk in a frame; None where the quick way is closed.
+
+    Args:
+        frame_sizes: ``(n,)`` content size that each frame states.
+        stored: ``(n,)`` bytes of each frame.
+    """
+    if not CAN_BATCH or not len(frame_sizes) or int(frame_sizes.min()) < HEADER_BYTES:
+        return None
+    if (frame_sizes > most_content(stored)).any():
+        return None
+    return frame_sizes - HEADER_BYTES
 
 
 class PayloadBuffer:
@@ -81,12 +111,9 @@ class PayloadBuffer:
             frame_sizes: ``(n,)`` content size that each frame states.
             stored: ``(n,)`` bytes of each frame.
         """
-        if not CAN_BATCH or not len(frame_sizes) or int(frame_sizes.min()) < _HEADER:
-            return None
-        if (frame_sizes > most_content(stored)).any():
-            return None
+        sizes = payload_sizes(frame_sizes, stored)
         try:
-            return cls(frame_sizes - _HEADER)
+            return None if sizes is None else cls(sizes)
         except (MemoryError, ValueError):
             return None
 
@@ -120,10 +147,10 @@ class PayloadBuffer:
         places = zip(self.offsets[rows].tolist(), self.sizes[rows].tolist(), frames.views(), strict=True)
         for start, size, frame in places:
             decoded = decompress_one(frame)
-            if decoded is None or len(decoded) != size + _HEADER:
+            if decoded is None or len(decoded) != size + HEADER_BYTES:
                 return False
-            heads.append(decoded[:_HEADER])
-            whole[start : start + size] = decoded[_HEADER:]
+            heads.append(decoded[:HEADER_BYTES])
+            whole[start : start + size] = decoded[HEADER_BYTES:]
         return bool((np.frombuffer(b"".join(heads), "<u8") == self.sizes[rows] << 32 | 1).all())
 
     def blobs(self) -> Blobs:
@@ -131,15 +158,23 @@ class PayloadBuffer:
         return Blobs.packed(self.buffer, self.sizes)
 
 
+def are_chunks(chunks: Sequence[memoryview], sizes: IntArray) -> bool:
+    """Whether each is a vlen-bytes chunk of one item, with a payload of this size."""
+    if list(map(len, chunks)) != (sizes + HEADER_BYTES).tolist():
+        return False
+    heads = b"".join([chunk[:HEADER_BYTES] for chunk in chunks])
+    return bool((np.frombuffer(heads, "<u8") == sizes << 32 | 1).all())
+
+
 def _payloads(whole: bytes, sizes: IntArray) -> AnyArray | None:
     """Payloads of these sizes, of vlen-bytes chunks of one item; None if the chunks are something else."""
-    starts = offsets_of(sizes + _HEADER)
+    starts = offsets_of(sizes + HEADER_BYTES)
     heads = starts[:-1]
     if len(whole) != starts[-1] or (records_at(whole, heads, np.dtype("<u8")) != sizes << 32 | 1).any():
         return None
-    total = len(whole) - _HEADER * len(sizes)
+    total = len(whole) - HEADER_BYTES * len(sizes)
     if total >= _SMALL_CELL * len(sizes) or (sizes % 4).any():
-        return Blobs(whole, heads + _HEADER, sizes).to_array()
+        return Blobs(whole, heads + HEADER_BYTES, sizes).to_array()
     words = np.frombuffer(whole, "<u4")
     keep = np.ones(len(words), dtype=bool)
     keep[heads // 4] = False

@@ -165,16 +165,21 @@ def check_forest(parents: IntArray) -> None:
     rows = np.arange(len(parents))
     if (parents < rows).all():
         return
-    # Every vertex jumps to its ancestor twice as far with each round; in the end only circles are not at a root.
-    up = np.where(parents < 0, rows, parents)
-    for _ in range(max(1, len(parents)).bit_length()):
+    # Most vertices follow their parent: only the first of each such run is looked at; every circle leads through one.
+    begins = parents != rows - 1
+    begins[0] = True
+    first, run = np.flatnonzero(begins), np.cumsum(begins) - 1
+    above = parents[first]
+    up = np.where(above < 0, np.arange(len(first)), run[above])
+    # Each jumps to its ancestor twice as far with each round; in the end only circles are not at a root.
+    for _ in range(len(first).bit_length()):
         farther = up[up]
         if np.array_equal(farther, up):
             break
         up = farther
-    lost = np.flatnonzero(parents[up] >= 0)
+    lost = np.flatnonzero(above[up] >= 0)
     if len(lost):
-        vertex = int(up[lost[0]])
+        vertex = int(first[up[lost[0]]])
         raise InputError(
             "the parents of a skeleton lead in a circle",
             got=f"vertex {vertex}, whose parent is {parents[vertex]}",

@@ -12,21 +12,23 @@ from zarr_vectors.core.chunk_axis import chunk_values
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
+from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments, most_named
 from zarr_vectors.exceptions import CorruptionError, MetadataError
-from zarr_vectors.geometry import Categorical, Column, take_column
+from zarr_vectors.geometry import Column, take_column
 from zarr_vectors.query.draco import unpack_vertices
+from zarr_vectors.query.kept import Kept, keep_only
 from zarr_vectors.query.objects import ObjectRefs
-from zarr_vectors.query.values import Rows, find_rows, with_gaps
+from zarr_vectors.query.values import Rows, categorical, find_rows, part_of, with_gaps
 from zarr_vectors.rowwise import RowChoice, RowPlaces, RowRuns, row_numbers
 from zarr_vectors.spatial.grid import format_keys
-from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.cells import CellArray, CellRead, PackedCells, read_packed
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["Block"]
 
 _OWNED = constants.FRAGMENT_OWNER
+_PACKED = (constants.VERTICES, constants.VERTEX_FRAGMENTS)
 
 
 class Block:
@@ -42,6 +44,8 @@ class Block:
         self.table: FragmentTable | None = None
         self.columns: dict[str, Column] = {}
         self.picked: RowChoice | None = None
+        self._packed: list[PackedCells] = []
+        self._kept: Kept | None = None
         self.others: dict[str, CellRead] = {}
         self.cell_faces: dict[tuple[int, ...], IntArray] = {}
 
@@ -53,14 +57,25 @@ class Block:
         coords: IntArray,
         arrays: dict[str, CellArray],
         also: Sequence[tuple[CellArray, IntArray]] = (),
+        *,
+        packed: bool = False,
     ) -> Block:
-        """Read these cells of all arrays, and cells of other arrays with them, in at most two rounds."""
+        """Read these cells of all arrays, and cells of other arrays with them, in at most two rounds.
+
+        Args:
+            packed: Whether positions and fragments, the first of the arrays, are decoded when ``prepare`` is told which
+                are wanted.
+        """
         listed = {
             name: coords if array.has_all_of(level.vertices) else coords[array.has(coords)]
             for name, array in arrays.items()
         }
-        reads = read_cells(storage, [*((array, listed[name]) for name, array in arrays.items()), *also])
-        block = cls(level, coords, dict(zip(arrays, reads, strict=False)))
+        wanted = [*((array, listed[name]) for name, array in arrays.items()), *also]
+        apart = len(_PACKED) if packed and not level.is_draco and listed[constants.VERTEX_FRAGMENTS] is coords else 0
+        waiting, reads = read_packed(storage, wanted[:apart], wanted[apart:])
+        names = [*arrays][len(waiting) :]
+        block = cls(level, coords, dict(zip(names, reads, strict=False)))
+        block._packed = waiting
         if level.is_draco:
             vertices, fragments = (block.reads[name] for name in (constants.VERTICES, constants.VERTEX_FRAGMENTS))
             unpacked = unpack_vertices(level, vertices, fragments)
@@ -68,21 +83,56 @@ class Block:
             block.cell_faces = unpacked.faces
             for cell, what in unpacked.lost.items():
                 block._fail(constants.VERTICES, cell, what)
-        block.others = {read.array.path: read for read in reads[len(arrays) :]}
+        block.others = {read.array.path: read for read in reads[len(names) :]}
         return block
 
-    def prepare(self, names: Sequence[str]) -> None:
-        """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``."""
+    def prepare(self, names: Sequence[str], refs: ObjectRefs | None = None) -> None:
+        """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``.
+
+        Args:
+            names: Attributes to decode.
+            refs: The only fragments whose rows will be gathered, in this order; None for all.
+        """
+        if self._packed:
+            if refs is not None and self._keep_only(names, refs):
+                return
+            decoded = zip(_PACKED, [cells.decoded() for cells in self._packed], strict=True)
+            self.reads, self._packed = dict(decoded) | self.reads, []
         rows_per_cell, usable = self._vertex_rows()
         table = self._fragments(rows_per_cell, usable)
         columns = self._columns(names, table, rows_per_cell, usable)
         if not usable.all():
             self.coords = self.coords[usable]
-            self.reads = {name: _part_of(read, self.coords) for name, read in self.reads.items()}
+            self.reads = {name: part_of(read, self.coords) for name, read in self.reads.items()}
             self.prepare(names)
             return
         self.rows_per_cell, self.table, self.columns = rows_per_cell, table, columns
         self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
+
+    def _keep_only(self, names: Sequence[str], refs: ObjectRefs) -> bool:
+        """Decode only the rows of these fragments, and attributes of vertices; whether that is possible."""
+        if any(name in self.level.fragment_columns for name in names):
+            return False
+        vertices, fragments = self._packed
+        kept = keep_only(self.coords, refs, vertices, fragments, (self.dtype, self.ndim))
+        if kept is None:
+            return False
+        told, usable = len(self.errors), np.ones(len(self.coords), dtype=bool)
+        self.columns = self._columns(names, None, kept.rows_per_cell, usable)
+        if usable.all():
+            self._kept, self.rows_per_cell, self.table = kept, kept.rows_per_cell, kept.table
+        else:
+            del self.errors[told:]
+        return bool(usable.all())
+
+    def named_by(self, refs: ObjectRefs) -> tuple[IntArray, IntArray]:
+        """Which of the references lead to cells of the block, and the fragments that they name."""
+        if self._kept is not None and refs is self._kept.refs:
+            return self._kept.there, np.arange(len(self._kept.there))
+        assert self.table is not None
+        cell = find_rows(self.coords, refs.chunks)
+        there = np.flatnonzero(cell >= 0)
+        return there, self.fragment_numbers(self.table, cell[there], refs.fragments[there])
 
     def assemble(self, refs: ObjectRefs | None, foreign: ObjectRefs | None) -> Rows:
         """The rows that fragments name: all, or those of references in their order.
@@ -90,11 +140,15 @@ class Block:
         Args:
             foreign: Manifests of all objects, where the store does not say who owns a fragment.
         """
-        if refs is not None:
-            refs = refs.take(find_rows(self.coords, refs.chunks) >= 0)
-        owners = self.owners(foreign, refs)
-        self.picked, order = self._picked_rows(refs)
-        rows = self.gathered(self.picked, order)
+        order: IntArray | None = None
+        if refs is None:
+            owners = self.owners(foreign)
+            whole = self.table is None or self.table.tiles(self.rows_per_cell)
+            picked = None if whole else self.rows_of_fragments()
+        else:
+            there, order = self.named_by(refs)
+            owners, picked = refs.ids[there], self.rows_of_fragments(order)
+        rows = self.gathered(picked, order)
         if owners is not None and self.table is not None:
             counts = self.table.counts if order is None else self.table.counts[order]
             rows.object_ids = np.repeat(owners, counts)
@@ -108,6 +162,8 @@ class Block:
         self.picked = picked
         per_fragment = frozenset(self.columns) & frozenset(self.level.fragment_columns)
         named = {name: column for name, column in self.columns.items() if name not in per_fragment}
+        if self._kept is not None and picked is self._kept.runs:
+            return Rows(self._kept.positions, {name: take_column(named[name], picked) for name in named})
         rows = Rows(self.positions, named, None, per_fragment=per_fragment)
         rows = rows if picked is None else rows.take(picked)
         if per_fragment:
@@ -198,7 +254,7 @@ class Block:
         named = table.rows_per_cell()
         for what, cells in (
             ("a fragment names rows beyond the {rows} of its chunk", np.unique(table.cell_of[outside])),
-            ("fragments name {named} times one of {rows} rows", np.flatnonzero(named > _most_named(rows_per_cell))),
+            ("fragments name {named} times one of {rows} rows", np.flatnonzero(named > most_named(rows_per_cell))),
         ):
             for cell in cells[usable[cells]].tolist():
                 got = what.format(rows=rows_per_cell[cell], named=named[cell])
@@ -238,7 +294,7 @@ class Block:
             values = with_gaps(values, spec, rows_per_cell, has)
         if spec.categories is None:
             return values
-        return self._categorical(path, values, spec)
+        return categorical(values, spec, self.level.store, f"{self.level.number}/{path}")
 
     def _chunk_attribute(self, name: str, rows_per_cell: IntArray) -> Column:
         """The attribute that the store is chunked by: all rows of a chunk have the value of its leading coordinate."""
@@ -275,22 +331,8 @@ class Block:
             usable[cell] = False
         return max(common, 1)
 
-    def _categorical(self, path: str, values: AnyArray, spec: ColumnSpec) -> Column:
-        codes = np.ma.filled(values, -1) if isinstance(values, np.ma.MaskedArray) else values
-        try:
-            return Categorical(codes, spec.categories or (), spec.ordered)
-        except ValueError as error:
-            raise CorruptionError(
-                "category codes do not fit the categories",
-                store=self.level.store,
-                array=f"{self.level.number}/{path}",
-                got=str(error),
-            ) from error
-
-    def owners(self, foreign: ObjectRefs | None, refs: ObjectRefs | None) -> IntArray | None:
-        """Owner of each fragment that is read, in reading order; None where nothing tells."""
-        if refs is not None:
-            return refs.ids
+    def owners(self, foreign: ObjectRefs | None) -> IntArray | None:
+        """Owner of each fragment, in reading order; None where nothing tells."""
         if self.table is None or (foreign is None and _OWNED not in self.reads):
             return None
         if foreign is not None:
@@ -349,32 +391,10 @@ class Block:
             )
         return offsets_of(table.per_cell)[cell] + fragment
 
-    def _picked_rows(self, refs: ObjectRefs | None) -> tuple[RowChoice | None, IntArray | None]:
-        """Rows to gather, None for all as they lie; and the fragments they come from, None for all."""
-        table = self.table
-        if table is None:
-            return None, None
-        if refs is None:
-            if table.tiles(self.rows_per_cell):
-                return None, None
-            order: IntArray | None = None
-        else:
-            order = self.fragment_numbers(table, find_rows(self.coords, refs.chunks), refs.fragments)
-        return self.rows_of_fragments(order), order
-
     def rows_of_fragments(self, order: IntArray | None = None) -> RowRuns | IntArray:
         """Places in the buffers of the rows of these fragments one after another; of all fragments by default."""
+        if self._kept is not None:
+            return self._kept.runs
         assert self.table is not None
         runs = self.table.runs(order, bases=self.bases[:-1])
         return self.table.rows(order, bases=self.bases[:-1]) if runs is None else runs
-
-
-def _most_named(rows: IntArray) -> IntArray:
-    """How many rows fragments may name, where they share some: a small index may not stand for any number of rows."""
-    return 64 * rows + 2**20
-
-
-def _part_of(read: CellRead, coords: IntArray) -> CellRead:
-    place = np.flatnonzero(find_rows(coords, read.coords) >= 0)
-    errors = {int(np.searchsorted(place, row)): what for row, what in read.errors.items() if row in set(place.tolist())}
-    return CellRead(read.array, read.coords[place], read.cells.take(place), errors)

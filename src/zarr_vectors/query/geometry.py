@@ -18,7 +18,7 @@ from zarr_vectors.query.block import Block
 from zarr_vectors.query.cut import cut
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.hits import vertices_hit
-from zarr_vectors.query.lines import lines_of_block, lines_of_refs
+from zarr_vectors.query.lines import lines_of_block, lines_of_refs, owners_hit
 from zarr_vectors.query.linked import linked_shape
 from zarr_vectors.query.links import LinkPart, cells_passed_through, links_among
 from zarr_vectors.query.objects import ObjectRefs, all_refs, read_ids
@@ -103,10 +103,7 @@ def _read_connected(storage: Storage, level: LevelState, selection: Selection, p
     if selection.box is None or selection.by_object:
         shape = reader.whole()
         return shape if selection.box is None else reader.in_box(shape)
-    local = reader.near_box()
-    if plan.mode != "objects":
-        return reader.in_box(local)
-    return reader.objects_hit(local)
+    return reader.objects_hit() if plan.mode == "objects" else reader.in_box(reader.near_box())
 
 
 def _read_points(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:
@@ -208,11 +205,12 @@ class _Reader:
     def _of_objects(self, refs: ObjectRefs) -> Shape:
         coords = narrow_cells(cells_of(self.level, refs, None), self.selection)
         partly = self.plan.counts_left or (self.plan.connects == "tree" and self.selection.leads is not None)
-        block, parts = self._read(coords, owned=False, partly=partly)
+        lines = self.plan.connects == "sequence"
+        block, parts = self._read(coords, owned=False, partly=partly, packed=lines)
         block.errors.extend(refs.errors)
         refs = refs.readable()
-        if self.plan.connects == "sequence":
-            block.prepare(self.names)
+        if lines:
+            block.prepare(self.names, refs)
             # At coarser levels an object without fragments has been dropped.
             shape = lines_of_refs(block, refs, all_asked=self.level.number == 0)
             return self._finished(block, shape)
@@ -221,6 +219,10 @@ class _Reader:
 
     def near_box(self) -> Shape:
         """All that may lie in the box, with everything that connects it."""
+        return self._shape(*self._near_box(), whole=False)
+
+    def _near_box(self) -> tuple[Block, list[LinkPart]]:
+        """The cells of all that may lie in the box."""
         level, box = self.level, self.selection.box
         assert box is not None
         coords, part = cells_touched(level, box if self.plan.offset is None else _in_stored(box, self.plan.offset))
@@ -231,8 +233,7 @@ class _Reader:
                 raise self._no_vertices(gone)
             coords = distinct_rows(np.concatenate([coords, far])) if len(far) else coords
         # A parent in a chunk that is not read must be known of, or the vertex before would pass for it.
-        block, parts = self._read(coords, partly=self.plan.connects == "tree")
-        return self._shape(block, parts, whole=False)
+        return self._read(coords, partly=self.plan.connects == "tree")
 
     def _no_vertices(self, chunks: IntArray) -> CorruptionError:
         return CorruptionError(
@@ -265,19 +266,38 @@ class _Reader:
             return _lines_of(shape, ids)
         return within(shape, np.isin(owners, ids))
 
-    def objects_hit(self, local: Shape) -> Shape:
+    def objects_hit(self) -> Shape:
         """Whole objects of which anything near the box meets it."""
         assert self.selection.box is not None
-        owners = local.owners
-        if owners is None or not self.level.has_objects:
-            return self.in_box(local)
-        hit = vertices_hit(local, self.selection.box)
-        wanted = replace(self.selection, box=None, object_ids=distinct_numbers(owners[hit]), lenient=True)
+        block, parts = self._near_box()
+        ids, errors = self._lines_hit(block)
+        if ids is None:
+            local = self._shape(block, parts, whole=False)
+            owners = local.owners
+            if owners is None or not self.level.has_objects:
+                return self.in_box(local)
+            ids = distinct_numbers(owners[vertices_hit(local, self.selection.box)])
+            errors = local.rows.errors
+        wanted = replace(self.selection, box=None, object_ids=ids, lenient=True)
         shape = _Reader(self.storage, self.level, wanted, self.plan).whole()
-        shape.rows.errors = [*local.rows.errors, *shape.rows.errors]
+        shape.rows.errors = [*errors, *shape.rows.errors]
         return shape
 
-    def _read(self, coords: IntArray, *, owned: bool = True, partly: bool = False) -> tuple[Block, list[LinkPart]]:
+    def _lines_hit(self, block: Block) -> tuple[IntArray | None, list[str]]:
+        """Ids of the lines that meet the box, and what could not be read; None where lines must be put together."""
+        assert self.selection.box is not None
+        if self.plan.connects != "sequence" or self.plan.offset is not None:
+            return None, []
+        if not self._ordered_by_attribute or not self.level.has_objects:
+            return None, []
+        block.prepare(self.names)
+        ids = owners_hit(block, self.selection.box)
+        raise_errors(block, strict=self.plan.strict)
+        return ids, [str(error) for error in block.errors]
+
+    def _read(
+        self, coords: IntArray, *, owned: bool = True, partly: bool = False, packed: bool = False
+    ) -> tuple[Block, list[LinkPart]]:
         """Vertices and all that goes with them in these chunks, and the links among them, in one go."""
         level = self.level
         arrays: dict[str, CellArray] = {
@@ -289,7 +309,7 @@ class _Reader:
         arrays |= attribute_arrays(level, self.names)
         parts = [] if self.family is None else links_among(self.family, coords, partly=partly)
         also = [wanted for part in parts for wanted in part.arrays(self.link_names)]
-        return Block.read(self.storage, level, coords, arrays, also), parts
+        return Block.read(self.storage, level, coords, arrays, also, packed=packed), parts
 
     def _shape(self, block: Block, parts: list[LinkPart], *, whole: bool) -> Shape:
         level = self.level

@@ -1,4 +1,4 @@
-"""Lines from fragments: which fragment follows which, and the vertices in that order."""
+"""Lines from fragments: which fragment follows which, the vertices in that order, and which lines meet a box."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from zarr_vectors.encoding.fragments import FragmentTable
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.shape import Shape
-from zarr_vectors.query.values import find_rows
-from zarr_vectors.rowwise import RowPlaces
+from zarr_vectors.query.values import distinct_numbers
+from zarr_vectors.rowwise import RowPlaces, take_rows
+from zarr_vectors.spatial.box import ClosedBox
+from zarr_vectors.spatial.meet import segments_meet
 from zarr_vectors.spatial.partition import stable_order
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import BoolArray, CodeArray, IntArray
 
-__all__ = ["lines_of_block", "lines_of_refs"]
+__all__ = ["lines_of_block", "lines_of_refs", "owners_hit"]
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,11 @@ def lines_of_refs(block: Block, refs: ObjectRefs, *, all_asked: bool) -> Shape:
     Args:
         all_asked: Whether an object without fragments is a line without vertices, rather than left out.
     """
-    table = block.table
-    assert table is not None
-    cell = find_rows(block.coords, refs.chunks)
-    there = np.flatnonzero(cell >= 0)
+    there, fragments = block.named_by(refs)
     numbers = refs.numbers[there]
     begins = np.ones(len(there), dtype=bool)
     # A fragment that could not be read leaves a gap, across which a line is not one.
     begins[1:] = (numbers[1:] != numbers[:-1]) | (there[1:] != there[:-1] + 1)
-    fragments = block.fragment_numbers(table, cell[there], refs.fragments[there])
     shape = _assembled(block, _Chain(fragments, refs.ids[there], begins))
     if not all_asked:
         return shape
@@ -69,7 +67,7 @@ def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | Non
     assert table is not None
     if foreign is not None:
         return lines_of_refs(block, foreign, all_asked=ids is not None)
-    owners = block.owners(None, None)
+    owners = block.owners(None)
     offsets = block.fragment_values(constants.FRAGMENT_OFFSET)
     assert owners is not None
     rank = owners if ids is None else _ranks(ids, owners)
@@ -77,17 +75,75 @@ def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | Non
         whole = _whole_lines(block, table, rank, offsets, ids)
         if whole is not None:
             return whole
+    chain = _chained(block, owners, rank, offsets)
+    shape = _assembled(block, chain)
+    if ids is None:
+        return shape
+    empty = np.flatnonzero(~np.isin(ids, owners))
+    return _with_empty(shape, rank[chain.fragments][chain.begins], empty, ids)
+
+
+def _chained(block: Block, owners: IntArray, rank: IntArray, offsets: IntArray) -> _Chain:
+    """The fragments of a block one after another, line by line.
+
+    Args:
+        owners: ``(F,)`` object id of each fragment.
+        rank: ``(F,)`` in which order lines come.
+        offsets: ``(F,)`` place of the first vertex of each fragment along its line.
+    """
+    assert block.table is not None
     order = stable_order([rank, offsets])
-    counts, owners, offsets = table.counts[order], owners[order], offsets[order]
+    counts, owners, offsets = block.table.counts[order], owners[order], offsets[order]
     begins = np.ones(len(order), dtype=bool)
     begins[1:] = (owners[1:] != owners[:-1]) | (offsets[1:] != offsets[:-1] + counts[:-1])
     # What a damaged cell does not tell connects nothing.
     begins[1:] |= (offsets[:-1] < 0) | (bool(block.errors) & (owners[1:] == constants.OWNER_NONE))
-    shape = _assembled(block, _Chain(order, owners, begins))
-    if ids is None:
-        return shape
-    empty = np.flatnonzero(~np.isin(ids, owners))
-    return _with_empty(shape, rank[order][begins], empty, ids)
+    return _Chain(order, owners, begins)
+
+
+def owners_hit(block: Block, box: ClosedBox) -> IntArray | None:
+    """Ids of the lines that meet a box in the cells of a block; None where fragments share rows or have none.
+
+    Nothing is put in order but the fragments: segments lie inside one, or lead from its last row to the first of the
+    next.
+    """
+    table = block.table
+    assert table is not None
+    if not table.tiles(block.rows_per_cell) or not table.counts.all():
+        return None
+    owners, offsets = block.owners(None), block.fragment_values(constants.FRAGMENT_OFFSET)
+    assert owners is not None
+    codes = box.outcodes(block.positions)
+    begins = offsets_of(table.counts)[:-1]
+    fragment = np.repeat(np.arange(len(begins)), table.counts)
+    inside = np.logical_or.reduceat(codes == 0, begins) if len(begins) else np.zeros(0, dtype=bool)
+    hit = distinct_numbers(owners[inside])
+    chain = _chained(block, owners, owners, offsets)
+    within = np.flatnonzero(_crosses(codes[:-1], codes[1:]) & (fragment[:-1] == fragment[1:]))
+    before, after = _segments_between(chain, begins, table.counts)
+    between = _crosses(codes[before], codes[after])
+    first, second = np.append(within, before[between]), np.append(within + 1, after[between])
+    of = owners[fragment[first]]
+    meets = segments_meet(take_rows(block.positions, first), take_rows(block.positions, second), box)
+    return distinct_numbers(np.append(hit, of[meets]))
+
+
+def _crosses(first: CodeArray, second: CodeArray) -> BoolArray:
+    """Whether segments whose ends lie beyond these sides of a box may pass through it, with no end inside."""
+    crosses: BoolArray = ((first & second) == 0) & (first != 0) & (second != 0)
+    return crosses
+
+
+def _segments_between(chain: _Chain, begins: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Rows that the segments begin and end at that lead from one fragment to the next.
+
+    Args:
+        begins: First row of each fragment.
+        counts: Its rows.
+    """
+    follows = np.flatnonzero(~chain.begins)
+    before, after = chain.fragments[follows - 1], chain.fragments[follows]
+    return begins[before] + counts[before] - 1, begins[after]
 
 
 def _whole_lines(block: Block, table: FragmentTable, rank: IntArray, offsets: IntArray, ids: IntArray) -> Shape | None:

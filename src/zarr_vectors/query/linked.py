@@ -115,18 +115,7 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
     """
     lost = links.lost
     links = links.where(links.ends[:, 0] >= 0)
-    parent = np.full(len(block.positions), -1, dtype=np.int64)
-    if implied and block.table is not None:
-        rows = row_numbers(block.rows_of_fragments())
-        before = rows - 1
-        before[1:] = rows[:-1]
-        starts = offsets_of(block.table.counts)[:-1]
-        before[starts[starts < len(rows)]] = -1
-        if len(lost):
-            before[np.isin(np.searchsorted(block.bases, rows, side="right") - 1, lost)] = -1
-        # A row that several fragments name has the vertex before it in the last that has one.
-        named = before >= 0
-        parent[rows[named]] = before[named]
+    parent = _vertices_before(block, lost) if implied else np.full(len(block.positions), -1, dtype=np.int64)
     parent[links.ends[:, 0]] = links.ends[:, 1]
     children = np.flatnonzero(parent >= 0)
     columns: dict[str, Column] = {}
@@ -135,6 +124,32 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
         record[links.ends[:, 0]] = np.arange(len(links.ends))
         columns = {name: _with_gaps(column, record[children]) for name, column in links.columns.items()}
     return Links(np.stack([children, parent[children]], axis=1), columns)
+
+
+def _vertices_before(block: Block, lost: IntArray) -> IntArray:
+    """``(n,)`` for each place in the buffers the one before it in its fragment; -1 for the first of a fragment.
+
+    Args:
+        lost: Cells of which nothing is implied.
+    """
+    table, count = block.table, len(block.positions)
+    if table is None:
+        return np.full(count, -1, dtype=np.int64)
+    starts = offsets_of(table.counts)[:-1]
+    tiles = table.tiles(block.rows_per_cell)
+    rows = np.arange(count) if tiles else row_numbers(block.rows_of_fragments())
+    before = rows - 1
+    if not tiles:
+        before[1:] = rows[:-1]
+    before[starts[starts < len(rows)]] = -1
+    if len(lost):
+        before[np.isin(np.searchsorted(block.bases, rows, side="right") - 1, lost)] = -1
+    if tiles:
+        return before
+    # A row that several fragments name has the vertex before it in the last that has one.
+    parent, named = np.full(count, -1, dtype=np.int64), before >= 0
+    parent[rows[named]] = before[named]
+    return parent
 
 
 def _refuse_circles(block: Block, links: Links, rows: int) -> None:

@@ -15,7 +15,8 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.draco import check_unordered
-from zarr_vectors.query.objects import ObjectRefs, all_refs, decode_groups, refs_of
+from zarr_vectors.query.groups import decode_groups
+from zarr_vectors.query.objects import ObjectRefs, all_refs, refs_of
 from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows
 from zarr_vectors.query.where import met_by, narrow_cells
@@ -233,8 +234,8 @@ def _read(
     arrays = _arrays(level, [*names, *beside], fragments=wants_owners or refs is not None or by_fragment)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
-    block = Block.read(storage, level, coords, arrays)
-    block.prepare([*names, *beside])
+    block = Block.read(storage, level, coords, arrays, packed=refs is not None)
+    block.prepare([*names, *beside], refs)
     for known in (refs, foreign):
         block.errors.extend(() if known is None else known.errors)
     rows = block.assemble(refs, foreign)

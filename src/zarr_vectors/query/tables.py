@@ -13,7 +13,8 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.metadata.array import fill_value_of
-from zarr_vectors.query.objects import GroupTable, check_ids, decode_groups, id_run
+from zarr_vectors.query.groups import GroupTable, decode_groups
+from zarr_vectors.query.objects import check_ids, id_run
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import TableArray, read_tables
 from zarr_vectors.typing import AnyArray, IntArray

@@ -8,11 +8,22 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zarr_vectors.core.documents import ColumnSpec
-from zarr_vectors.geometry import Column, take_column
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.rowwise import RowChoice, take_rows
+from zarr_vectors.storage.cells import CellRead
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["RowFinder", "Rows", "distinct_numbers", "distinct_rows", "find_rows", "with_gaps"]
+__all__ = [
+    "RowFinder",
+    "Rows",
+    "categorical",
+    "distinct_numbers",
+    "distinct_rows",
+    "find_rows",
+    "part_of",
+    "with_gaps",
+]
 
 _MOST_PLACES = 2**22
 """Blocks of chunks up to this size are worth a table of their places."""
@@ -162,3 +173,25 @@ def with_gaps(values: AnyArray, spec: ColumnSpec, rows_per_cell: IntArray, has: 
     masked[present] = values
     masked[~present] = np.ma.masked
     return masked
+
+
+def categorical(values: AnyArray, spec: ColumnSpec, store: str | None, array: str) -> Categorical:
+    """Codes as values of their categories.
+
+    Raises:
+        CorruptionError: There are codes beyond the categories.
+    """
+    codes = np.ma.filled(values, -1) if isinstance(values, np.ma.MaskedArray) else values
+    try:
+        return Categorical(codes, spec.categories or (), spec.ordered)
+    except ValueError as error:
+        raise CorruptionError(
+            "category codes do not fit the categories", store=store, array=array, got=str(error)
+        ) from error
+
+
+def part_of(read: CellRead, coords: IntArray) -> CellRead:
+    """The cells of these coordinates among those that were read."""
+    place = np.flatnonzero(find_rows(coords, read.coords) >= 0)
+    errors = {int(np.searchsorted(place, row)): what for row, what in read.errors.items() if row in set(place.tolist())}
+    return CellRead(read.array, read.coords[place], read.cells.take(place), errors)

@@ -166,7 +166,7 @@ class _Scanner:
         if not plan.has_objects:
             return None, None
         by_object = binning.has_axis and not binning.by_vertex and not binning.stays
-        owners = block.owners(plan.foreign, None)
+        owners = block.owners(plan.foreign)
         assert owners is not None
         if plan.shared is None:
             self._check_owners(owners)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 
-from zarr_vectors.encoding.blobs import Blobs, Buffer
+from zarr_vectors.encoding.blobs import Blobs, Buffer, offsets_of
 from zarr_vectors.encoding.codecs import CellErrors
 from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, index_size
 from zarr_vectors.storage.backend import Get
@@ -32,13 +32,14 @@ Piece = tuple[IntArray, Blobs]
 """Rows of cells, and the cells as they are stored."""
 
 
-def plans_of(wanted: Sequence[tuple[CellArray, IntArray]]) -> list[CellPlan]:
-    """How to read these cells of each array."""
+def plans_of(wanted: Sequence[tuple[CellArray, IntArray]], *, apart: int = 0) -> list[CellPlan]:
+    """How to read these cells of each array; each of the first may be wanted apart."""
     plans: list[CellPlan] = []
     for number, (array, coords) in enumerate(wanted):
         # Most arrays of a level lie on one grid and are asked for the same cells.
         akin = [plan for plan in plans if plan.places.serve(array, coords)]
-        joined = next((plan for plan in akin if plan.has_room_for(array)), None)
+        open_plans = [plan for plan in akin if min(plan.arrays) >= apart] if number >= apart else []
+        joined = next((plan for plan in open_plans if plan.has_room_for(array)), None)
         if joined is not None:
             joined.add(number, array)
         else:
@@ -136,6 +137,7 @@ class CellPlan:
 
     def make_requests(self, indexes: dict[str, ShardIndex], unreadable: dict[str, str], gap: int) -> None:
         """Whole objects, or the byte ranges of the wanted cells with near ones joined."""
+        self.errors.clear()
         if not self.by_ranges:
             self.requests = [Get(path) for path, _ in self.objects]
             members = np.concatenate([_NO_CELLS, *(members for _, members in self.objects)])
@@ -167,37 +169,35 @@ class CellPlan:
         """The cells as they are stored, for each buffer that a round brought: rows in order, and their bytes."""
         parts = [found[get] for get in self.requests]
         there = [data for data in parts if data is not None]
-        lengths = list(map(len, there))
-        if len(parts) > 1 and len(there) == len(parts) and sum(lengths) <= _JOINED_BYTES:
+        lengths = np.array([0 if data is None else len(data) for data in parts], dtype=np.int64)
+        counts = np.array(self._ranges.counts, dtype=np.int64)
+        members, starts, sizes = self._inside(lengths, counts)
+        if len(parts) > 1 and len(there) == len(parts) and int(lengths.sum()) <= _JOINED_BYTES:
             # Small pieces cost less as one.
-            return [self._piece(b"".join(there), slice(None), np.array(lengths))]
+            starts = starts + np.repeat(offsets_of(lengths)[:-1], counts)
+            order = np.argsort(members)
+            return [(members[order], Blobs(b"".join(there), starts[order], sizes[order]))]
+        order = np.lexsort((members, np.repeat(np.arange(len(parts)), counts)))
+        members, starts, sizes = members[order], starts[order], sizes[order]
         pieces: list[Piece] = []
-        ends = np.cumsum(self._ranges.counts).tolist()
-        for data, count, end in zip(parts, self._ranges.counts, ends, strict=True):
-            part = slice(end - count, end)
+        for data, (start, stop) in zip(parts, pairwise(offsets_of(counts).tolist()), strict=True):
             if data is None:
-                self.errors.update(dict.fromkeys(self._ranges.members[part].tolist(), ABSENT))
+                self.errors.update(dict.fromkeys(members[start:stop].tolist(), ABSENT))
             else:
-                pieces.append(self._piece(data, part, None))
+                pieces.append((members[start:stop], Blobs(data, starts[start:stop], sizes[start:stop])))
         return pieces
 
-    def _piece(self, data: Buffer, part: slice, joined: IntArray | None) -> Piece:
-        """The cells of one request, or of all whose bytes of these lengths have been joined."""
-        members, starts = self._ranges.members[part], self._ranges.starts[part]
-        if joined is None:
-            limit: Any = len(data)
-            sizes = np.full(len(members), len(data)) if self._ranges.sizes is None else self._ranges.sizes[part]
-        else:
-            ends = np.cumsum(joined)
-            starts = starts + np.repeat(ends - joined, self._ranges.counts)
-            limit = np.repeat(ends, self._ranges.counts)
-            sizes = np.repeat(joined, self._ranges.counts) if self._ranges.sizes is None else self._ranges.sizes
-        short = starts + sizes > limit
-        if short.any():
-            self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
-            starts, sizes = np.where(short, 0, starts), np.where(short, 0, sizes)
-        order = np.argsort(members)
-        return members[order], Blobs(data, starts[order], sizes[order])
+    def _inside(self, lengths: IntArray, counts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Number, first byte and bytes of each cell in what its request brought; what reaches beyond is not there."""
+        members, starts = self._ranges.members, self._ranges.starts
+        limit = np.repeat(lengths, counts)
+        if self._ranges.sizes is None:
+            return members, starts, limit
+        short = starts + self._ranges.sizes > limit
+        if not short.any():
+            return members, starts, self._ranges.sizes
+        self.errors.update(dict.fromkeys(members[short].tolist(), "its shard is truncated"))
+        return members, np.where(short, 0, starts), np.where(short, 0, self._ranges.sizes)
 
     def decode_foreign(self, found: dict[Get, Buffer | None]) -> Blobs:
         """The payloads, for a codec chain that only zarr-python knows."""

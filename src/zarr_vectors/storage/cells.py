@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer
-from zarr_vectors.encoding.unpack import FRAME_HEAD_BYTES, PART_BYTES, PayloadBuffer, frame_sizes
+from zarr_vectors.encoding.pick import ItemRuns, pick_items
+from zarr_vectors.encoding.unpack import FRAME_HEAD_BYTES, PART_BYTES, PayloadBuffer, frame_sizes, payload_sizes
 from zarr_vectors.parallel import run_all
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cell_array import CellArray, CellRead
 from zarr_vectors.storage.cell_plan import CellPlan, Piece, load_shard_indexes, plans_of
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import IntArray
+from zarr_vectors.typing import ByteArray, IntArray
 
-__all__ = ["CellArray", "CellRead", "read_cells"]
+__all__ = ["CellArray", "CellRead", "PackedCells", "read_cells", "read_packed"]
 
 _GAP_LOCAL = 16 * 1024
 _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
+_PACKED_BYTES = 1 << 22
+"""Cells of less than this are better decoded as a whole."""
 _FEW_PIECES = 4
 _MANY_CELLS = 32
+
+
+class PackedCells:
+    """Cells of an array that have been brought, and are decoded when it is known what of them is wanted.
+
+    Args:
+        sizes: ``(n,)`` bytes of the payload of each cell.
+        cells: ``(n,)`` numbers of the cells, in any order.
+        frames: The cells as they are stored, in that order.
+        decoded: Decodes all of them.
+    """
+
+    def __init__(
+        self, sizes: IntArray, cells: IntArray, frames: list[memoryview], decoded: Callable[[], CellRead]
+    ) -> None:
+        self.sizes = sizes
+        self._cells = cells
+        self._frames = frames
+        self.decoded = decoded
+
+    def items(self, runs: ItemRuns) -> ByteArray | None:
+        """``(N, width)`` uint8 items of the payloads; None if a cell is not sound."""
+        return pick_items(self._cells, self._frames, self.sizes, runs)
 
 
 def read_cells(
@@ -40,26 +66,52 @@ def read_cells(
         decode: Whether to decode the cells; without it they come as they are stored, but for codec chains that
             only zarr-python knows.
     """
-    plans = plans_of(wanted)
-    # Others may read the store at the same time, and let go of an index that they find changed.
-    known = {path: storage.shard_indexes.get(path) for plan in plans for path in plan.shards}
-    indexes = {path: index for path, index in known.items() if index is not None}
-    seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in indexes}
-    unreadable = load_shard_indexes(storage, plans, indexes)
-    gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
-    for plan in plans:
-        plan.make_requests(indexes, unreadable, gap)
-    found = storage.fetch([*seals.values(), *(get for plan in plans for get in plan.requests)])
-    changed = [path for path, get in seals.items() if found[get] != indexes[path].seal]
-    if changed:
+    found = _decoded(_brought(storage, plans_of(wanted), decode))
+    return [found[number] for number in range(len(wanted))]
+
+
+def read_packed(
+    storage: Storage, packed: Sequence[tuple[CellArray, IntArray]], wanted: Sequence[tuple[CellArray, IntArray]]
+) -> tuple[list[PackedCells], list[CellRead]]:
+    """Read cells as ``read_cells`` does, without decoding those of some arrays.
+
+    Returns:
+        The cells of those arrays, and those of the others. Where they are few, or not plain, all are decoded, and come
+        with the others after none.
+    """
+    readings = _brought(storage, plans_of([*packed, *wanted], apart=len(packed)), True)
+    waiting = [reading.packed() for reading in readings[: len(packed)]]
+    whole = [cells for cells in waiting if cells is not None]
+    if len(whole) < len(packed) or sum(int(cells.sizes.sum()) for cells in whole) < _PACKED_BYTES:
+        whole = []
+    found = _decoded(readings[len(whole) :])
+    return whole, [found[number] for number in range(len(whole), len(packed) + len(wanted))]
+
+
+def _brought(storage: Storage, plans: Sequence[CellPlan], decode: bool) -> list[_Reading]:
+    """The bytes of the cells."""
+    while True:
+        # Others may read the store at the same time, and let go of an index that they find changed.
+        known = {path: storage.shard_indexes.get(path) for plan in plans for path in plan.shards}
+        indexes = {path: index for path, index in known.items() if index is not None}
+        seals = {path: plan.seal_request(path) for plan in plans for path in plan.shards if path in indexes}
+        unreadable = load_shard_indexes(storage, plans, indexes)
+        gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
+        for plan in plans:
+            plan.make_requests(indexes, unreadable, gap)
+        found = storage.fetch([*seals.values(), *(get for plan in plans for get in plan.requests)])
+        changed = [path for path, get in seals.items() if found[get] != indexes[path].seal]
+        if not changed:
+            return [_Reading(plan, found, decode) for plan in plans]
         for path in changed:
             storage.shard_indexes.pop(path, None)
-        return read_cells(storage, wanted, decode=decode)
-    readings = [_Reading(plan, found, decode) for plan in plans]
+
+
+def _decoded(readings: Sequence[_Reading]) -> dict[int, CellRead]:
+    """The cells of each array, by its number."""
     steps = [step for reading in readings for step in reading.steps()]
     run_all(steps, threaded=sum(reading.nbytes for reading in readings) >= _THREADED_BYTES)
-    results = {number: read for reading in readings for number, read in reading.results().items()}
-    return [results[number] for number in range(len(wanted))]
+    return {number: read for reading in readings for number, read in reading.results().items()}
 
 
 class _Reading:
@@ -69,9 +121,13 @@ class _Reading:
         self._plan = plan
         self._found = found
         self._decode = decode
-        self._pieces: list[Piece] = []
         self._buffer: PayloadBuffer | None = None
         self._cells: Blobs | None = None
+
+    @cached_property
+    def _pieces(self) -> list[Piece]:
+        """The cells as they are stored, with the errors of those that are not there."""
+        return self._plan.stored(self._found)
 
     @property
     def nbytes(self) -> int:
@@ -85,8 +141,7 @@ class _Reading:
         codec = self._plan.array.codec
         if codec is None:
             return [self._finish]
-        self._pieces = self._plan.stored(self._found)
-        if not self._decode or codec.zstd is None or codec.crc32c or self._plan.errors:
+        if not self._decode or not self._is_plain:
             return [self._finish]
         self._buffer = PayloadBuffer.for_frames(*self._frame_sizes())
         if self._buffer is None:
@@ -94,6 +149,26 @@ class _Reading:
         if not self._buffer.splits:
             return [partial(self._fill_all, self._buffer)]
         return [step for pieces in _bundles(self._pieces) for step in self._filling(self._buffer, pieces)]
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether all cells are there, as zstd frames."""
+        codec = self._plan.array.codec
+        if codec is None or codec.zstd is None or codec.crc32c:
+            return False
+        return bool(self._pieces) and not self._plan.errors
+
+    def packed(self) -> PackedCells | None:
+        """The cells as they are, of one array; None where they are not plain."""
+        if not self._is_plain:
+            return None
+        sizes = payload_sizes(*self._frame_sizes())
+        if sizes is None:
+            return None
+        (number,) = self._plan.arrays
+        cells = np.concatenate([rows for rows, _ in self._pieces])
+        frames = [frame for _, blobs in self._pieces for frame in blobs.views()]
+        return PackedCells(sizes, cells, frames, lambda: _decoded([self])[number])
 
     def _frame_sizes(self) -> tuple[IntArray, IntArray]:
         """What each frame states to hold, and its own bytes."""

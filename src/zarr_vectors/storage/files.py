@@ -13,7 +13,8 @@ from zarr_vectors.storage.backend import Get
 __all__ = ["Room", "read_part"]
 
 _SMALL_BYTES = 1 << 12
-_ROOM_BYTES = 8 << 20
+_LEAST_ROOM = 8 << 20
+_MOST_ROOM = 64 << 20
 
 
 class Room:
@@ -24,15 +25,17 @@ class Room:
 
     def __init__(self, requests: Sequence[Get]) -> None:
         self._wanted = sum(get.length for get in requests if get.length is not None and get.length >= _SMALL_BYTES)
+        self._left = self._wanted
         self._view = memoryview(b"")
 
     def take(self, length: int) -> memoryview | None:
         """So many bytes to be written to; None where they are better made one by one."""
-        if length < _SMALL_BYTES or self._wanted < _ROOM_BYTES:
+        if length < _SMALL_BYTES or self._wanted < _LEAST_ROOM:
             return None
         if len(self._view) < length:
-            self._view = np.empty(max(_ROOM_BYTES, length), dtype=np.uint8).data
+            self._view = np.empty(max(length, min(self._left, _MOST_ROOM)), dtype=np.uint8).data
         part, self._view = self._view[:length], self._view[length:]
+        self._left -= length
         return part
 
 
