@@ -33,10 +33,12 @@ def validate(store_path: Any, level: int = 5, *, storage_options: Any = None) ->
 
     Returns:
         A ``ValidationResult``: ``ok``, ``errors`` and ``warnings`` (values with ``kind``, ``path``, ``cell``,
-        ``severity`` and ``message``), ``summary()`` as text, ``to_json()``, and ``check()``, which raises.
+        ``severity`` and ``message``), ``unchecked`` (what could not be looked for, as where a store cannot be listed),
+        ``summary()`` as text, ``to_json()``, and ``check()``, which raises.
 
     Raises:
         InputError: There is no such level of validation, or ``store_path`` is nothing that can be opened.
+        ConcurrentEditError: Others have changed the store while it was read, and again while it was read once more.
         MissingDependencyError: A package is not installed without which cells cannot be read.
 
     Example:
