@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
-from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one, most_content
+from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one
+from zarr_vectors.encoding.limits import check_room, most_content
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
 __all__ = ["FRAME_HEAD_BYTES", "PART_BYTES", "PayloadBuffer", "frame_sizes"]
@@ -80,15 +81,16 @@ class PayloadBuffer:
         Args:
             frame_sizes: ``(n,)`` content size that each frame states.
             stored: ``(n,)`` bytes of each frame.
+
+        Raises:
+            MemoryError: There is not enough for them.
         """
         if not CAN_BATCH or not len(frame_sizes) or int(frame_sizes.min()) < _HEADER:
             return None
         if (frame_sizes > most_content(stored)).any():
             return None
-        try:
-            return cls(frame_sizes - _HEADER)
-        except (MemoryError, ValueError):
-            return None
+        check_room(int(frame_sizes.sum()))
+        return cls(frame_sizes - _HEADER)
 
     def parts(self, rows: IntArray) -> list[IntArray]:
         """Split ``rows`` into parts of about ``PART_BYTES``; their places in it."""

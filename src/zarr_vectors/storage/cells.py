@@ -14,6 +14,7 @@ from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cell_array import CellArray, CellRead
 from zarr_vectors.storage.cell_plan import CellPlan, Piece, load_shard_indexes, plans_of
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.whole import no_memory
 from zarr_vectors.typing import IntArray
 
 __all__ = ["CellArray", "CellRead", "read_cells"]
@@ -39,7 +40,18 @@ def read_cells(
         wanted: Arrays, each with the ``(n, K)`` coordinates of cells that its presence list names.
         decode: Whether to decode the cells; without it they come as they are stored, but for codec chains that
             only zarr-python knows.
+
+    Raises:
+        OutOfMemoryError: The cells do not fit into memory, or state sizes that do not.
     """
+    try:
+        return _read(storage, wanted, decode)
+    except MemoryError as error:
+        names = ", ".join(array.path for array, _ in wanted)
+        raise no_memory(f"cells of {names}", storage.url, error) from error
+
+
+def _read(storage: Storage, wanted: Sequence[tuple[CellArray, IntArray]], decode: bool) -> list[CellRead]:
     plans = plans_of(wanted)
     # Others may read the store at the same time, and let go of an index that they find changed.
     known = {path: storage.shard_indexes.get(path) for plan in plans for path in plan.shards}
@@ -54,7 +66,7 @@ def read_cells(
     if changed:
         for path in changed:
             storage.shard_indexes.pop(path, None)
-        return read_cells(storage, wanted, decode=decode)
+        return _read(storage, wanted, decode)
     readings = [_Reading(plan, found, decode) for plan in plans]
     steps = [step for reading in readings for step in reading.steps()]
     run_all(steps, threaded=sum(reading.nbytes for reading in readings) >= _THREADED_BYTES)
