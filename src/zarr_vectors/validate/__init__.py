@@ -6,10 +6,10 @@ an attribute, so that ``zarr_vectors.validate(...)`` and ``zarr_vectors.validate
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from zarr_vectors.packages import stand_for_package
 
 if TYPE_CHECKING:
     from zarr_vectors.validate.problems import ValidationResult
@@ -55,12 +55,4 @@ def validate(store_path: Any, level: int = 5, *, storage_options: Any = None) ->
     return result
 
 
-class _Package(ModuleType):
-    """What stands at the door when something loads this package anew: it can be called like the function."""
-
-    def __call__(self, store_path: Any, level: int = 5, *, storage_options: Any = None) -> ValidationResult:
-        return validate(store_path, level, storage_options=storage_options)
-
-
-validate.validate = validate  # type: ignore[attr-defined]
-sys.modules[__name__].__class__ = _Package
+stand_for_package(validate)
