@@ -12,6 +12,7 @@ Each class is also the builtin that a Python programmer would catch::
     │   ├── ReadOnlyError         PermissionError
     │   ├── MissingCellError      KeyError           a cell that the presence list does not name
     │   ├── CorruptionError       ValueError         stored bytes contradict the metadata or their checksum
+    │   ├── OutOfMemoryError      MemoryError        what was asked for does not fit into memory
     │   └── ShardedPresenceError
     ├── MetadataError             ValueError         a document is malformed or contradicts itself
     │   └── FormatError                              a format version that this library does not read
@@ -50,6 +51,7 @@ __all__ = [
     "MissingDependencyError",
     "ObjectNotFoundError",
     "OptionError",
+    "OutOfMemoryError",
     "ReadOnlyError",
     "ShardedPresenceError",
     "StoreError",
@@ -164,6 +166,10 @@ class MissingCellError(StoreError, KeyError):
 
 class CorruptionError(StoreError, ValueError):
     """Stored bytes are gone, fail their checksum, or contradict the metadata."""
+
+
+class OutOfMemoryError(StoreError, MemoryError):
+    """What was asked for, or what a store claims to hold, does not fit into memory."""
 
 
 class ShardedPresenceError(StoreError):

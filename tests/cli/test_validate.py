@@ -24,6 +24,7 @@ def test_a_sound_store_ends_well(store: Path) -> None:
         "level": 2,
         "ok": True,
         "problems": [],
+        "unchecked": [],
     }
 
 

@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import random
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -23,6 +24,8 @@ __all__ = ["main"]
 
 _ROOM = 1 << 30
 _MOST_SHOWN = 3
+_HANGS = 60
+"""Seconds after which an execution is not waited for any longer."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     _limit_memory()
     faulthandler.enable()
+    # By the clock of the processor: whoever shares the machine may stop the run for minutes.
+    faulthandler.register(signal.SIGPROF, chain=True)
     failures: Counter[str] = Counter()
     done: Counter[str] = Counter()
     if given.seed is not None:
@@ -91,7 +96,7 @@ def _limit_memory() -> None:
 
 
 def _once(target: Target, number: int, failures: Counter[str], *, trace: bool) -> None:
-    faulthandler.dump_traceback_later(60, exit=True)
+    signal.setitimer(signal.ITIMER_PROF, _HANGS)
     began = time.process_time()
     try:
         target.run(random.Random(f"{target.name} {number}"))

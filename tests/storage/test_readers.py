@@ -20,6 +20,7 @@ from tests.storage.running import environment
 from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError
 from zarr_vectors.storage import storage as kernel
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.types.parametric import read_parametric_tables
 from zarr_vectors.types.points import read_points
 
 LAYOUT = zv.Layout(chunk_shape=10, shard_shape=2)
@@ -107,11 +108,12 @@ def test_a_read_that_is_overtaken_is_made_again(monkeypatch: pytest.MonkeyPatch,
         lambda level, _: level.count(),
         lambda level, _: list(level.iter()),
         lambda _, store: read_points(store),
+        lambda _, store: read_parametric_tables(store),
         lambda level, _: level.objects,
         lambda level, _: level.object_index.compute(),
         lambda level, _: level.object_index[60],
     ],
-    ids=["read", "not strict", "chunks", "count", "iter", "facade", "objects", "index", "object"],
+    ids=["read", "not strict", "chunks", "count", "iter", "facade", "parametric", "objects", "index", "object"],
 )
 def test_a_read_that_is_overtaken_again_and_again_says_so(monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
     store = written()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import zarr_vectors as zv
 from tests.query.damage import stored
 from tests.validate.spoiling import (
     Spoil,
@@ -51,6 +52,11 @@ def staged(place: Path) -> None:
     (place / ".zv" / "a").write_text("")
 
 
+def published(place: Path) -> None:
+    with zv.open(place, "r+") as store:
+        store.publish()
+
+
 def renamed(old: str, new: str) -> Spoil:
     return lambda place: (place / old).rename(place / new)
 
@@ -72,6 +78,8 @@ STRUCTURE: list[Case] = [
     ("no manifests", "points", drop("0/object_index/manifests"), "array_missing", "0/object_index/manifests"),
     ("a named array is gone", "points", drop("0/vertex_attributes/v"), "array_missing", "0/vertex_attributes/v"),
     ("an array is not named", "points", attributes("0", zarr_vectors_arrays=[]), "array_unnamed", "0/vertices"),
+    ("a copy out of date", "points", both(published, listed("0/vertices", lambda keys: keys[::-1])),
+     "published_copy", "0/vertices"),
     ("level with zeros", "points", renamed("0", "00"), "bad_name", "00"),
     ("a name that leads out", "points", attributes("0", zarr_vectors_arrays=lambda n: [*n, "../x"]), "bad_name", "0"),
     ("family of no delta", "graph", renamed("0/links/0", "0/links/one"), "bad_name", "0/links/one"),

@@ -152,3 +152,21 @@ def test_the_package_and_the_function_are_one(first: str) -> None:
         assert not zv.validate("memory://nothing").ok
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("first", ["import zarr_vectors as zv; zv.validate, zv.rechunk", "import zarr_vectors.rechunk"])
+def test_modules_of_the_packages_are_found_by_every_import(first: str) -> None:
+    code = f"""if True:
+        {first}
+        import zarr_vectors.validate.rules as rules
+        import zarr_vectors.rechunk.spec as spec
+        import zarr_vectors.validate.run
+        from zarr_vectors.validate import nodes, validate
+        from zarr_vectors.rechunk import rechunk, run
+        import zarr_vectors as zv
+        assert "cell_missing" in rules.RULES and spec.RechunkSpec is zv.RechunkSpec
+        assert zv.validate.run.validate_store and zv.validate.nodes is nodes and zv.rechunk.run is run
+        assert zv.validate is validate is zv.validate.validate and zv.rechunk is rechunk is rechunk.rechunk
+        assert not zv.validate("memory://nothing").ok
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,6 +17,7 @@ import numpy as np
 import zstandard
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer, records_at
+from zarr_vectors.encoding.limits import check_room, most_content
 from zarr_vectors.typing import BoolArray, IntArray, JsonObject
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "decompress_frames",
     "decompress_one",
     "known_chain",
-    "most_content",
     "unframe",
     "vlen_frame",
 ]
@@ -46,10 +46,6 @@ _SAMPLE_STEP = 16
 """One cell in so many, from the largest on, is compressed to find out whether the others are worth trying."""
 _THREADED_BYTES = 1 << 20
 """Less than this is done before a thread has started."""
-_MOST_CONTENT = 2**32 + 8
-"""Bytes of a vlen-bytes chunk of one item."""
-_LARGEST_BLOCK = 2**17
-"""What a zstd block of at least four bytes holds at most."""
 _STREAMED_BYTES = 1 << 12
 CAN_BATCH = "multi_decompress_to_buffer" in zstandard.backend_features
 """Whether ``zstandard`` takes many frames at once here; its Python backend does not."""
@@ -105,14 +101,14 @@ class ByteCodec:
         items, errors = self.decode_each(blobs)
         return _gather(items), errors
 
-    def decode_each(self, blobs: Blobs) -> tuple[list[memoryview], CellErrors]:
-        """The same, each string in a buffer of its own: nothing is copied."""
+    def decode_each(self, blobs: Blobs, promised: int = 0) -> tuple[list[memoryview], CellErrors]:
+        """The same, each string in a buffer of its own: nothing is copied; ``promised`` as in ``most_content``."""
         errors: CellErrors = {}
         if self.crc32c:
             blobs = _check_crc32c(blobs, errors)
         if self.zstd is None:
             return blobs.views(), errors
-        return [memoryview(item) for item in _decompress(blobs, errors)], errors
+        return [memoryview(item) for item in _decompress(blobs, errors, promised)], errors
 
     def decode_framed(self, blobs: Blobs) -> tuple[Blobs, CellErrors]:
         """Decode every string and take the one item out of the vlen-bytes chunk that it is; payloads come packed."""
@@ -240,7 +236,7 @@ def _decompress_many(source: Any, threads: int) -> list[Any] | None:
     try:
         items: Any = _contexts.decompressor.multi_decompress_to_buffer(source, threads=threads)
         return list(items)
-    except (zstandard.ZstdError, ValueError, MemoryError):
+    except (zstandard.ZstdError, ValueError):
         return None
 
 
@@ -248,71 +244,64 @@ def decompress_one(frame: memoryview) -> memoryview | None:
     """The content of a frame that states its size; None if it is bad."""
     try:
         return memoryview(_contexts.decompressor.decompress(frame))
-    except (zstandard.ZstdError, MemoryError):
+    except zstandard.ZstdError:
         return None
 
 
-def _decompress(blobs: Blobs, errors: CellErrors) -> list[Any]:
+def _decompress(blobs: Blobs, errors: CellErrors, promised: int = 0) -> list[Any]:
     large = blobs.total >= _THREADED_BYTES
     many = len(blobs) >= _BATCH_CELLS or (large and len(blobs) > 1)
-    if CAN_BATCH and many and not errors and not any(map(_states_too_much, blobs.views())):
+    stated = np.array([_stated(item) for item in blobs.views()], dtype=np.float64)
+    most = most_content(blobs.sizes, promised)
+    believed = stated <= most
+    check_room(int(stated[believed].sum()))
+    if CAN_BATCH and many and not errors and believed.all():
         items = decompress_batch(blobs, threads=-1 if large else 0)
         if items is not None:
             return items
     # Also to find out which frame is bad.
-    return [_decompress_one(number, item, errors) for number, item in enumerate(blobs.views())]
+    return [_decompress_one(number, item, int(most[number]), errors) for number, item in enumerate(blobs.views())]
 
 
-def _decompress_one(number: int, item: memoryview, errors: CellErrors) -> bytes:
+def _decompress_one(number: int, item: memoryview, most: int, errors: CellErrors) -> bytes:
     if number in errors:
         return b""
     try:
-        if _states_too_much(item):
+        if _stated(item) > most:
             errors[number] = f"zstd: {len(item)} bytes cannot hold what the frame states"
             return b""
         if zstandard.get_frame_parameters(item).content_size != _UNKNOWN_SIZE:
             return bytes(_contexts.decompressor.decompress(item))
-        content = _decompress_stream(item)
+        content = _decompress_stream(item, most)
         if content is None:
             errors[number] = "zstd frame is truncated"
         return content or b""
-    except (zstandard.ZstdError, MemoryError) as error:
+    except zstandard.ZstdError as error:
         errors[number] = f"zstd: {error}"
         return b""
 
 
-def _decompress_stream(item: memoryview) -> bytes | None:
+def _decompress_stream(item: memoryview, room: int) -> bytes | None:
     """The content of a frame that does not state its size, bit by bit as nothing else bounds it; None if cut off."""
     stream = _contexts.decompressor.decompressobj()
     parts: list[bytes] = []
-    room = _MOST_CONTENT
     for start in range(0, len(item), _STREAMED_BYTES):
         parts.append(stream.decompress(item[start : start + _STREAMED_BYTES]))
         room -= len(parts[-1])
         if room < 0:
-            raise zstandard.ZstdError("a frame holds more than a cell can")
+            raise zstandard.ZstdError(f"{len(item)} bytes cannot hold what comes out of them")
         if stream.eof:
             return b"".join(parts)
     return None
 
 
-def _states_too_much(item: memoryview) -> bool:
-    """Whether a frame states more content than its bytes can hold: room for it must not be made."""
+def _stated(item: memoryview) -> int:
+    """What a frame states to hold; 0 where it states nothing."""
     try:
-        size = zstandard.get_frame_parameters(item).content_size
+        size = int(zstandard.get_frame_parameters(item).content_size)
     except zstandard.ZstdError:
-        return False
-    return size != _UNKNOWN_SIZE and size > most_content(len(item))
-
-
-def most_content(stored: Any) -> Any:
-    """The most that zstd packs into so many bytes, one number or an array of them, and that a cell can hold.
-
-    Example:
-        >>> int(most_content(40))
-        1441792
-    """
-    return np.minimum((stored // 4 + 1) * _LARGEST_BLOCK, _MOST_CONTENT)[()]
+        return 0
+    return 0 if size == _UNKNOWN_SIZE else size
 
 
 def _check_crc32c(blobs: Blobs, errors: CellErrors) -> Blobs:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
-from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one, most_content
+from zarr_vectors.encoding.codecs import CAN_BATCH, decompress_batch, decompress_one
+from zarr_vectors.encoding.limits import check_room, most_content
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
 __all__ = [
@@ -110,12 +111,15 @@ class PayloadBuffer:
         Args:
             frame_sizes: ``(n,)`` content size that each frame states.
             stored: ``(n,)`` bytes of each frame.
+
+        Raises:
+            MemoryError: There is not enough for them.
         """
         sizes = payload_sizes(frame_sizes, stored)
-        try:
-            return None if sizes is None else cls(sizes)
-        except (MemoryError, ValueError):
+        if sizes is None:
             return None
+        check_room(int(frame_sizes.sum()))
+        return cls(sizes)
 
     def parts(self, rows: IntArray) -> list[IntArray]:
         """Split ``rows`` into parts of about ``PART_BYTES``; their places in it."""

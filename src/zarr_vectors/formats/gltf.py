@@ -86,18 +86,20 @@ def _instances(document: Document, ignored: Counter[str]) -> Iterator[_Instance]
     places = 0
     while stack:
         index, above, depth = stack.pop()
-        node = at(nodes, index)
+        with document_errors(document.path, f"node {index!r}"):
+            node = at(nodes, index)
         # glTF wants a tree; files with a node in two places exist, but not in a circle.
         places += 1
         if depth > len(nodes) or places > MOST_PLACES:
             raise IngestError(f"{document.path} has nodes that are no tree", got=f"node {index}, {places} places")
-        if INSTANCES in node.get("extensions", {}):
-            raise IngestError(f"{document.path} needs glTF extensions that are not read", got=[INSTANCES])
-        matrix = above @ _matrix(node)
-        stack += [(child, matrix, depth + 1) for child in reversed(node.get("children", []))]
-        if "mesh" not in node:
+        with document_errors(document.path, f"node {index!r}"):
+            if INSTANCES in node.get("extensions", {}):
+                raise IngestError(f"{document.path} needs glTF extensions that are not read", got=[INSTANCES])
+            matrix = above @ _matrix(node)
+            stack += [(child, matrix, depth + 1) for child in reversed(node.get("children", []))]
+            mesh = at(meshes, node["mesh"]) if "mesh" in node else None
+        if mesh is None:
             continue
-        mesh = at(meshes, node["mesh"])
         name = node.get("name", mesh.get("name"))
         for primitive in mesh["primitives"]:
             mode = primitive.get("mode", TRIANGLES)

@@ -32,14 +32,14 @@ MOST_ZEROS = 1 << 30
 
 
 @contextmanager
-def document_errors(path: Path) -> Iterator[None]:
-    """Turn what a document of another structure than glTF's raises into an ``IngestError``."""
+def document_errors(path: Path, where: str = "") -> Iterator[None]:
+    """Turn what a document of another structure than glTF's raises into an ``IngestError`` that says where it is."""
     try:
         yield
     except ZVError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        got = f"{type(error).__name__}: {error}"
+        got = f"{f'in {where}, ' if where else ''}{type(error).__name__}: {error}"
         raise IngestError(f"{path} has a document that is not glTF", expected="glTF 2.0", got=got) from error
 
 
@@ -68,6 +68,10 @@ class Document:
 
     def buffer(self, index: Any) -> bytes:
         """The bytes of a buffer, which may lie in the file, in the document or in a file beside it."""
+        with document_errors(self.path, f"buffer {index!r}"):
+            return self._buffer(index)
+
+    def _buffer(self, index: Any) -> bytes:
         entry = at(self.json["buffers"], index)
         if index in self.known:
             return self.known[index]
@@ -96,11 +100,16 @@ class Document:
 
     def shape_of(self, index: Any) -> tuple[np.dtype[Any], int, bool]:
         """Dtype of the components, channels, and whether integers stand for parts of their greatest value."""
-        entry = at(self.json["accessors"], index)
-        return COMPONENTS[entry["componentType"]], CHANNELS[entry["type"]], bool(entry.get("normalized"))
+        with document_errors(self.path, f"accessor {index!r}"):
+            entry = at(self.json["accessors"], index)
+            return COMPONENTS[entry["componentType"]], CHANNELS[entry["type"]], bool(entry.get("normalized"))
 
     def values(self, index: Any) -> AnyArray:
         """``(count, channels)`` values of an accessor, as they are stored, in native byte order."""
+        with document_errors(self.path, f"accessor {index!r}"):
+            return self._values(index)
+
+    def _values(self, index: Any) -> AnyArray:
         entry = at(self.json["accessors"], index)
         dtype, channels, _ = self.shape_of(index)
         count, sparse = entry["count"], entry.get("sparse")

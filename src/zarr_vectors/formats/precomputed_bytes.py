@@ -6,8 +6,6 @@ little endian, counts and vertex numbers are uint32, positions float32.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from zarr_vectors.encoding.unwrap import gunzip
 from zarr_vectors.exceptions import ExportError, IngestError
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -95,8 +94,8 @@ def read_bytes(folder: Path, name: str) -> bytes:
     if not packed.is_file():
         raise IngestError(f"{plain} is not there", expected="a file that others in the folder name")
     try:
-        return gzip.decompress(packed.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
+        return gunzip(packed.read_bytes())
+    except ValueError as error:
         raise IngestError(f"{packed} cannot be uncompressed", got=str(error)) from error
 
 

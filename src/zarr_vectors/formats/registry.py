@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.api.store import ZVStore
 from zarr_vectors.api.write import write
 from zarr_vectors.exceptions import IngestError, InputError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions
+from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.edge_list import EDGE_LIST
 from zarr_vectors.formats.folder import folder_of, format_in, names_of
 from zarr_vectors.formats.fresh import fresh
@@ -39,6 +40,7 @@ from zarr_vectors.geometry import Geometry
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.urls import StoreLike
+from zarr_vectors.storage.whole import no_memory
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import Bounds
 
@@ -164,10 +166,11 @@ def ingest(
     Raises:
         InputError: The suffix is not known, or a value cannot be written.
         IngestError: The file is not what its suffix says, is truncated, or is empty.
+        OutOfMemoryError: The file, or what it claims to hold, does not fit into memory.
     """
     file = Path(path)
     fmt = format_at(file)
-    source = fmt.open(fmt.parts(file)[0], options or ReadOptions())
+    source = _opened(fmt, file, options or ReadOptions())
 
     def told(done: int, total: int | None) -> None:
         if progress is not None:
@@ -189,6 +192,26 @@ def ingest(
         storage_options=storage_options,
         progress=told,
     )
+
+
+def _opened(fmt: Format, file: Path, options: ReadOptions) -> Source:
+    try:
+        source = fmt.open(fmt.parts(file)[0], options)
+    except MemoryError as error:
+        raise no_memory(str(file), None, error) from error
+    return replace(source, batches=_taken(source.batches, file))
+
+
+def _taken(batches: Iterable[Geometry], file: Path) -> Iterator[Geometry]:
+    waiting = iter(batches)
+    while True:
+        try:
+            batch = next(waiting)
+        except StopIteration:
+            return
+        except MemoryError as error:
+            raise no_memory(str(file), None, error) from error
+        yield batch
 
 
 def export(

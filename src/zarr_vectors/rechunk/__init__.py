@@ -6,11 +6,10 @@ an attribute, so that ``zarr_vectors.rechunk(...)`` and ``zarr_vectors.rechunk.r
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
+from zarr_vectors.packages import stand_for_package
 from zarr_vectors.rechunk.spec import RechunkSpec
 
 __all__ = ["RechunkSpec", "rechunk", "rechunk_by_attribute"]
@@ -99,14 +98,4 @@ def rechunk_by_attribute(
     return rechunk(store_path, spec, output, coarser=coarser)
 
 
-class _Package(ModuleType):
-    """What stands at the door when something loads this package anew: it can be called like the function."""
-
-    def __call__(
-        self, store_path: Any, spec: RechunkSpec, output: Any = None, *, coarser: str = "keep"
-    ) -> dict[str, Any]:
-        return rechunk(store_path, spec, output, coarser=coarser)
-
-
-rechunk.rechunk = rechunk  # type: ignore[attr-defined]
-sys.modules[__name__].__class__ = _Package
+stand_for_package(rechunk)

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from zarr_vectors.encoding.blobs import Buffer
+from zarr_vectors.encoding.limits import most_content
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreError, StoreExistsError
 from zarr_vectors.storage.backend import Get, Transactional
 
@@ -152,6 +153,7 @@ class _Archive:
         self._url = url
         self._starts: dict[str, int] = {}
         try:
+            self._size = path.stat().st_size
             with zipfile.ZipFile(path) as file:
                 infos = [info for info in file.infolist() if not info.is_dir()]
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
@@ -177,6 +179,8 @@ class _Archive:
             return None
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             return _cut(self._unpacked(request.path, entry), request)
+        if entry.file_size > self._size:
+            raise self._corrupt(request.path, f"{entry.file_size} bytes in a file of {self._size}")
         start, length = _range(request, entry.file_size)
         data = _read_at(handle, self._start_of(handle, request.path, entry) + start, length)
         if len(data) < length or (length == entry.file_size and zlib.crc32(data) != entry.CRC):
@@ -192,6 +196,8 @@ class _Archive:
         return self._starts[key]
 
     def _unpacked(self, key: str, entry: zipfile.ZipInfo) -> bytes:
+        if entry.file_size > most_content(min(entry.compress_size, self._size)):
+            raise self._corrupt(key, f"{entry.file_size} bytes in {entry.compress_size}")
         try:
             with zipfile.ZipFile(self._path) as file:
                 return file.read(entry)

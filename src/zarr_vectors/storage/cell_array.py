@@ -16,8 +16,9 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.codecs import ByteCodec, CellErrors, known_chain, vlen_frame
+from zarr_vectors.encoding.limits import UNBELIEVABLE, most_content
 from zarr_vectors.encoding.sharding import encode_shard
-from zarr_vectors.exceptions import CorruptionError, MetadataError
+from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.spatial.grid import Grid, format_keys, parse_keys
 from zarr_vectors.storage.fallback import encode_chunk
@@ -221,6 +222,8 @@ class CellArray:
             kept: Other cells of the same objects, as ``read_cells(..., decode=False)`` brought them.
         """
         encoded = None if self.codec is None else self.codec.encode(vlen_frame(cells))
+        if encoded is not None and self.codec is not None and self.codec.zstd is not None:
+            self._check_believable(coords, cells, encoded)
         if kept is not None and len(kept.coords):
             coords = np.concatenate([coords, kept.coords])
             if encoded is None:
@@ -250,6 +253,19 @@ class CellArray:
                     index_at_end=sharding.index_at_end,
                 )
             yield self.object_path(row), data
+
+    def _check_believable(self, coords: IntArray, cells: Blobs, encoded: Blobs) -> None:
+        """Refuse to write what would be refused when it is read."""
+        bad = np.flatnonzero(cells.sizes > most_content(encoded.sizes))
+        if len(bad):
+            raise InputError(
+                UNBELIEVABLE,
+                store=self.store,
+                array=self.path,
+                cell=format_keys(coords[bad[:1]])[0],
+                got=f"{int(cells.sizes[bad[0]]):,} bytes in {int(encoded.sizes[bad[0]]):,}",
+                hint="choose a smaller chunk_shape, or compressor='none'",
+            )
 
     def _as_chunk(self, number: IntArray, cells: Blobs) -> AnyArray:
         chunk = np.full(int(np.prod(self.block)), b"", dtype=object)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cell_array import CellArray, CellRead
 from zarr_vectors.storage.cell_plan import CellPlan, Piece, load_shard_indexes, plans_of
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.whole import no_memory
 from zarr_vectors.typing import ByteArray, IntArray
 
 __all__ = ["CellArray", "CellRead", "PackedCells", "read_cells", "read_packed"]
@@ -65,8 +67,12 @@ def read_cells(
         wanted: Arrays, each with the ``(n, K)`` coordinates of cells that its presence list names.
         decode: Whether to decode the cells; without it they come as they are stored, but for codec chains that
             only zarr-python knows.
+
+    Raises:
+        OutOfMemoryError: The cells do not fit into memory, or state sizes that do not.
     """
-    found = _decoded(_brought(storage, plans_of(wanted), decode))
+    with _told_of_memory(storage, wanted):
+        found = _decoded(_brought(storage, plans_of(wanted), decode))
     return [found[number] for number in range(len(wanted))]
 
 
@@ -78,14 +84,28 @@ def read_packed(
     Returns:
         The cells of those arrays, and those of the others. Where they are few, or not plain, all are decoded, and come
         with the others after none.
+
+    Raises:
+        OutOfMemoryError: The cells do not fit into memory, or state sizes that do not.
     """
-    readings = _brought(storage, plans_of([*packed, *wanted], apart=len(packed)), True)
-    waiting = [reading.packed() for reading in readings[: len(packed)]]
-    whole = [cells for cells in waiting if cells is not None]
-    if len(whole) < len(packed) or sum(int(cells.sizes.sum()) for cells in whole) < _PACKED_BYTES:
-        whole = []
-    found = _decoded(readings[len(whole) :])
+    with _told_of_memory(storage, [*packed, *wanted]):
+        readings = _brought(storage, plans_of([*packed, *wanted], apart=len(packed)), True)
+        waiting = [reading.packed() for reading in readings[: len(packed)]]
+        whole = [cells for cells in waiting if cells is not None]
+        if len(whole) < len(packed) or sum(int(cells.sizes.sum()) for cells in whole) < _PACKED_BYTES:
+            whole = []
+        found = _decoded(readings[len(whole) :])
     return whole, [found[number] for number in range(len(whole), len(packed) + len(wanted))]
+
+
+@contextmanager
+def _told_of_memory(storage: Storage, wanted: Sequence[tuple[CellArray, IntArray]]) -> Iterator[None]:
+    """Say which cells it was that did not fit."""
+    try:
+        yield
+    except MemoryError as error:
+        names = ", ".join(array.path for array, _ in wanted)
+        raise no_memory(f"cells of {names}", storage.url, error) from error
 
 
 def _brought(storage: Storage, plans: Sequence[CellPlan], decode: bool) -> list[_Reading]:

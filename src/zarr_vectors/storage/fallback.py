@@ -15,7 +15,8 @@ from zarr.buffer.cpu import Buffer as CpuBuffer
 from zarr.storage import MemoryStore
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.metadata.array import ArrayDocument
+from zarr_vectors.encoding.unwrap import unwrapped
+from zarr_vectors.metadata.array import ArrayDocument, numpy_dtype
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.typing import AnyArray
 
@@ -30,20 +31,30 @@ def decode_chunk(document: ArrayDocument, data: Buffer) -> AnyArray:
     """The elements of one stored chunk, in the chunk's shape; bytes objects for a vlen-bytes array.
 
     Raises:
-        ValueError: zarr-python cannot decode it.
+        ValueError: It cannot be decoded, or holds more than is believed of its bytes.
     """
     # zarr-python makes room for what the document says before it looks at the chunk.
     if prod(document.chunk_shape) > _FEW_ELEMENTS + MOST_PER_BYTE * len(data):
         raise ValueError(f"{len(data)} bytes for {prod(document.chunk_shape)} elements")
     try:
-        array, _ = _lone_chunk(document, data)
+        codecs, data = unwrapped(document.codecs, document.chunk_shape, data, _promised(document))
+        array, _ = _lone_chunk(document.replace(codecs=codecs), data)
         values: Any = array[...]
+    except MemoryError:
+        raise
     except Exception as error:
         # Each codec has errors of its own: zlib.error, EOFError, even SystemError.
-        raise ValueError(f"zarr-python cannot decode it: {error!r}") from error
+        raise ValueError(f"it cannot be decoded: {error!r}") from error
     elements = np.asarray(values).reshape(document.chunk_shape)
     check_text(elements)
     return elements
+
+
+def _promised(document: ArrayDocument) -> int:
+    """Bytes of a chunk by its document; 0 where elements differ in size."""
+    if document.codecs[0].get("name") == "vlen-bytes" or document.is_sharded:
+        return 0
+    return prod(document.chunk_shape) * numpy_dtype(document.data_type).itemsize
 
 
 def check_text(values: AnyArray) -> None:

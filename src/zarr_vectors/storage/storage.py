@@ -127,6 +127,8 @@ class Storage:
     ) -> tuple[JsonObject | None, dict[str, JsonObject | None], bytes]:
         found = self.fetch(Get(path) for path in (ROOT, *also))
         raw = found[Get(ROOT)]
+        # It has been seen even if it turns out to be no document.
+        self._seen = frozenset({b"" if raw is None else bytes(raw)})
         if raw is None:
             # What lies beside no root is a store in the making, and may be half written.
             return None, dict.fromkeys(also), b""
@@ -140,6 +142,11 @@ class Storage:
     def _copies(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         held = self._published or {}
         return {path: held.get(path) for path in paths}
+
+    @property
+    def copies(self) -> Mapping[str, JsonObject]:
+        """What the root document of a published store says of all others, by path; nothing for other stores."""
+        return self._published or {}
 
     @property
     def seen(self) -> frozenset[bytes]:
@@ -178,6 +185,10 @@ class Storage:
         """Immediate children of several prefixes, in one round; of a published store, those that are nodes."""
         if self._published is not None:
             return {prefix: children_of(self._published, prefix) for prefix in prefixes}
+        return self.list_stored(prefixes)
+
+    def list_stored(self, prefixes: Sequence[str]) -> dict[str, list[str]]:
+        """Immediate children of several prefixes as they are stored, in one round."""
         found = self.backend.list_children(prefixes)
         return {prefix: self._as_committed(prefix, keys, False) for prefix, keys in zip(prefixes, found, strict=True)}
 

@@ -12,11 +12,13 @@ from numcodecs.vlen import VLenBytes
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer, offsets_of
 from zarr_vectors.encoding.codecs import ByteCodec, known_chain
-from zarr_vectors.exceptions import CorruptionError, MetadataError
+from zarr_vectors.encoding.limits import UNBELIEVABLE, most_content
+from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument, fill_value_of, numpy_dtype
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.fallback import check_text, decode_chunk, encode_chunk
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.whole import no_memory
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["MOST_CHUNKS", "MOST_FILL", "STORED_WHOLE", "TableArray", "read_tables"]
@@ -154,7 +156,8 @@ class TableArray:
         codec = self._codec()
         if codec is None:
             return self._decode_foreign(chunk, data)
-        (raw,), errors = codec.decode_each(Blobs.from_list([data]))
+        promised = 0 if self.is_vlen else prod(self.document.chunk_shape) * self.dtype.itemsize
+        (raw,), errors = codec.decode_each(Blobs.from_list([data]), promised)
         if errors:
             raise self._corrupt(chunk, errors[0])
         return self._unpack(chunk, raw)
@@ -228,7 +231,10 @@ class TableArray:
                 values[: end - start] = rows[start:end]
                 raw = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
             if codec is not None:
-                yield self._chunk_path(chunk), codec.encode(Blobs.from_list([raw]))[0]
+                data = codec.encode(Blobs.from_list([raw]))[0]
+                if len(raw) > most_content(len(data), 0 if self.is_vlen else len(raw)) and codec.zstd is not None:
+                    raise InputError(UNBELIEVABLE, store=self.store, array=self.path, cell=chunk, got=len(raw))
+                yield self._chunk_path(chunk), data
             else:
                 if values is None:
                     values = np.full(self.chunk_rows, b"", dtype=object)
@@ -254,5 +260,8 @@ def _join_items(items: Blobs, count: int) -> bytes:
 
 def read_tables(storage: Storage, wanted: Sequence[tuple[TableArray, IntArray | None]]) -> list[Any]:
     """Read rows of several tables in one round; None for all rows."""
-    found = storage.fetch(get for table, rows in wanted for get in table.requests(rows))
-    return [table.decode(found, rows) for table, rows in wanted]
+    try:
+        found = storage.fetch(get for table, rows in wanted for get in table.requests(rows))
+        return [table.decode(found, rows) for table, rows in wanted]
+    except MemoryError as error:
+        raise no_memory(", ".join(table.path for table, _ in wanted), storage.url, error) from error

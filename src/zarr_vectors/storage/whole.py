@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, MetadataError, ZVError
+from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, MetadataError, OutOfMemoryError, ZVError
 from zarr_vectors.storage.storage import Storage
 
-__all__ = ["check_current", "open_whole", "read_whole"]
+__all__ = ["check_current", "no_memory", "open_whole", "read_whole"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ def read_whole(
 
     Raises:
         ConcurrentEditError: The store has changed again meanwhile.
+        OutOfMemoryError: There is not enough memory.
     """
     for _ in range(2):
         try:
@@ -36,6 +37,8 @@ def read_whole(
         except ZVError:
             if storage.is_current(seen()):
                 raise
+        except MemoryError as error:
+            raise no_memory("what was asked for", storage.url, error) from error
         else:
             if storage.is_current(seen()):
                 return found
@@ -64,6 +67,18 @@ def check_current(storage: Storage, seen: frozenset[bytes]) -> None:
     """
     if not storage.is_current(seen):
         raise _keeps_changing(storage)
+
+
+def no_memory(what: str, store: str | None, error: MemoryError) -> OutOfMemoryError:
+    """The error for what does not fit into memory; one that says so already stays as it is."""
+    if isinstance(error, OutOfMemoryError):
+        return error
+    return OutOfMemoryError(
+        f"{what} cannot be read: there is not enough memory",
+        store=store,
+        got=str(error) or None,
+        hint="read fewer rows at a time" if store is None else "select less, or read in batches: level.iter()",
+    )
 
 
 def _keeps_changing(storage: Storage) -> ConcurrentEditError:

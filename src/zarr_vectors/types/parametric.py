@@ -17,7 +17,7 @@ from zarr_vectors.geometry import as_column
 from zarr_vectors.geometry.arrays import as_ids
 from zarr_vectors.storage.storage import Batch, Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
-from zarr_vectors.types.facade import refuse
+from zarr_vectors.types.facade import read_alone, refuse
 from zarr_vectors.types.objects import as_stored_column
 from zarr_vectors.types.parametric_tables import ParametricTables, parametric_puts, read_tables_of
 from zarr_vectors.types.table import check_attribute_name
@@ -128,6 +128,7 @@ def read_parametric_tables(
 
     Raises:
         CorruptionError: A table cannot be read, or tables differ in length.
+        ConcurrentEditError: Others have changed the store while it was read, and again while it was read once more.
 
     Example:
         >>> ball = {"type": "sphere", "coefficients": [1, 2, 3, 4]}
@@ -136,8 +137,12 @@ def read_parametric_tables(
         [0]
     """
     storage = Storage(open_backend(store_path, read_only=True, storage_options=storage_options))
-    open_root(storage)
-    return read_tables_of(storage)
+
+    def read() -> ParametricTables:
+        open_root(storage)
+        return read_tables_of(storage)
+
+    return read_alone(storage, read)
 
 
 def _types(

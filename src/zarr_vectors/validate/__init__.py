@@ -6,10 +6,10 @@ an attribute, so that ``zarr_vectors.validate(...)`` and ``zarr_vectors.validate
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from zarr_vectors.packages import stand_for_package
 
 if TYPE_CHECKING:
     from zarr_vectors.validate.problems import ValidationResult
@@ -33,10 +33,12 @@ def validate(store_path: Any, level: int = 5, *, storage_options: Any = None) ->
 
     Returns:
         A ``ValidationResult``: ``ok``, ``errors`` and ``warnings`` (values with ``kind``, ``path``, ``cell``,
-        ``severity`` and ``message``), ``summary()`` as text, ``to_json()``, and ``check()``, which raises.
+        ``severity`` and ``message``), ``unchecked`` (what could not be looked for, as where a store cannot be listed),
+        ``summary()`` as text, ``to_json()``, and ``check()``, which raises.
 
     Raises:
         InputError: There is no such level of validation, or ``store_path`` is nothing that can be opened.
+        ConcurrentEditError: Others have changed the store while it was read, and again while it was read once more.
         MissingDependencyError: A package is not installed without which cells cannot be read.
 
     Example:
@@ -53,12 +55,4 @@ def validate(store_path: Any, level: int = 5, *, storage_options: Any = None) ->
     return result
 
 
-class _Package(ModuleType):
-    """What stands at the door when something loads this package anew: it can be called like the function."""
-
-    def __call__(self, store_path: Any, level: int = 5, *, storage_options: Any = None) -> ValidationResult:
-        return validate(store_path, level, storage_options=storage_options)
-
-
-validate.validate = validate  # type: ignore[attr-defined]
-sys.modules[__name__].__class__ = _Package
+stand_for_package(validate)

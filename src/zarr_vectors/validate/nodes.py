@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from zarr_vectors import constants
 from zarr_vectors.core.listing import is_named
@@ -21,7 +23,17 @@ DELTA = re.compile(r"0|[+-][1-9][0-9]*")
 """Names of families of links: the difference of levels that they lead over."""
 LOST_AND_FOUND = "lost+found"
 """Folder at the root to which repairs move what they cannot make anew."""
+_Lister: TypeAlias = Callable[[Sequence[str]], dict[str, list[str]]]
+"""Immediate children of several prefixes."""
 _DEEPEST = 6
+_USUAL = (
+    constants.VERTICES,
+    constants.VERTEX_FRAGMENTS,
+    constants.OBJECT_MANIFESTS,
+    constants.OBJECT_IDS,
+    constants.GROUPS,
+)
+"""Looked for where a level names no arrays."""
 _LEVEL = re.compile(r"0|[1-9][0-9]*")
 
 
@@ -33,14 +45,12 @@ class Nodes:
         root: The root's document.
         documents: Documents of all other nodes by path.
         parser: Parses documents, so that those of a level share their presence list.
-        listed: Whether the store was listed, so that what is not here is not there.
         corrupt: Paths of nodes whose document is there and cannot be parsed.
     """
 
     root: JsonObject
     parser: DocumentParser
     documents: dict[str, JsonObject] = field(default_factory=dict)
-    listed: bool = True
     corrupt: set[str] = field(default_factory=set)
 
     @property
@@ -81,10 +91,14 @@ def read_nodes(storage: Storage, findings: Findings) -> Nodes | None:
         return None
     nodes = Nodes(root, DocumentParser(storage.url))
     try:
-        _list_nodes(storage, nodes, findings)
-    except StoreError:
-        nodes.listed = False
-        _named_nodes(storage, nodes, findings)
+        _list_nodes(storage, storage.list_stored, nodes, findings)
+    except StoreError as error:
+        findings.leave_out("nodes that no document names", error)
+        if storage.is_published:
+            _list_nodes(storage, storage.list_children, nodes, findings)
+        else:
+            _named_nodes(storage, nodes, findings)
+    _check_copies(storage.copies, nodes, findings)
     return nodes
 
 
@@ -128,20 +142,22 @@ def _check_commit(storage: Storage, findings: Findings) -> None:
     if stored is not None and f'"{constants.COMMIT_KEY}"'.encode() in bytes(stored):
         findings.add("commit_pending", "", "the store is read through the record of a commit")
         return
-    if not storage.backend.is_local:
+    try:
+        left = sorted(key for key in storage.backend.list_prefix(STAGE) if not key.endswith(".lock"))
+    except StoreError as error:
+        findings.leave_out("what writers have left behind", error)
         return
-    left = sorted(key for key in storage.backend.list_prefix(STAGE) if not key.endswith(".lock"))
     if left:
         findings.add("leftovers", STAGE, f"{len(left)} entries, the first is {left[0]}")
 
 
-def _list_nodes(storage: Storage, nodes: Nodes, findings: Findings) -> None:
+def _list_nodes(storage: Storage, children: _Lister, nodes: Nodes, findings: Findings) -> None:
     """Go down from the root, one round for each depth, but not into arrays."""
     frontier = [""]
     for _ in range(_DEEPEST):
         if not frontier:
             return
-        listed = storage.list_children(frontier)
+        listed = children(frontier)
         found = [key.rstrip("/") for keys in listed.values() for key in keys if key.endswith("/")]
         # Below a folder without a document there may be nodes, and there may be chunks.
         folders = [path for path in found if path.rpartition("/")[2] != "c" and path != LOST_AND_FOUND]
@@ -185,11 +201,37 @@ def _tell_of_folder(nodes: Nodes, path: str, findings: Findings) -> None:
         findings.add("stray_folder", path, "it has no zarr.json")
 
 
+def _check_copies(copies: Mapping[str, JsonObject], nodes: Nodes, findings: Findings) -> None:
+    """Readers of a published store believe the copies; all others read the documents."""
+    if not copies:
+        return
+    copied = {path.removesuffix("/zarr.json"): copy for path, copy in copies.items()}
+    kept = {path for path in copied if path.partition("/")[0] != LOST_AND_FOUND}
+    for path in sorted(kept | nodes.documents.keys()):
+        copy, stored = copied.get(path), nodes.documents.get(path)
+        if copy is None:
+            findings.add("published_copy", path, "the root document has no copy of its document")
+        elif stored is None and path not in nodes.corrupt:
+            findings.add("published_copy", path, "the root document has a copy of its document, which is gone")
+        elif stored is not None and not _is_same(copy, stored):
+            findings.add("published_copy", path, "the copy in the root document differs from its document")
+
+
+def _is_same(first: JsonObject, second: JsonObject) -> bool:
+    # NaN is not equal to itself.
+    return first == second or json.dumps(first) == json.dumps(second)
+
+
 def _named_nodes(storage: Storage, nodes: Nodes, findings: Findings) -> None:
     """The nodes that documents name, and the groups above them."""
     levels = _named_levels(nodes.attributes)
     _read_documents(storage, levels, nodes, findings)
-    names = [f"{level}/{name}" for level in levels for name in _named_arrays(nodes.documents.get(level, {}))]
+    names = []
+    for level in levels:
+        document = nodes.documents.get(level, {})
+        if constants.ARRAYS_KEY not in attributes_of(document):
+            findings.leave_out(f"arrays of level {level}", "its document names none of them")
+        names += [f"{level}/{name}" for name in (_named_arrays(document) or _USUAL)]
     above = [f"{name.partition('/')[0]}/{part}" for name in names for part in _groups_above(name.partition("/")[2])]
     _read_documents(storage, dict.fromkeys([*names, *above]), nodes, findings)
 

@@ -63,6 +63,7 @@ class ValidationResult:
         store: URL.
         level: Up to which level rules were checked.
         problems: Everything that is wrong, in the order of the rules, then by path and cell.
+        unchecked: What could not be looked for, and why, as sentences: nobody knows whether it is there.
 
     Example:
         >>> problem = Problem("cell_missing", "0/vertices", "0.0.1", "error", "listed as present, but gone")
@@ -77,6 +78,7 @@ class ValidationResult:
     store: str
     level: int
     problems: tuple[Problem, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -113,12 +115,18 @@ class ValidationResult:
             for (kind, path), count in alike.items()
             if count > _SHOWN
         ]
+        lines += [f"not looked for: {what}" for what in self.unchecked]
         return "\n".join(lines)
 
     def to_json(self) -> JsonObject:
-        """As a JSON object: ``store``, ``level``, ``ok``, and ``problems``."""
-        problems = [problem.to_json() for problem in self.problems]
-        return {"store": self.store, "level": self.level, "ok": self.ok, "problems": problems}
+        """As a JSON object: ``store``, ``level``, ``ok``, ``problems`` and ``unchecked``."""
+        return {
+            "store": self.store,
+            "level": self.level,
+            "ok": self.ok,
+            "problems": [problem.to_json() for problem in self.problems],
+            "unchecked": list(self.unchecked),
+        }
 
     def check(self) -> ValidationResult:
         """Itself, if there are no errors.
@@ -151,6 +159,11 @@ class Findings:
     store: str
     level: int
     problems: list[Problem] = field(default_factory=list)
+    unchecked: dict[str, None] = field(default_factory=dict)
+
+    def leave_out(self, what: str, why: str | ZVError) -> None:
+        """Tell that something could not be looked for."""
+        self.unchecked[f"{what} ({why.message if isinstance(why, ZVError) else why})"] = None
 
     def add(
         self, kind: str, path: str, message: str, *, cell: str | int | None = None, severity: Severity | None = None
@@ -223,7 +236,7 @@ class Findings:
             problem for problem in self.problems if problem.kind != "check_failed" or problem.message not in told
         )
         ranked = sorted(unique, key=lambda problem: (order[problem.kind], problem.path, _cell_order(problem.cell)))
-        return ValidationResult(self.store, self.level, tuple(ranked))
+        return ValidationResult(self.store, self.level, tuple(ranked), tuple(self.unchecked))
 
 
 def _cell_order(cell: str | None) -> Iterable[tuple[int, str]]:

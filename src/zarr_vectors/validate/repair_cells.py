@@ -10,7 +10,7 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.core.documents import presence_list
 from zarr_vectors.encoding.blobs import Blobs
-from zarr_vectors.exceptions import MetadataError
+from zarr_vectors.exceptions import MetadataError, StoreError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.spatial.grid import parse_keys
 from zarr_vectors.storage.cells import CellArray
@@ -20,7 +20,7 @@ from zarr_vectors.validate.object_rules import offsets_by_manifests, owners_by_m
 from zarr_vectors.validate.problems import Problem
 from zarr_vectors.validate.repairs import Changes
 from zarr_vectors.validate.run import Examination
-from zarr_vectors.validate.stored_rules import unlisted_cells
+from zarr_vectors.validate.stored_rules import stored_names, unlisted_cells
 
 __all__ = ["PresenceRepair", "repair_columns"]
 
@@ -120,14 +120,12 @@ class PresenceRepair:
 
     def _rebuild(self, path: str) -> None:
         """Make a presence list from what is stored, where that can be listed."""
-        if not self.storage.backend.is_local:
-            return
         try:
             bare = self._array(path)
             bare = CellArray(path, bare.document.with_attributes(nonempty_chunks=[]), bare.store)
-            cells, _ = unlisted_cells(self.storage, bare, bare)
-        except MetadataError:
-            # Told as a problem of the document; its grid cannot be known.
+            cells, _ = unlisted_cells(self.storage, bare, bare, stored_names(self.storage, path))
+        except (MetadataError, StoreError):
+            # Both are told of: a document whose grid cannot be known, and a store that cannot list.
             return
         self.changes.edit(path)["nonempty_chunks"] = presence_list(cells)
         self.changes.tell("presence_list", path, f"the presence list names the {len(cells)} cells that are stored")

@@ -62,12 +62,14 @@ class RepairResult:
         applied: Whether it has been done.
         repairs: What is repaired.
         left: The problems that there are afterwards.
+        unchecked: What could not be looked for, and why, as sentences.
     """
 
     store: str
     applied: bool
     repairs: tuple[Repair, ...] = ()
     left: tuple[Problem, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -88,16 +90,18 @@ class RepairResult:
         ]
         lines += [f"{repair.action:<8} {repair}" for repair in self.repairs]
         lines += [f"left     {problem.severity} {problem}" for problem in self.left]
+        lines += [f"not looked for: {what}" for what in self.unchecked]
         return "\n".join(lines)
 
     def to_json(self) -> JsonObject:
-        """As a JSON object: ``store``, ``applied``, ``ok``, ``repairs`` and ``left``."""
+        """As a JSON object: ``store``, ``applied``, ``ok``, ``repairs``, ``left`` and ``unchecked``."""
         return {
             "store": self.store,
             "applied": self.applied,
             "ok": self.ok,
             "repairs": [repair.to_json() for repair in self.repairs],
             "left": [problem.to_json() for problem in self.left],
+            "unchecked": list(self.unchecked),
         }
 
 

@@ -11,6 +11,7 @@ from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import open_backend
+from zarr_vectors.storage.whole import check_current
 from zarr_vectors.validate.array_rules import open_level
 from zarr_vectors.validate.cell_rules import check_cells
 from zarr_vectors.validate.header_rules import check_headers
@@ -34,7 +35,14 @@ def validate_store(target: Any, level: int, storage_options: Any = None) -> Vali
     """See ``zarr_vectors.validate``."""
     if isinstance(level, bool) or level not in LEVELS:
         raise InputError("there is no such level of validation", got=repr(level), expected="1 to 5")
-    return Examination(storage_of(target, storage_options), level).findings.result()
+    storage = storage_of(target, storage_options)
+    found = Examination(storage, level)
+    if found.nodes is not None and not storage.is_current(storage.seen):
+        # What was found means nothing: the documents are of one state, and the cells of another.
+        found = Examination(storage, level)
+        if found.nodes is not None:
+            check_current(storage, storage.seen)
+    return found.findings.result()
 
 
 def storage_of(target: Any, options: Any, *, read_only: bool = True) -> Storage:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
 
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.sharding import MISSING
+from zarr_vectors.exceptions import StoreError
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.query.values import find_rows
 from zarr_vectors.spatial.grid import parse_keys
@@ -18,7 +20,7 @@ from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, IntArray
 from zarr_vectors.validate.problems import Findings
 
-__all__ = ["arrays_of", "check_stored", "unlisted_cells"]
+__all__ = ["arrays_of", "check_stored", "stored_names", "unlisted_cells"]
 
 _DOCUMENT = "zarr.json"
 
@@ -33,11 +35,16 @@ def arrays_of(level: LevelState) -> Iterator[CellArray]:
 
 
 def check_stored(storage: Storage, level: LevelState, findings: Findings) -> None:
-    """Tell of cells that are stored and not listed, where the store can be listed at no great cost."""
-    if not storage.backend.is_local:
+    """Tell of cells that are stored and not listed, and of what is no cell; one listing of the level tells."""
+    try:
+        keys = storage.list_keys(str(level.number), recursive=True)
+    except StoreError as error:
+        findings.leave_out(f"cells of level {level.number} that no presence list names", error)
         return
     for array in arrays_of(level):
-        unlisted, stray = unlisted_cells(storage, array, level.vertices)
+        if prod(array.block) > 1 and not _has_own_shards(array):
+            findings.leave_out(f"cells of {array.path} that its presence list does not name", "of its shards")
+        unlisted, stray = unlisted_cells(storage, array, level.vertices, _below(keys, array.path))
         every = np.arange(len(unlisted))
         findings.add_cells(
             "cell_unlisted", array.path, unlisted, every, lambda _: "stored, but not named by nonempty_chunks"
@@ -45,22 +52,37 @@ def check_stored(storage: Storage, level: LevelState, findings: Findings) -> Non
         for name in stray:
             findings.add("stray_object", array.path, f"{name} is no chunk of the array")
     for table in level.tables.values():
-        known = {get.path for get in table.requests()} | {f"{table.path}/{_DOCUMENT}"}
-        for key in storage.list_keys(table.path, recursive=True):
-            if key not in known:
-                findings.add(
-                    "stray_object", table.path, f"{key.removeprefix(f'{table.path}/')} is no chunk of the table"
-                )
+        known = {get.path for get in table.requests()}
+        for name in _below(keys, table.path):
+            if f"{table.path}/{name}" not in known:
+                findings.add("stray_object", table.path, f"{name} is no chunk of the table")
 
 
-def unlisted_cells(storage: Storage, array: CellArray, alike: CellArray) -> tuple[IntArray, list[str]]:
+def stored_names(storage: Storage, path: str) -> list[str]:
+    """What is stored in an array beside its document, below its path.
+
+    Raises:
+        StoreError: The store cannot list its objects.
+    """
+    return _below(storage.list_keys(path, recursive=True), path)
+
+
+def _below(keys: Sequence[str], path: str) -> list[str]:
+    """Of sorted keys, those below a path without its document, from there on."""
+    head = f"{path}/"
+    start, end = bisect_left(keys, head), bisect_left(keys, f"{path}0")  # 0 follows the slash
+    return [key[len(head) :] for key in keys[start:end] if key != f"{head}{_DOCUMENT}"]
+
+
+def unlisted_cells(
+    storage: Storage, array: CellArray, alike: CellArray, names: list[str]
+) -> tuple[IntArray, list[str]]:
     """``(n, K)`` cells that are stored and not listed, and names of what is stored and no chunk of the array.
 
     Args:
         alike: An array that may have the same presence list, which then need not be parsed again.
+        names: What is stored in the array, see ``stored_names``.
     """
-    names = [key[len(array.path) + 1 :] for key in storage.list_keys(array.path, recursive=True)]
-    names = [name for name in names if name != _DOCUMENT]
     index, stray = _indexes(array, names)
     none = np.zeros((0, array.ndim), dtype=np.int64)
     if not len(index):
@@ -108,13 +130,17 @@ def _inside(array: CellArray, index: IntArray) -> BoolArray:
     return inside
 
 
+def _has_own_shards(array: CellArray) -> bool:
+    """Whether the index of a shard can be read here, and not by zarr-python alone."""
+    return array.codec is not None and array.document.sharding is not None
+
+
 def _cells_of(storage: Storage, array: CellArray, index: IntArray) -> IntArray:
     """``(n, K)`` the cells that these stored objects hold."""
     first: IntArray = index * np.asarray(array.block) + np.asarray(array.grid.origin)
     if prod(array.block) == 1:
         return first
-    if array.codec is None or array.document.sharding is None:
-        # Only zarr-python tells what it has stored here.
+    if not _has_own_shards(array):
         none: IntArray = first[:0]
         return none
     (plan,) = plans_of([(array, first)])
