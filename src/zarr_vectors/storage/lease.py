@@ -31,7 +31,7 @@ _RENEWALS = 4
 """In this time; the last of them is left out of what the holder itself counts on."""
 _PATIENCE_SECONDS = 60.0
 """How long one other writer may hold the lease before whoever waits gives up."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.4
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.8
 
 # Unlike the monotonic clock of Linux, this one goes on while a machine sleeps.
 _now: Callable[[], float] = (
@@ -133,10 +133,13 @@ class Lease:
         began, owner, pause = _now(), "", _FIRST_PAUSE
         seen: Versioned | None = None
         since = began
+        found: Versioned | None = None
         while True:
-            held = self._swap(None)
-            if held is not None and self._is_settled(held):
-                return held
+            if found is None:
+                held = self._swap(None)
+                if held is not None and self._is_settled(held):
+                    return held
+            # While another one holds it, looking is all that whoever waits asks of the place.
             found = self._place.read_versioned(LEASE_KEY)
             if found is None:
                 continue
