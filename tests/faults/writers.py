@@ -1,8 +1,8 @@
 """Many processes that append to one store at once.
 
 Usage: python -m tests.faults.writers [local] [s3] [same] [disjoint] [outside] [COUNT] for the long run, by default of
-1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so many writers, children of a process that has
-touched nothing yet.
+1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so many writers, children of a
+process that has touched nothing yet.
 """
 
 from __future__ import annotations

@@ -104,16 +104,17 @@ class _Counting:
                 self._in_flight -= 1
 
 
-class _OneChangeAtOnce:
-    """moto looks at the condition of a put and then puts, and another thread may come between."""
+class _OneAtOnce:
+    """moto looks at the condition of a put and then puts, and another thread may come between.
+
+    What it reads while another thread puts the same key, it cannot read either.
+    """
 
     def __init__(self, application: Callable[..., Any]) -> None:
         self._application = application
         self._turn = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return self._application(environ, start_response)
         with self._turn:
             return self._application(environ, start_response)
 
@@ -121,7 +122,7 @@ class _OneChangeAtOnce:
 def main() -> None:
     moto, serving_of = import_module("moto.server"), import_module("werkzeug.serving")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = _OneChangeAtOnce(moto.DomainDispatcherApplication(moto.create_backend_app))
+    application = _OneAtOnce(moto.DomainDispatcherApplication(moto.create_backend_app))
     latency = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
     server = serving_of.make_server("127.0.0.1", 0, _Counting(application, latency), threaded=True)
     print(f"http://127.0.0.1:{server.server_port}", flush=True)

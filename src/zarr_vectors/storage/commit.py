@@ -20,16 +20,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import uuid4
 
-from zarr_vectors.constants import GENERATION_KEY
+from zarr_vectors.constants import GENERATION_KEY, JOBS_KEY
 from zarr_vectors.exceptions import CorruptionError, StoreError, StoreExistsError, UnfinishedCommitError
 from zarr_vectors.metadata.base import dump_json, parse_json
 from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional, Versioned
-from zarr_vectors.storage.record import ROOT, Record, marker_of, read_record
+from zarr_vectors.storage.record import ROOT, Record, left_by_writers, marker_of, open_jobs, read_record
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["Batch", "Committer", "Step"]
 
 _CREATING = f"{STAGE}/creating"
+_JOBS = f'"{JOBS_KEY}"'.encode()
 _HAPPENED = "the commit has happened and readers see it, but not everything could be put in its place"
 
 
@@ -110,7 +111,7 @@ class Committer:
                 raise CorruptionError("the root document of a commit is gone", store=backend.url, array=ROOT)
             self._publish(record, bytes(new_root), root)
         elif backend.locks_everyone:
-            backend.delete_prefix(STAGE)
+            self._sweep_all()
         elif root is not None:
             backend.delete(_CREATING)
         on_step(Step.LOCKED)
@@ -307,8 +308,21 @@ class Committer:
         self._sweep(record)
 
     def _sweep(self, record: Record) -> None:
-        self._backend.delete_prefix(STAGE if self._backend.locks_everyone else record.folder)
+        if self._backend.locks_everyone:
+            self._sweep_all()
+        else:
+            self._backend.delete_prefix(record.folder)
         on_step(Step.SWEPT)
+
+    def _sweep_all(self) -> None:
+        """Remove whatever is staged, but for what belongs to jobs that are open."""
+        backend = self._backend
+        jobs = {} if self._root is None or _JOBS not in self._root.data else open_jobs(self._parsed(self._root))
+        if not jobs:
+            backend.delete_prefix(STAGE)
+            return
+        for key in left_by_writers(backend, jobs):
+            backend.delete_prefix(key.rstrip("/"))
 
     def _parsed(self, root: Versioned) -> JsonObject:
         return parse_json(root.data, store=self._backend.url, path=ROOT)
