@@ -202,6 +202,7 @@ class Job:
             EditError: The job has ended.
         """
         given = self._checked(receipts)
+        self._refuse_ended(self._place.storage(read_only=True))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             parts = list(pool.map(self._open, given))
         storage = self._place.storage()

@@ -115,6 +115,25 @@ def test_one_that_was_removed_or_overwritten_is_no_longer_counted_on(kind: str, 
     assert place.backend().exists(LEASE_KEY), "it is another writer's now"
 
 
+@KINDS
+def test_one_that_has_run_out_is_renewed_where_nobody_has_taken_it(kind: str, quick: pytest.MonkeyPatch) -> None:
+    """A machine that was asleep goes on; where two may pass each other unseen, it cannot know."""
+    quick.setattr(Lease, "_renew", lambda _: None)
+    place = Place(kind)
+    held = Lease(place.backend())
+    time.sleep(0.5)
+    assert not held.is_sure
+    if kind == "obstore":
+        held.check()
+        assert held.is_sure
+        time.sleep(0.5)
+        abandoned(place.backend())
+    for _ in range(2):
+        with pytest.raises(ConcurrentEditError, match="lock on the store was lost"):
+            held.check()
+    held.end()
+
+
 def test_a_lease_that_cannot_be_removed_fails_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Place("obstore").backend()
 

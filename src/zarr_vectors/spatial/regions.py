@@ -63,15 +63,24 @@ class Region:
 
 
 def cut_grid(shards: Grid, count: int) -> Iterator[Grid]:
-    """Blocks of shards of about the same size, by halving the longest side."""
-    axis = int(np.argmax(shards.shape))
-    length = shards.shape[axis]
-    if count == 1 or length == 1:
+    """So many blocks of shards of about the same size, or one of each shard, by cutting the longest sides.
+
+    Example:
+        >>> [block.shape for block in cut_grid(Grid((0, 0), (5, 2)), 3)]
+        [(2, 2), (3, 1), (3, 1)]
+    """
+    count = min(count, shards.cells)
+    if count == 1:
         yield shards
         return
+    axis = int(np.argmax(shards.shape))
+    length = shards.shape[axis]
     cut = min(max(1, round(length * (count // 2) / count)), length - 1)
     origin, first, rest = list(shards.origin), list(shards.shape), list(shards.shape)
     first[axis], rest[axis] = cut, length - cut
-    yield from cut_grid(Grid(shards.origin, tuple(first)), count // 2)
     origin[axis] += cut
-    yield from cut_grid(Grid(tuple(origin), tuple(rest)), count - count // 2)
+    low, high = Grid(shards.origin, tuple(first)), Grid(tuple(origin), tuple(rest))
+    share = round(count * cut / length)
+    share = min(max(share, 1, count - high.cells), count - 1, low.cells)
+    yield from cut_grid(low, share)
+    yield from cut_grid(high, count - share)

@@ -23,7 +23,6 @@ from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.append_tables import with_more_objects
 from zarr_vectors.types.bare import is_bare, takes_any_columns
 from zarr_vectors.types.conventions import check_ids, stamped_conventions
-from zarr_vectors.types.create import family_groups
 from zarr_vectors.types.gather_cells import ArrayMerge, Part, arrays_of, check_apart, union_of
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.objects import ObjectTables, check_tables, table_codecs, table_names, table_puts, worth_refs
@@ -173,17 +172,30 @@ class _Gather:
         for array in self.arrays:
             yield from array.puts()
         number = self.level.number
-        known = {*self.level.cells, *self.level.link_documents}
-        yield from family_groups(number, [array.name for array in self.arrays if array.name not in known])
-        for name in sorted({name for part in self.parts for name in part.level.link_documents} - known):
-            documents = [part.level.link_documents.get(name) for part in self.parts]
-            if any(document is not None and document.get("node_type") == "group" for document in documents):
-                yield f"{number}/{name}/zarr.json", dump_json(group_document())
+        for name, document in self._groups():
+            yield f"{number}/{name}/zarr.json", dump_json(document)
         if self._tables is not None:
             tables, manifests, _ = self._tables
             ndim, codecs = self.level.vertices.ndim, table_codecs(self.level)
             yield from table_puts(number, tables, manifests, ndim, codecs, with_refs=self._with_refs)
         yield f"{number}/zarr.json", dump_json(self._level_document())
+
+    def _groups(self) -> Iterator[tuple[str, JsonObject]]:
+        """Documents of groups above arrays: families of links with more links, and those that are new."""
+        told: dict[str, JsonObject] = {}
+        for level in (self.level, *(part.level for part in self.parts)):
+            for name, document in level.link_documents.items():
+                if document.get("node_type") == "group":
+                    told[name] = document if name not in told else _counted(told[name], document)
+        above = {name.rsplit("/", depth)[0] for name in self._names() for depth in range(1, name.count("/") + 1)}
+        known = {*self.level.cells, *self.level.link_documents}
+        old = {name.rsplit("/", depth)[0] for name in known for depth in range(1, name.count("/") + 1)}
+        yield from told.items()
+        yield from ((name, group_document()) for name in sorted(above - old - {*told}))
+
+    def _names(self) -> list[str]:
+        """Every array and family of links below the level."""
+        return [*(array.name for array in self.arrays), *(n for part in self.parts for n in part.level.link_documents)]
 
     def copies(self) -> Iterator[tuple[str, str]]:
         """Objects that only get another name."""
@@ -237,6 +249,15 @@ class _Gather:
             shard_shape=level.vertices.block if level.vertices.document.is_sharded else None,
             bins_per_chunk=self.old_root.metadata.bins_per_chunk,
         )
+
+
+def _counted(document: JsonObject, more: JsonObject) -> JsonObject:
+    """The document of a family with the links of another one; counts that it does not have stay out."""
+    attributes, other = dict(document.get("attributes") or {}), more.get("attributes") or {}
+    for key in ("num_links", "num_physical_records"):
+        if attributes.get(key) is not None:
+            attributes[key] = int(attributes[key]) + int(other.get(key) or 0)
+    return {**document, "attributes": attributes}
 
 
 def _tables_of(part: Part) -> tuple[ObjectTables, ManifestTable]:

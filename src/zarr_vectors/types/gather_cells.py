@@ -98,7 +98,7 @@ class ArrayMerge:
         for part, array in self.parts:
             self._check_like(base, part, array)
         if document.attributes.get("encoding") == "dictionary":
-            document = document.with_attributes(_FillValue=None, **self._categories(base).attributes())
+            document = document.with_attributes(**{"_FillValue": None, **self._categories(base).attributes()})
         path = f"{self.level.number}/{self.name}"
         self.array = grown(CellArray(path, document, self.storage.url), self.level.vertices.grid)
         for part, array in self.parts:
