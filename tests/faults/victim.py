@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,8 @@ def child(order: dict[str, Any], ready: int) -> None:
     except KeyboardInterrupt as interrupt:
         os._exit(UNFINISHED if getattr(interrupt, "__notes__", []) else FAILED)
     except BaseException:  # noqa: BLE001 - a child of a fork must not go on with its parent's work
+        if not order["fault"]:
+            traceback.print_exc()
         os._exit(FAILED)
     os._exit(0)
 
