@@ -58,6 +58,7 @@ PUBLIC_NAMES = [
     "create",
     "create_store",
     "detect_scheme",
+    "distributed",
     "exceptions",
     "open",
     "open_store",

@@ -15,6 +15,7 @@ from zarr_vectors.rechunk import RechunkSpec, rechunk, rechunk_by_attribute
 from zarr_vectors.validate import validate
 
 if TYPE_CHECKING:
+    from zarr_vectors import distributed
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
     from zarr_vectors.api.level import ZVLevel
     from zarr_vectors.api.store import ZVStore, aopen
@@ -91,6 +92,7 @@ __all__ = [
     "create",
     "create_store",
     "detect_scheme",
+    "distributed",
     "exceptions",
     "open",
     "open_store",
@@ -137,11 +139,14 @@ _HOMES = {
     "validate.repair": ("repair",),
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
+_MODULES = frozenset({"distributed"})
 _THERE = {"open": "open_zv_store"}
 """Names that are other ones at home."""
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), _THERE.get(name, name))

@@ -17,6 +17,8 @@ PUBLISHED_KEY: Final = "zarr_vectors_published"
 """Root attribute (additive): the root document holds all others, and nobody changes the store."""
 GENERATION_KEY: Final = "zarr_vectors_generation"
 """Root attribute (additive): how many commits have changed the store, so that readers can tell that one has."""
+JOBS_KEY: Final = "zarr_vectors_jobs"
+"""Root attribute (additive): jobs of partitioned writers that are open, by id; what is theirs is not swept."""
 
 NONEMPTY_CHUNKS: Final = "nonempty_chunks"
 """Attribute of chunk-grid arrays: the keys of the cells that there are."""

@@ -13,6 +13,7 @@ Each class is also the builtin that a Python programmer would catch::
     │   ├── MissingCellError      KeyError           a cell that the presence list does not name
     │   ├── CorruptionError       ValueError         stored bytes contradict the metadata or their checksum
     │   ├── OutOfMemoryError      MemoryError        what was asked for does not fit into memory
+    │   ├── UnfinishedCommitError                    what was written is there; it must not be written again
     │   └── ShardedPresenceError
     ├── MetadataError             ValueError         a document is malformed or contradicts itself
     │   └── FormatError                              a format version that this library does not read
@@ -57,6 +58,7 @@ __all__ = [
     "StoreError",
     "StoreExistsError",
     "StoreNotFoundError",
+    "UnfinishedCommitError",
     "ValidationError",
     "ZVError",
 ]
@@ -174,6 +176,14 @@ class OutOfMemoryError(StoreError, MemoryError):
 
 class ShardedPresenceError(StoreError):
     """The presence list of a sharded array cannot be rebuilt by listing."""
+
+
+class UnfinishedCommitError(StoreError):
+    """A commit has happened, but not everything could be put in its place; the next writer does that.
+
+    Whoever reads the store with this library sees all that was written. It must not be written again. Readers that do
+    not know of commits see it when one of our writers has opened the store.
+    """
 
 
 class MetadataError(ZVError, ValueError):

@@ -1,6 +1,7 @@
 """The long run of the fault harness.
 
-Usage: python -m tests.faults [local] [s3] [COUNT], by default both, and 200 kills at random moments in each.
+Usage: python -m tests.faults [local] [s3] [moments] [COUNT], by default both, and 200 kills at random moments in each;
+with ``moments`` these only, and not every step.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from tests.faults.harness import Harness, local, on_s3
 from tests.faults.jobs import JOBS
 
 
-def long_run(harness: Harness, count: int, *, disk: bool) -> None:
+def long_run(harness: Harness, count: int, *, disk: bool, steps: bool) -> None:
     began = time.monotonic()
     for name in JOBS:
-        harness.at_every_step(name, ("kill", "ENOSPC", "EACCES", "interrupt", "any") if disk else ("kill", "any"))
+        if steps:
+            harness.at_every_step(name, ("kill", "ENOSPC", "EACCES", "interrupt", "any") if disk else ("kill", "any"))
         harness.at_random_moments(name, -(-count // len(JOBS)))
-        if disk:
+        if disk and steps:
             harness.at_changes_of_the_disk(name, "ENOSPC", step=5)
             harness.at_changes_of_the_disk(name, "EACCES", step=7)
         print(f"  {name}: {harness.trials} trials, {harness.kept} left the store as it was,", end=" ")
@@ -28,15 +30,16 @@ def long_run(harness: Harness, count: int, *, disk: bool) -> None:
 
 def main(arguments: list[str]) -> None:
     count = next((int(text) for text in arguments if text.isdecimal()), 200)
-    places = [text for text in arguments if not text.isdecimal()] or ["local", "s3"]
+    places = [text for text in arguments if text in ("local", "s3")] or ["local", "s3"]
+    steps = "moments" not in arguments
     if "local" in places:
         print("on a disk")
         with tempfile.TemporaryDirectory() as folder, local(Path(folder)) as harness:
-            long_run(harness, count, disk=True)
+            long_run(harness, count, disk=True, steps=steps)
     if "s3" in places:
         print("on an S3 server")
         with on_s3() as harness:
-            long_run(harness, count, disk=False)
+            long_run(harness, count, disk=False, steps=steps)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,18 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from tests.faults.jobs import JOBS
+from zarr_vectors.exceptions import UnfinishedCommitError
 from zarr_vectors.storage import commit
 from zarr_vectors.storage.urls import open_backend
 
 FAILED = 7
+UNFINISHED = 8
+"""The victim was told that its commit has happened."""
 ERRORS: dict[str, BaseException] = {
     "ENOSPC": OSError(errno.ENOSPC, "No space left on device"),
     "EACCES": PermissionError(errno.EACCES, "Permission denied"),
@@ -76,7 +80,13 @@ def child(order: dict[str, Any], ready: int) -> None:
     suffer(order["fault"])
     try:
         JOBS[order["job"]].run(open_backend(order["url"], storage_options=order["options"]))
+    except UnfinishedCommitError:
+        os._exit(UNFINISHED)
+    except KeyboardInterrupt as interrupt:
+        os._exit(UNFINISHED if getattr(interrupt, "__notes__", []) else FAILED)
     except BaseException:  # noqa: BLE001 - a child of a fork must not go on with its parent's work
+        if not order["fault"]:
+            traceback.print_exc()
         os._exit(FAILED)
     os._exit(0)
 

@@ -1,7 +1,8 @@
 """Many processes that append to one store at once.
 
-Usage: python -m tests.faults.writers for the long run; with URL OPTIONS PROCESSES TURNS WHERE for so many writers,
-children of a process that has touched nothing yet.
+Usage: python -m tests.faults.writers [local] [s3] [same] [disjoint] [outside] [COUNT] for the long run, by default of
+1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so many writers, children of a
+process that has touched nothing yet.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from zarr_vectors.storage.storage import Storage
 WHERES = ("same", "disjoint", "outside")
 SIDE = 100.0
 ROWS = 3
+PROCESSES = 8
 
 
 def points(number: int, turn: int, where: str) -> zv.Points:
@@ -49,7 +52,7 @@ def begin(where: Where) -> None:
 def run(where: Where, processes: int, turns: int, how: str) -> None:
     """Let all write, and wait for them."""
     begin(where)
-    told = [where.url, json.dumps(where.options), str(processes), str(turns), how]
+    told = ["together", where.url, json.dumps(where.options), str(processes), str(turns), how]
     command = [sys.executable, "-m", "tests.faults.writers", *told]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -90,8 +93,9 @@ def write(where: Where, number: int, turns: int, how: str) -> None:
         zv.write(backend, points(number, turn, how), mode="append", out_of_bounds="expand")
 
 
-def try_all(base: str, options: dict[str, Any], processes: int, turns: int) -> None:
-    for how in WHERES:
+def try_all(base: str, options: dict[str, Any], hows: Sequence[str], turns: int) -> None:
+    processes = PROCESSES
+    for how in hows:
         where = Where(f"{base}/{how}", options)
         began = time.monotonic()
         run(where, processes, turns, how)
@@ -117,15 +121,20 @@ def write_together(where: Where, processes: int, turns: int, how: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    if arguments:
-        url, options, processes, turns, how = arguments
+    if len(arguments) == 6 and arguments[0] == "together":
+        _, url, options, processes, turns, how = arguments
         return write_together(Where(url, json.loads(options)), int(processes), int(turns), how)
-    print("many writers on a disk")
-    with tempfile.TemporaryDirectory() as folder:
-        try_all(str(Path(folder)), {}, 8, 125)
-    print("many writers on an S3 server")
-    with s3.serving() as endpoint:
-        try_all(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), 8, 40)
+    count = next((int(text) for text in arguments if text.isdecimal()), 1000)
+    hows = [how for how in WHERES if how in arguments] or list(WHERES)
+    places = [place for place in ("local", "s3") if place in arguments] or ["local", "s3"]
+    if "local" in places:
+        print("many writers on a disk", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            try_all(str(Path(folder)), {}, hows, -(-count // PROCESSES))
+    if "s3" in places:
+        print("many writers on an S3 server", flush=True)
+        with s3.serving() as endpoint:
+            try_all(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), hows, -(-count // PROCESSES))
     return 0
 
 

@@ -42,6 +42,7 @@ class Bomb:
     late: bool = False
     stays: bool = False
     changes: int = 0
+    went_off: bool = False
 
     def around(self, change: Callable[[], None]) -> None:
         number = self.changes
@@ -50,6 +51,7 @@ class Bomb:
         if not hit or self.late:
             change()
         if hit:
+            self.went_off = True
             raise self.kind(f"at change {number}")
 
 

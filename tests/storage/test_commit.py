@@ -15,7 +15,7 @@ import pytest
 from zarr.storage import MemoryStore
 
 from tests.storage.faults import OLD, SCENARIOS, Bomb, DiskError, FailingLocal, Place, Scenario, is_recorded, root_of
-from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreError, StoreExistsError
+from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreError, StoreExistsError, UnfinishedCommitError
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.local import LocalBackend
@@ -41,12 +41,19 @@ def place_for(where: str, folders: Iterator[Path], scenario: Scenario) -> Place:
 
 
 def commit(place: Place, scenario: Scenario, bomb: Bomb) -> bool:
-    """Whether it came to its end without an error."""
+    """Whether nothing has failed; what the writer is told of its commit must be true."""
     try:
         Storage(place.failing(bomb)).commit(scenario.batch())
-    except (DiskError, KeyboardInterrupt):
-        return False
-    return True
+    except KeyboardInterrupt as interrupt:
+        happened = any("the commit has happened" in note for note in getattr(interrupt, "__notes__", []))
+        assert place.visible() == (scenario.after if happened else scenario.before or None)
+    except UnfinishedCommitError:
+        assert place.visible() == scenario.after
+    except DiskError:
+        assert place.visible() == (scenario.before or None)
+    else:
+        assert place.content() == scenario.after
+    return not bomb.went_off
 
 
 def assert_whole(place: Place, scenario: Scenario) -> None:
@@ -147,6 +154,75 @@ def test_input_that_ends_in_an_error_changes_nothing(where: str, name: str, fold
     with pytest.raises(DiskError):
         Storage(place.sound()).commit(Batch(puts=puts, root=no_root))
     assert place.content() == scenario.before
+
+
+@places
+def test_a_writer_is_told_that_its_commit_holds_although_it_could_not_be_published(
+    where: str, folders: Iterator[Path]
+) -> None:
+    scenario = SCENARIOS["change"]
+    place = place_for(where, folders, scenario)
+    told: UnfinishedCommitError | None = None
+    for at in range(MOST):
+        place.fill(scenario.before)
+        try:
+            Storage(place.failing(Bomb(at, stays=True))).commit(scenario.batch())
+        except DiskError:
+            with Storage(place.sound()).lock():
+                pass
+        except UnfinishedCommitError as error:
+            told = error
+            break
+    assert told is not None
+    assert isinstance(told.__cause__, DiskError)
+    assert "do not repeat the write" in str(told)
+    assert is_recorded(place)
+    assert place.visible() == scenario.after
+    with Storage(place.sound()).lock():
+        pass
+    assert place.content() == scenario.after
+
+
+@places
+def test_a_hiccup_in_publication_is_no_error(where: str, folders: Iterator[Path]) -> None:
+    """Whatever fails once behind the record is done again."""
+    scenario = SCENARIOS["change"]
+    survived = 0
+    for at in range(MOST):
+        place = place_for(where, folders, scenario)
+        bomb = Bomb(at)
+        try:
+            Storage(place.failing(bomb)).commit(scenario.batch())
+        except DiskError:
+            assert survived == 0, f"change {at}"
+            continue
+        assert place.content() == scenario.after
+        if not bomb.went_off:
+            break
+        survived += 1
+    assert survived > 5
+
+
+def test_a_server_that_falls_silent_at_the_record_leaves_it_open_whether_the_commit_has_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path / "store")
+    place.fill(SCENARIOS["change"].before)
+    backend = LocalBackend(tmp_path / "store")
+    read = backend.read_versioned
+
+    def silent(*_: Any) -> Any:
+        raise StoreError("no answer")
+
+    def swap(*_: Any) -> Any:
+        monkeypatch.setattr(backend, "read_versioned", silent)
+        raise StoreError("cut off")
+
+    monkeypatch.setattr(backend, "swap", swap)
+    with pytest.raises(StoreError, match="not known whether the commit has happened"):
+        Storage(backend).commit(SCENARIOS["change"].batch())
+    monkeypatch.setattr(backend, "read_versioned", read)
+    assert place.visible() == SCENARIOS["change"].before
 
 
 def recorded(place: Place, scenario: Scenario) -> None:

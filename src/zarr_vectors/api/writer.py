@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from zarr_vectors.api.readable import OpenLevel
 from zarr_vectors.api.worker import in_worker
-from zarr_vectors.exceptions import EditError, ReadOnlyError
+from zarr_vectors.exceptions import EditError, ReadOnlyError, UnfinishedCommitError
 from zarr_vectors.types.buffer import ChangeBuffer, ChangeOptions
 
 __all__ = ["WritableLevel", "ZVWriter"]
@@ -258,6 +258,7 @@ class ZVWriter:
 
         Raises:
             ConcurrentEditError: Another writer has changed what values were lined up with; nothing is written.
+            UnfinishedCommitError: Everything is written, but not in its place; the writer goes on from there.
             EditError: The block of the writer has ended.
 
         Example:
@@ -276,11 +277,19 @@ class ZVWriter:
     def commit_sync(self) -> dict[str, Any]:
         """``commit``, at once."""
         with self._turn:
-            done = self._take(lambda buffer: buffer.commit())
+            try:
+                done = self._take(lambda buffer: buffer.commit())
+            except UnfinishedCommitError:
+                self._start_over()
+                raise
             if done["committed"]:
-                self._level.refresh()
-                self._buffer = self._new_buffer()
+                self._start_over()
             return done
+
+    def _start_over(self) -> None:
+        """Go on from what has been written."""
+        self._level.refresh()
+        self._buffer = self._new_buffer()
 
     def discard(self) -> None:
         """Forget all changes that wait."""

@@ -15,6 +15,7 @@ from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError
 
 __all__ = [
+    "JOBS",
     "STAGE",
     "Backend",
     "Get",
@@ -31,6 +32,8 @@ Put = tuple[str, Buffer]
 """The key of an object, and its bytes."""
 STAGE = ".zv"
 """Where a writer keeps what is not yet part of the store; the next one sweeps what a dead one left."""
+JOBS = f"{STAGE}/jobs"
+"""Where partitioned writers keep theirs until their job ends, a folder for each job that the root document names."""
 
 
 @dataclass(frozen=True, slots=True)

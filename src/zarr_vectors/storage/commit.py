@@ -7,27 +7,31 @@
 3. *Publish*: staged objects move to their places, dropped ones are deleted, the new root document comes last.
 
 A commit that dies before 2 has changed nothing and its stage is swept by the next writer; one that dies in 3 is
-finished by the next writer. A new store needs none of this: it cannot be opened before its root document is there.
-Nor do places that have transactions of their own.
+finished by the next writer. What fails in 3 is tried again, and if it fails once more ``UnfinishedCommitError`` tells
+that the commit holds all the same. A new store needs none of this: it cannot be opened before its root document is
+there. Nor do places that have transactions of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import uuid4
 
-from zarr_vectors.constants import GENERATION_KEY
-from zarr_vectors.exceptions import CorruptionError, StoreExistsError
+from zarr_vectors.constants import GENERATION_KEY, JOBS_KEY
+from zarr_vectors.exceptions import CorruptionError, StoreError, StoreExistsError, UnfinishedCommitError
 from zarr_vectors.metadata.base import dump_json, parse_json
 from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional, Versioned
-from zarr_vectors.storage.record import ROOT, Record, marker_of, read_record
+from zarr_vectors.storage.record import ROOT, Record, left_by_writers, marker_of, open_jobs, read_record
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["Batch", "Committer", "Step"]
 
 _CREATING = f"{STAGE}/creating"
+_JOBS = f'"{JOBS_KEY}"'.encode()
+_HAPPENED = "the commit has happened and readers see it, but not everything could be put in its place"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,7 @@ class Committer:
                 raise CorruptionError("the root document of a commit is gone", store=backend.url, array=ROOT)
             self._publish(record, bytes(new_root), root)
         elif backend.locks_everyone:
-            backend.delete_prefix(STAGE)
+            self._sweep_all()
         elif root is not None:
             backend.delete(_CREATING)
         on_step(Step.LOCKED)
@@ -118,6 +122,7 @@ class Committer:
         Raises:
             StoreExistsError: The store must be new and is not, or the place holds something else.
             ConcurrentEditError: Somebody else has changed the root document since the lock was taken.
+            UnfinishedCommitError: All changes are made, but not everything could be put in its place.
         """
         transactional = isinstance(self._backend, Transactional)
         exists = self._backend.exists(ROOT) if transactional else self._root is not None
@@ -181,8 +186,9 @@ class Committer:
             if current is None or current.data == root:
                 self._discard_new()
             raise
-        backend.delete_prefix(STAGE)
-        on_step(Step.SWEPT)
+        with self._past_return():
+            backend.delete_prefix(STAGE)
+            on_step(Step.SWEPT)
 
     def _discard_new(self) -> None:
         """Remove a store that has not come to be. What tells of it goes last, so that this can be done again."""
@@ -200,16 +206,73 @@ class Committer:
         record = Record(uuid4().hex, frozenset(), frozenset())
         try:
             record, new_root = self._stage(batch, record.id, self._parsed(old))
-            marked = backend.swap(ROOT, record.marked(self._parsed(old)), old)
-            on_step(Step.RECORDED)
         except BaseException:
-            # An interrupt may arrive when the root has just been replaced: then the commit has happened.
-            current = backend.read_versioned(ROOT)
-            recorded = None if current is None else marker_of(self._parsed(current))
-            if not isinstance(recorded, dict) or recorded.get("id") != record.id:
-                backend.delete_prefix(record.folder)
+            backend.delete_prefix(record.folder)
             raise
-        self._publish(record, new_root, marked)
+        try:
+            marked = backend.swap(ROOT, record.marked(self._parsed(old)), old)
+        except BaseException as error:
+            # An error or an interrupt may come when the root has just been replaced: then the commit has happened.
+            found = self._root_after(error, record)
+            if found is None:
+                backend.delete_prefix(record.folder)
+                raise
+            if not isinstance(error, Exception):
+                error.add_note(_HAPPENED)
+                raise
+            marked = found
+        with self._past_return():
+            self._roll_forward(record, new_root, marked)
+
+    @contextmanager
+    def _past_return(self) -> Iterator[None]:
+        """Tell whoever has made a commit that it has happened, whatever fails from now on."""
+        try:
+            yield
+        except Exception as error:
+            raise UnfinishedCommitError(
+                _HAPPENED,
+                store=self._backend.url,
+                got=str(error) or repr(error),
+                hint="do not repeat the write; the next writer puts the rest in its place",
+            ) from error
+        except BaseException as error:
+            error.add_note(_HAPPENED)
+            raise
+
+    def _roll_forward(self, record: Record, new_root: bytes, marked: Versioned) -> None:
+        """Publish what has been recorded; try once more if that fails."""
+        try:
+            on_step(Step.RECORDED)
+            self._publish(record, new_root, marked)
+        except Exception:  # noqa: BLE001 - what fails again is raised
+            found = self._root_that_names(record)
+            if found is not None:
+                on_step(Step.RECORDED)
+                self._publish(record, new_root, found)
+                return
+            self._root = self._backend.read_versioned(ROOT)
+            # Another root document is that of a writer who has published this commit before its own.
+            if self._root is not None and self._root.data == new_root:
+                self._sweep(record)
+
+    def _root_after(self, error: BaseException, record: Record) -> Versioned | None:
+        """The root document, if it names the record although replacing it has failed."""
+        try:
+            return self._root_that_names(record)
+        except Exception:  # noqa: BLE001 - the error that led here is the cause
+            raise StoreError(
+                "the store gives no answer any more, so that it is not known whether the commit has happened",
+                store=self._backend.url,
+                got=str(error) or repr(error),
+                hint="open the store and look before you write again",
+            ) from error
+
+    def _root_that_names(self, record: Record) -> Versioned | None:
+        """The root document, if it names the record."""
+        current = self._backend.read_versioned(ROOT)
+        marker = None if current is None else marker_of(self._parsed(current))
+        return current if isinstance(marker, dict) and marker.get("id") == record.id else None
 
     def _stage(self, batch: Batch, record_id: str, old_root: JsonObject) -> tuple[Record, bytes]:
         written: list[str] = []
@@ -242,8 +305,24 @@ class Committer:
         on_step(Step.MOVED)
         self._root = backend.swap(ROOT, new_root, marked)
         on_step(Step.PUBLISHED)
-        backend.delete_prefix(STAGE if backend.locks_everyone else record.folder)
+        self._sweep(record)
+
+    def _sweep(self, record: Record) -> None:
+        if self._backend.locks_everyone:
+            self._sweep_all()
+        else:
+            self._backend.delete_prefix(record.folder)
         on_step(Step.SWEPT)
+
+    def _sweep_all(self) -> None:
+        """Remove whatever is staged, but for what belongs to jobs that are open."""
+        backend = self._backend
+        jobs = {} if self._root is None or _JOBS not in self._root.data else open_jobs(self._parsed(self._root))
+        if not jobs:
+            backend.delete_prefix(STAGE)
+            return
+        for key in left_by_writers(backend, jobs):
+            backend.delete_prefix(key.rstrip("/"))
 
     def _parsed(self, root: Versioned) -> JsonObject:
         return parse_json(root.data, store=self._backend.url, path=ROOT)

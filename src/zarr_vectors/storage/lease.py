@@ -1,7 +1,8 @@
 """A lock for places that many machines write to: an object that its holder renews, and that others may take over.
 
 No clock is compared with another. Whoever waits has seen the object unchanged for the whole of ``DEAD_SECONDS`` before
-taking it over; its holder stops changing the store somewhat earlier after the last renewal that it knows of.
+taking it over; its holder stops changing the store somewhat earlier after the last renewal that it knows of, unless it
+can renew the lease even then, because nobody has taken it over.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _RENEWALS = 4
 """In this time; the last of them is left out of what the holder itself counts on."""
 _PATIENCE_SECONDS = 60.0
 """How long one other writer may hold the lease before whoever waits gives up."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.4
+_LONGEST_TURN = 5.0
+"""More than this between two looks is no patience, but a machine or a server that was asleep."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.8
 
 # Unlike the monotonic clock of Linux, this one goes on while a machine sleeps.
 _now: Callable[[], float] = (
@@ -77,6 +80,7 @@ class Lease:
         self._owner = uuid4().hex
         self._beats = 0
         self._renewed = _now()
+        self._late = False
         self._ended = threading.Event()
         self._turn = threading.Lock()
         self._held = self._taken()
@@ -94,12 +98,29 @@ class Lease:
         Raises:
             ConcurrentEditError: It may.
         """
-        if not self.is_sure:
+        if not (self.is_sure or self._late or self._renewed_late()):
             raise ConcurrentEditError(
                 "the lock on the store was lost, as it could not be renewed in time",
                 store=self._place.url,
                 hint="open the store again, see what is there and repeat the write",
             )
+
+    def _renewed_late(self) -> bool:
+        """Whether nobody has taken it although it had run out: then it may be renewed, and nothing has happened."""
+        if not self._place.locks_everyone or self._renewed == -math.inf:
+            return False
+        with self._turn, suppress(StoreError):
+            # The renewal is itself a change that is checked.
+            self._late = True
+            try:
+                held = self._swap(self._held)
+            finally:
+                self._late = False
+            self._held = held or self._held
+            if held is None:
+                self._renewed = -math.inf
+            return held is not None
+        return False
 
     def keeps_others_out(self) -> bool:
         """Whether the place heeds the condition of a put; there are some that overwrite all the same."""
@@ -130,25 +151,30 @@ class Lease:
         return held
 
     def _taken(self) -> Versioned:
-        began, owner, pause = _now(), "", _FIRST_PAUSE
+        waited, owner, pause = 0.0, "", _FIRST_PAUSE
         seen: Versioned | None = None
-        since = began
+        since = looked = _now()
+        found: Versioned | None = None
         while True:
-            held = self._swap(None)
-            if held is not None and self._is_settled(held):
-                return held
+            if found is None:
+                held = self._swap(None)
+                if held is not None and self._is_settled(held):
+                    return held
+            # While another one holds it, looking is all that whoever waits asks of the place.
             found = self._place.read_versioned(LEASE_KEY)
             if found is None:
                 continue
             if seen is None or found.data != seen.data:
                 seen, since = found, _now()
+            waited += min(_now() - looked, _LONGEST_TURN)
+            looked = _now()
             if _owner_of(found) != owner:
-                owner, began = _owner_of(found), _now()
+                owner, waited = _owner_of(found), 0.0
             if _now() - since >= DEAD_SECONDS:
                 held = self._swap(found)
                 if held is not None and self._is_settled(held):
                     return held
-            elif _now() - began > _PATIENCE_SECONDS:
+            elif waited > _PATIENCE_SECONDS:
                 raise ConcurrentEditError(
                     f"another writer has been writing to the store for {_PATIENCE_SECONDS:.0f} s",
                     store=self._place.url,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from zarr_vectors.constants import COMMIT_KEY
+from zarr_vectors.constants import COMMIT_KEY, JOBS_KEY
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.storage.backend import STAGE, Backend
+from zarr_vectors.storage.backend import JOBS, STAGE, Backend
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["ROOT", "Record", "marker_of", "read_record"]
+__all__ = ["ROOT", "Record", "left_by_writers", "marker_of", "open_jobs", "read_record"]
 
 ROOT = "zarr.json"
 
@@ -59,6 +60,20 @@ def marker_of(root: JsonObject | None) -> Any:
     """What a root document says about a commit that is being published; None where there is none."""
     attributes = (root or {}).get("attributes")
     return attributes.get(COMMIT_KEY) if isinstance(attributes, dict) else None
+
+
+def open_jobs(root: JsonObject | None) -> JsonObject:
+    """What a root document says about jobs of partitioned writers that have not come to their end, by id."""
+    jobs = ((root or {}).get("attributes") or {}).get(JOBS_KEY)
+    return dict(jobs) if isinstance(jobs, dict) else {}
+
+
+def left_by_writers(backend: Backend, jobs: Collection[str]) -> list[str]:
+    """What lies in the stage, containers as a whole, but for what belongs to jobs that are open."""
+    left = [key for key in backend.list_prefix(STAGE) if key != f"{JOBS}/" or not jobs]
+    if jobs:
+        left += [key for key in backend.list_prefix(JOBS) if key.removeprefix(f"{JOBS}/").rstrip("/") not in jobs]
+    return left
 
 
 def read_record(backend: Backend, marker: Any) -> Record:

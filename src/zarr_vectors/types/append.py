@@ -196,9 +196,9 @@ class _Append:
         fresh, first, old_rows = self._merged(part, self.tally.packing)
         fresh = self.tally.packed(part.coords, fresh)
         note(self.plan, self.tally, part, first_number=first, first_row=old_rows)
+        kept = self._kept(part.coords)
         for name, array in self.plan.arrays.items():
-            kept = self._kept(name, array, part.coords)
-            yield from array.encode(part.coords, fresh[name], kept)
+            yield from array.encode(part.coords, fresh[name], kept.pop(name))
 
     def _merged(self, part: SortedRows, packing: Packing | None) -> tuple[dict[str, Blobs], IntArray, IntArray]:
         """Cells of new rows and of what is there, and how many fragments and rows of each are old."""
@@ -244,32 +244,32 @@ class _Append:
             found[constants.VERTICES] = unpacked.vertices
         return {name: read.check() for name, read in found.items()}
 
-    def _kept(self, name: str, array: CellArray, coords: IntArray) -> CellRead | None:
-        """Cells that stay as they are and lie in a stored object that is written again."""
-        old = self.level.cells[name]
-        recoding = name in self.recoded
-        read = self._kept_beside(old, array, coords, decode=recoding)
-        if read is None or not recoding:
+    def _kept(self, coords: IntArray) -> dict[str, CellRead | None]:
+        """Cells that stay as they are and lie in stored objects that are written again, of all arrays at once."""
+        old = self.level.cells
+        beside = {name: _beside(old[name], array, coords) for name, array in self.plan.arrays.items()}
+        found: dict[str, CellRead | None] = dict.fromkeys(beside)
+        for recoding in (False, True):
+            wanted = [name for name in beside if len(beside[name]) and (name in self.recoded) == recoding]
+            if not wanted:
+                continue
+            reads = read_cells(self.storage, [(old[name], beside[name]) for name in wanted], decode=recoding)
+            found |= {name: self._as_stored(name, read.check()) for name, read in zip(wanted, reads, strict=True)}
+        return found
+
+    def _as_stored(self, name: str, read: CellRead) -> CellRead:
+        if name not in self.recoded:
             return read
+        array = self.plan.arrays[name]
         cells = recode(read.cells, self.level.array_columns[name], array)
         return CellRead(array, read.coords, array.codec.encode(vlen_frame(cells)) if array.codec else cells)
 
-    def _kept_beside(
-        self, old: CellArray, array: CellArray, coords: IntArray, *, decode: bool = False
-    ) -> CellRead | None:
+    def _kept_beside(self, old: CellArray, array: CellArray, coords: IntArray) -> CellRead | None:
         """Cells of an old array that lie in a stored object of the new one in which these cells are written."""
-        if int(np.prod(array.block)) == 1:
-            return None
-        shape = tuple(-(-np.asarray(array.grid.shape) // np.asarray(array.block)))
-
-        def block_number(which: IntArray) -> AnyArray:
-            return np.asarray(np.ravel_multi_index(tuple(array.locate(which)[0].T), shape))
-
-        beside = old.present[np.isin(block_number(old.present), block_number(coords))]
-        beside = _without(beside, coords)
+        beside = _beside(old, array, coords)
         if not len(beside):
             return None
-        (read,) = read_cells(self.storage, [(old, beside)], decode=decode)
+        (read,) = read_cells(self.storage, [(old, beside)], decode=False)
         return read.check()
 
     def _recode_rest(self, name: str, touched: IntArray) -> Iterator[Put]:
@@ -369,6 +369,18 @@ class _Append:
             vertex_encoding=constants.ENCODING_RAW if packing is None else constants.ENCODING_DRACO,
             max_error=None if packing is None else packing.max_error,
         )
+
+
+def _beside(old: CellArray, array: CellArray, coords: IntArray) -> IntArray:
+    """``(n, K)`` cells of an old array that lie in a stored object of the new one in which these cells are written."""
+    if int(np.prod(array.block)) == 1:
+        return old.present[:0]
+    shape = tuple(-(-np.asarray(array.grid.shape) // np.asarray(array.block)))
+
+    def block_number(which: IntArray) -> AnyArray:
+        return np.asarray(np.ravel_multi_index(tuple(array.locate(which)[0].T), shape))
+
+    return _without(old.present[np.isin(block_number(old.present), block_number(coords))], coords)
 
 
 def _without(coords: IntArray, others: IntArray) -> IntArray:

@@ -36,6 +36,7 @@ __all__ = [
     "merge_categories",
     "merge_object_tables",
     "missing_rows",
+    "with_more_objects",
 ]
 
 
@@ -292,26 +293,31 @@ def merge_object_tables(
             got=f"{int(known.sum())} of {len(fresh.ids)}, the first is {int(fresh.ids[known][0])}",
             hint="use other ids, or extend=True to add these points to the existing objects",
         )
-    added = fresh.ids[~known]
-    ids = np.concatenate([old.ids, added])
-    attributes = {
-        name: _append_rows(name, column, old.ids, fresh, known, options.fill) for name, column in old.attributes.items()
-    }
-    _refuse_unknown("object attribute", fresh.attributes, old.attributes)
-    groups, group_attributes = _merge_groups(old, fresh)
-    tables = ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=group_attributes)
-    check_tables(tables, fresh.groups)
+    tables = with_more_objects(old, fresh, known, options.fill)
     return TableMerge(
         level.number,
         tables,
         manifests,
         len(old.ids),
-        len(added),
+        int((~known).sum()),
         fresh.ids[known],
         assigned,
         compressor,
         with_refs=constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total),
     )
+
+
+def with_more_objects(old: LevelTables, fresh: ObjectTables, known: AnyArray, fill: Mapping[str, Any]) -> ObjectTables:
+    """Old rows first, then those of new objects, which are all but the ``known`` ones."""
+    attributes = {
+        name: _append_rows(name, column, old.ids, fresh, known, fill) for name, column in old.attributes.items()
+    }
+    _refuse_unknown("object attribute", fresh.attributes, old.attributes)
+    groups, group_attributes = _merge_groups(old, fresh)
+    ids = np.concatenate([old.ids, fresh.ids[~known]])
+    tables = ObjectTables(ids=ids, attributes=attributes, groups=groups, group_attributes=group_attributes)
+    check_tables(tables, fresh.groups)
+    return tables
 
 
 def _refuse_unknown(what: str, given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:

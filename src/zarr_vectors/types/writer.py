@@ -40,7 +40,7 @@ from zarr_vectors.types.spill import stream_intake
 from zarr_vectors.types.stale import check_coarser
 from zarr_vectors.typing import FloatArray, JsonObject
 
-__all__ = ["check_append", "next_object_id", "write_value"]
+__all__ = ["check_append", "check_appendable", "next_object_id", "write_value"]
 
 
 def write_value(storage: Storage, value: Any, options: WriteOptions) -> WriteReport:
@@ -125,7 +125,7 @@ def _matched(
     storage: Storage, root: RootState, level: LevelState, value: Any, options: WriteOptions, kind: Kind
 ) -> Iterator[_Match]:
     """Take in what is to be appended, and bring it to the types of the level."""
-    _check_appendable(storage, root, level, options, kind)
+    check_appendable(storage, root, level, options, kind)
 
     def limits(ndim: int) -> tuple[FloatArray, FloatArray]:
         if ndim != root.metadata.ndim:
@@ -165,7 +165,12 @@ def check_append(
         return match.intake, match.merge(storage, level).new_objects
 
 
-def _check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
+def check_appendable(storage: Storage, root: RootState, level: LevelState, options: WriteOptions, kind: Kind) -> None:
+    """Refuse a store that nothing of this kind can be appended to.
+
+    Raises:
+        ConventionError, InputError: With the reason.
+    """
     level.refuse_composite()
     Packing.of_level(root, level)
     types = root.metadata.geometry_types

@@ -10,9 +10,11 @@ from typing import TypeAlias
 
 from zarr_vectors import constants
 from zarr_vectors.core.listing import is_named
+from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, StoreError
-from zarr_vectors.metadata.base import DocumentParser
+from zarr_vectors.metadata.base import DocumentParser, parse_json
 from zarr_vectors.storage.backend import STAGE, Get
+from zarr_vectors.storage.record import left_by_writers, open_jobs
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.typing import JsonObject
 from zarr_vectors.validate.problems import Findings
@@ -143,12 +145,24 @@ def _check_commit(storage: Storage, findings: Findings) -> None:
         findings.add("commit_pending", "", "the store is read through the record of a commit")
         return
     try:
-        left = sorted(key for key in storage.backend.list_prefix(STAGE) if not key.endswith(".lock"))
+        left = sorted(
+            key for key in left_by_writers(storage.backend, _jobs(storage, stored)) if not key.endswith(".lock")
+        )
     except StoreError as error:
         findings.leave_out("what writers have left behind", error)
         return
     if left:
         findings.add("leftovers", STAGE, f"{len(left)} entries, the first is {left[0]}")
+
+
+def _jobs(storage: Storage, stored: Buffer | None) -> JsonObject:
+    """Jobs that are open; none where the root cannot be read, which is told elsewhere."""
+    if stored is None or f'"{constants.JOBS_KEY}"'.encode() not in bytes(stored):
+        return {}
+    try:
+        return open_jobs(parse_json(bytes(stored), store=storage.url, path=ROOT))
+    except CorruptionError:
+        return {}
 
 
 def _list_nodes(storage: Storage, children: _Lister, nodes: Nodes, findings: Findings) -> None:
