@@ -56,6 +56,7 @@ format: $(INSTALLED) ## Sort imports and format the code
 bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy side by side
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/shape_contest.py
+	$(BIN)/python benchmarks/pyramid_contest.py
 
 fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, and run the property tests for long
 	$(BIN)/python -m tests.fuzz.run --suite decoders --executions $(FUZZ) --first $(FIRST)
