@@ -68,6 +68,13 @@ def test_coverage_is_more_than_by_chance() -> None:
     assert len(covered(lists, by_chance)) < 40
 
 
+def test_the_best_rank_of_an_object_counts() -> None:
+    # The second object is the first in cell 9, which comes before cells in which it is not.
+    lists = [[0, 1, 10], [9, 10], [0, 1], [1]]
+    kept = choose_objects(np.arange(4), 2, "spatial_coverage", measures=csr(lists))
+    assert kept.tolist() == [True, True, False, False]
+
+
 def test_cells_may_have_several_axes() -> None:
     flat = csr([[0, 1], [1], [2], [0]])
     grid = Visits(flat.offsets, np.stack([flat.cells, -flat.cells], axis=1))
