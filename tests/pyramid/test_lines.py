@@ -151,6 +151,15 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts.error == whole.error
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int8, np.int64, np.uint64, np.float16])
+def test_differences_of_narrow_types_do_not_wrap(dtype: Any) -> None:
+    line = np.array([[120, 100], [125, 100], [100, 100], [50, 100], [0, 100], [0, 50], [0, 0]], dtype=dtype)
+    value = Polylines(line, [0, 7], attributes={"row": np.arange(7)})
+    coarse = coarsen_lines(value, policy(20, 20))
+    assert check(value, coarse).tolist() == [0, 4, 6]
+    assert coarse.error == 5
+
+
 @pytest.mark.parametrize(
     ("ring", "kept"),
     [
