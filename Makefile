@@ -64,9 +64,10 @@ fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes,
 	$(BIN)/python -m tests.fuzz.run --suite files --seconds 300 --first $(FIRST)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis
 
-faults: $(INSTALLED) ## Kill and fail writers, and let many write at once, on a disk and on an S3 server
+faults: $(INSTALLED) ## Kill and fail writers, let many write at once and others read, on a disk and on an S3 server
 	$(BIN)/python -m tests.faults
 	$(BIN)/python -m tests.faults.writers
+	$(BIN)/python -m tests.faults.readers
 
 golden: $(INSTALLED) ## Make tests/golden anew with zarr-vectors 0.9.2
 	$(BIN)/python scripts/make_golden.py

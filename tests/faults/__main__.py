@@ -1,7 +1,7 @@
 """The long run of the fault harness.
 
-Usage: python -m tests.faults [local] [s3] [moments] [COUNT], by default both, and 200 kills at random moments in each;
-with ``moments`` these only, and not every step.
+Usage: python -m tests.faults [local] [s3] [moments] [COUNT] [JOB ...], by default both, and 200 kills at random moments
+in each, spread over all jobs; with ``moments`` these only, and not every step.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tests.faults.harness import Harness, local, on_s3
 from tests.faults.jobs import JOBS
 
 
-def long_run(harness: Harness, count: int, *, disk: bool, steps: bool) -> None:
+def long_run(harness: Harness, count: int, jobs: list[str], *, disk: bool, steps: bool) -> None:
     began = time.monotonic()
-    for name in JOBS:
+    for name in jobs:
         if steps:
             harness.at_every_step(name, ("kill", "ENOSPC", "EACCES", "interrupt", "any") if disk else ("kill", "any"))
-        harness.at_random_moments(name, -(-count // len(JOBS)))
+        harness.at_random_moments(name, -(-count // len(jobs)))
         if disk and steps:
             harness.at_changes_of_the_disk(name, "ENOSPC", step=5)
             harness.at_changes_of_the_disk(name, "EACCES", step=7)
@@ -32,14 +32,15 @@ def main(arguments: list[str]) -> None:
     count = next((int(text) for text in arguments if text.isdecimal()), 200)
     places = [text for text in arguments if text in ("local", "s3")] or ["local", "s3"]
     steps = "moments" not in arguments
+    jobs = [text for text in arguments if text in JOBS] or list(JOBS)
     if "local" in places:
         print("on a disk")
         with tempfile.TemporaryDirectory() as folder, local(Path(folder)) as harness:
-            long_run(harness, count, disk=True, steps=steps)
+            long_run(harness, count, jobs, disk=True, steps=steps)
     if "s3" in places:
         print("on an S3 server")
         with on_s3() as harness:
-            long_run(harness, count, disk=False, steps=steps)
+            long_run(harness, count, jobs, disk=False, steps=steps)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ _KEYS = {"region": "us-east-1", "access_key_id": "a", "secret_access_key": "b"}
 
 def for_obstore(endpoint: str) -> dict[str, Any]:
     """``storage_options`` of plain stores."""
-    return {**_KEYS, "endpoint": endpoint, "client_options": {"allow_http": True}}
+    # However slow the machine is, no request is given up and sent again.
+    return {**_KEYS, "endpoint": endpoint, "client_options": {"allow_http": True, "timeout": "600s"}}
 
 
 def for_icechunk(endpoint: str) -> dict[str, Any]:
