@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zarr_vectors.encoding.blobs import Blobs, offsets_of
+from zarr_vectors.encoding.blobs import Blobs, offsets_of, records_at
 from zarr_vectors.encoding.codecs import CellErrors
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -110,16 +110,14 @@ def _plain_blocks(blobs: Blobs, block: np.dtype[np.void]) -> tuple[AnyArray, Any
     """Which manifests are empty or hold blocks of mode 0 only, and the blocks of those."""
     sizes = blobs.sizes
     fits = (sizes == 0) | ((sizes >= 4) & ((sizes - 4) % block.itemsize == 0))
-    raw = np.frombuffer(blobs.data, np.uint8)
     counted = np.flatnonzero(fits & (sizes > 0))
-    stated = np.ascontiguousarray(raw[blobs.starts[counted, None] + np.arange(4)]).view("<u4").ravel()
+    stated = records_at(blobs.data, blobs.starts[counted], np.dtype("<u4"))
     fits[counted] = stated == (sizes[counted] - 4) // block.itemsize
     counted = np.flatnonzero(fits & (sizes > 0))
-    view = memoryview(blobs.data)
-    begin, end = blobs.starts[counted] + 4, blobs.starts[counted] + sizes[counted]
-    joined = b"".join([view[a:b] for a, b in zip(begin.tolist(), end.tolist(), strict=True)])
-    blocks = np.frombuffer(joined, dtype=block)
-    owner = np.repeat(counted, (sizes[counted] - 4) // block.itemsize)
+    per_object = (sizes[counted] - 4) // block.itemsize
+    owner = np.repeat(counted, per_object)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(per_object) - per_object, per_object)
+    blocks = records_at(blobs.data, blobs.starts[owner] + 4 + place * block.itemsize, block)
     other_modes = owner[blocks["mode"] != 0]
     if len(other_modes):
         fits[other_modes] = False
