@@ -38,7 +38,7 @@ CellErrors = dict[int, str]
 _UNKNOWN_SIZE = 2**64 - 1
 _BATCH_CELLS = 32
 _DEFAULT_LEVEL = 3
-_PLAIN_LEVEL = -1000
+_PLAIN_LEVEL = -7
 """Puts into the frame as it is what does not repeat itself."""
 _LEAST_GAIN = 4
 """Up to the default level, a cell must get smaller by one part in so many to be worth unpacking."""
