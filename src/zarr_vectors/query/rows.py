@@ -166,6 +166,7 @@ def _split(rows: Rows, batch_rows: int) -> Iterator[Rows]:
             None if rows.object_ids is None else rows.object_ids[part],
             rows.errors,
             rows.per_fragment,
+            None if rows.places is None else rows.places[part],
         )
 
 
@@ -234,6 +235,7 @@ def _read(
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
     block = Block.read(storage, level, coords, arrays)
+    block.tells_places = selection.places
     block.prepare([*names, *beside])
     for known in (refs, foreign):
         block.errors.extend(() if known is None else known.errors)
