@@ -74,6 +74,7 @@ class Standing:
     _bases: IntArray = field(init=False)
     _numbers: AnyArray = field(init=False)
     _next: int = 0
+    _groups: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._reaches = chunk_reaches(self.links.storage, self.links.finer)
@@ -155,3 +156,83 @@ class Standing:
             numbers = self._numbers[self._bases[links.chunks[:, 1]] + links.rows[:, 1]].astype(np.int64)
             there = numbers >= 0
             yield links.chunks[there, 0], links.rows[there, 0], numbers[there]
+
+    def _spare(self, plan: LinkPlan) -> Path:
+        """A folder for the records of a family."""
+        folder = self.folder / f"{plan.level}{plan.delta_text}"
+        folder.mkdir()
+        return folder
+
+
+def _maker(level: LevelState) -> MakeArray:
+    return lambda name, said: level.array_beside(level.vertices, name, said)
+
+
+def plan_links(
+    storage: Storage, root: RootState, finer: LevelState, number: int, options: PyramidOptions
+) -> LevelLinks | None:
+    """Which links a level gets that is made from another; None for none.
+
+    Args:
+        number: Of the new level.
+
+    Raises:
+        ConventionError: The store cannot have them.
+    """
+    asked, depth = options.cross_level_storage, options.cross_level_depth
+    if asked == constants.XLEVEL_NONE or not depth:
+        return None
+    others = [one for one in level_numbers(storage, root) if one not in (0, number)]
+    had = root.metadata.cross_level_storage or constants.XLEVEL_EXPLICIT
+    if others and had in _RANKS and _RANKS.index(had) < _RANKS.index(asked):
+        raise ConventionError(
+            "the coarser levels that the store has were made without such links between levels",
+            store=storage.url,
+            got=f"{asked}, where the store has {had}",
+            hint=f"use cross_level_storage={had!r}, or remove these levels and build them anew",
+        )
+    _check_linkable(finer)
+    before = _before(storage, root, finer, None if depth < 0 else number - depth)
+    further = tuple(_links_to(storage, level, finer.number) for level in before)
+    return LevelLinks(
+        storage=storage, finer=finer, number=number, further=further, both_ways=asked == constants.XLEVEL_EXPLICIT
+    )
+
+
+def _before(storage: Storage, root: RootState, level: LevelState, least: int | None) -> Iterator[LevelState]:
+    """The levels that a level was made from in turn, from the nearest one down to ``least``."""
+    parent = level.metadata.parent_level
+    while parent is not None and parent < level.number and (least is None or parent >= least):
+        level = open_level(storage, root, parent)
+        _check_linkable(level)
+        yield level
+        parent = level.metadata.parent_level
+
+
+def _links_to(storage: Storage, level: LevelState, number: int) -> CrossFamily:
+    found: Sequence[CrossFamily] = cross_families(storage, level, [number])[0]
+    if not found:
+        raise ConventionError(
+            f"links from level {level.number} follow from those to level {number}, which the store does not have",
+            store=storage.url,
+            hint=f"use a cross_level_depth of at most {number - level.number}, or build the pyramid anew",
+        )
+    return found[0]
+
+
+def _check_linkable(level: LevelState) -> None:
+    """Refuse a level whose vertices no link of another level can name."""
+    if level.metadata.leading_axes:
+        raise ConventionError(
+            "coarser levels are chunked by place alone, and no link leads there from chunks with another axis before",
+            store=level.store,
+            got=f"level {level.number}, chunked by {level.metadata.chunk_attribute_name or 'another axis'}",
+            hint="use cross_level_storage='none'",
+        )
+    if level.is_unordered:
+        raise ConventionError(
+            "the Draco cells of this store do not keep the order of their rows, which links between levels would name",
+            store=level.store,
+            got=f"level {level.number}",
+            hint="use cross_level_storage='none', or read the store and write it anew",
+        )
