@@ -39,11 +39,14 @@ class Piece:
         value: Whole objects, or points of whole bins.
         weights: ``(N,)`` int64 vertices of level 0 that each vertex stands for; None for one.
         link_weights: ``(E,)`` int64 the same of links.
+        places: ``(N, 2)`` int64 place of each vertex's chunk among those of the level that hold vertices, and its row
+            in there; None unless asked for.
     """
 
     value: Geometry
     weights: IntArray | None = None
     link_weights: IntArray | None = None
+    places: IntArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

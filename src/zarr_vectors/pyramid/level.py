@@ -15,6 +15,7 @@ from zarr_vectors import constants
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Geometry, Graph, Lines, Linked, Mesh, Points, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
+from zarr_vectors.pyramid.across import LevelLinks, Standing
 from zarr_vectors.pyramid.aggregate import check_aggregation
 from zarr_vectors.pyramid.coarse import Coarse, Piece, Policy
 from zarr_vectors.pyramid.graph import coarsen_graph
@@ -27,7 +28,7 @@ from zarr_vectors.pyramid.points import coarsen_points
 from zarr_vectors.pyramid.skeleton import coarsen_skeleton
 from zarr_vectors.pyramid.source import Finer, object_tables, with_link_attributes
 from zarr_vectors.spatial.layout import check_edges
-from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.create import write_new
 from zarr_vectors.types.intake import First, Intake
 from zarr_vectors.types.new_level import NewLevel
@@ -52,7 +53,9 @@ class LevelJob:
         step: How much coarser it is.
         options: Of the pyramid.
         base_bins: Bins of level 0.
+        links: Its links to finer levels; None for none.
         replaced: Whether the level exists, and is written anew.
+        also: Objects outside the level that are written in the same commit.
     """
 
     storage: Storage
@@ -61,7 +64,9 @@ class LevelJob:
     step: Step
     options: PyramidOptions
     base_bins: tuple[float, ...]
+    links: LevelLinks | None = None
     replaced: bool = False
+    also: tuple[Put, ...] = ()
     error: float = 0.0
     counts: str | None = None
     link_counts: str | None = None
@@ -92,13 +97,17 @@ class LevelJob:
         self.kept = kept_objects(finer, self.step.sparsity, self.options, policy.bins)
         options = WriteOptions(mode="replace", dtype=finer.level.position_dtype, axes=root.axes)
         with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
-            values = self._values(finer.pieces(multiples, self.kept), policy)
-            intake = stream_intake(values, finer.kind, options, _anywhere, First(), Path(folder))
+            standing = None if self.links is None else self.links.begun(Path(folder) / "across")
+            pieces = finer.pieces(multiples, self.kept, places=standing is not None)
+            # Vertices that links of their own level name are counted anyway.
+            first = First(names_rows=standing is not None and finer.kind.connects in ("nothing", "sequence"))
+            values = self._values(pieces, policy, standing)
+            intake = stream_intake(values, finer.kind, options, _anywhere, first, Path(folder))
             if intake.extent.rows * least_reduction > self.read:
                 return False
             if intake.has_objects:
                 intake.tables = object_tables(finer.tables)
-            into = self._level(intake)
+            into = self._level(intake, standing)
             self.report = write_new(self.storage, finer.kind, intake, into.options(options), into)
         return True
 
@@ -126,11 +135,13 @@ class LevelJob:
 
     # Values
 
-    def _values(self, pieces: Iterator[Piece], policy: Policy) -> Iterator[Geometry]:
+    def _values(self, pieces: Iterator[Piece], policy: Policy, standing: Standing | None) -> Iterator[Geometry]:
         for piece in pieces:
             self.read += piece.value.vertex_count
             coarse = _inside(_coarsen(piece, policy), self.finer.root.metadata.bounds)
             self.error = max(self.error, coarse.error)
+            if standing is not None and piece.places is not None:
+                standing.add(piece.places, coarse.parents, coarse.value.vertex_count)
             yield self._counted(coarse)
             if self.options.progress is not None:
                 self.options.progress(self.number, self.read, self.finer.level.metadata.vertex_count or None)
@@ -149,7 +160,7 @@ class LevelJob:
 
     # The level
 
-    def _level(self, intake: Intake) -> NewLevel:
+    def _level(self, intake: Intake, standing: Standing | None) -> NewLevel:
         finer = self.finer
         root, options = finer.root, self.options
         self.facts = self._made(intake)
@@ -157,6 +168,8 @@ class LevelJob:
         tokens = list(root.metadata.format_capabilities)
         if intake.has_objects and constants.CAP_PRESERVED_OBJECT_IDS not in tokens:
             tokens.append(constants.CAP_PRESERVED_OBJECT_IDS)
+        if standing is not None and constants.CAP_MULTISCALE_LINKS not in tokens:
+            tokens.append(constants.CAP_MULTISCALE_LINKS)
         stamped = {
             "cross_level_storage": options.cross_level_storage,
             "cross_level_depth": options.cross_level_depth,
@@ -171,6 +184,8 @@ class LevelJob:
             chunk_shape=self._chunk_shape(intake),
             facts=self.facts,
             root_facts={**changed, **stamped},
+            across=standing,
+            also=self.also,
         )
 
     def _made(self, intake: Intake) -> JsonObject:

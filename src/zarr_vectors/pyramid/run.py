@@ -10,6 +10,7 @@ from zarr_vectors.core.state import RootState, level_numbers, open_level, open_r
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
+from zarr_vectors.pyramid.across import plan_links
 from zarr_vectors.pyramid.level import LevelJob
 from zarr_vectors.pyramid.options import TOP_VERTICES, PyramidOptions, Step
 from zarr_vectors.pyramid.plan import base_bins, point_spacing
@@ -151,11 +152,16 @@ def _job(storage: Storage, source: int, target: int, step: Step, options: Pyrami
     check_unordered(storage, level, list(finer.names), level.links)
     if not len(level.vertices.present):
         raise InputError("the store has no vertices, of which no coarser level can be made", store=storage.url)
-    if options.cross_level_storage != "none" and options.cross_level_depth:
-        raise ConventionError("links between levels are not written yet", store=storage.url)
+    links = plan_links(storage, root, level, target, options)
     bins = tuple(root.metadata.bin_shape) if source else _base_bins(finer)
     return LevelJob(
-        storage=storage, finer=finer, number=target, step=step, options=options, base_bins=tuple(map(float, bins))
+        storage=storage,
+        finer=finer,
+        number=target,
+        step=step,
+        options=options,
+        base_bins=tuple(map(float, bins)),
+        links=links,
     )
 
 

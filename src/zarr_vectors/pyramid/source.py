@@ -89,20 +89,24 @@ class Finer:
         positions = np.concatenate(self.samples)
         return positions[:: max(1, len(positions) // _SAMPLE_ROWS)]
 
-    def pieces(self, multiples: IntArray, objects: IntArray | None) -> Iterator[Piece]:
+    def pieces(self, multiples: IntArray, objects: IntArray | None, *, places: bool = False) -> Iterator[Piece]:
         """The level, some of it at a time.
 
         Args:
             multiples: ``(D,)`` chunks along each axis that are whole bins of the coarser level.
             objects: Ids of the objects to read; None for all there is.
+            places: Whether to tell where vertices are stored.
         """
         self.samples.clear()
-        shapes = self._blocks(multiples, objects) if self.kind.connects == "nothing" else self._objects(objects)
+        wanted = Selection(attributes=self.names, places=places)
+        shapes = self._blocks(wanted, multiples, objects)
+        if self.kind.connects != "nothing":
+            shapes = self._objects(wanted, objects)
         family = self.level.links if self.kind.connects == "links" else None
         for shape in shapes:
             value = value_of(shape, self.kind, self.root.axes, family)
             self.samples.append(value.positions[:: max(1, self._rows // _SAMPLE_ROWS)].copy())
-            yield self._piece(value)
+            yield replace(self._piece(value), places=shape.rows.places)
 
     def some(self, rows: int) -> Geometry:
         """About so many vertices, without attributes: of a place that is as full as most, or of some whole objects."""
@@ -130,7 +134,7 @@ class Finer:
         # Coordinates as they are stored: so they go back into the store.
         return replace(plan_for(self.root, self.kind, None, None), offset=None)
 
-    def _blocks(self, multiples: IntArray, objects: IntArray | None) -> Iterator[Shape]:
+    def _blocks(self, wanted: Selection, multiples: IntArray, objects: IntArray | None) -> Iterator[Shape]:
         """Points of whole bins, since no bin lies in two blocks of chunks."""
         chunks = self.level.vertices.present
         lead = chunks.shape[1] - len(multiples)
@@ -151,7 +155,7 @@ class Finer:
         first = np.ones(len(starts), dtype=np.bool_)
         first[1:] = batch_of_block[1:] != batch_of_block[:-1]
         for part in np.split(order, starts[first][1:]):
-            selection = Selection(chunks=chunks[part], attributes=self.names)
+            selection = replace(wanted, chunks=chunks[part])
             shape = read_shape(self.storage, self.level, selection, self._plan)
             owners = shape.rows.object_ids
             yield shape if objects is None or owners is None else Shape(shape.rows.take(_among(owners, objects)))
@@ -160,8 +164,8 @@ class Finer:
     def _chunk_sizes(self) -> IntArray:
         return chunk_sizes(self.storage, self.level)
 
-    def _objects(self, objects: IntArray | None) -> Iterator[Shape]:
-        selection = Selection(attributes=self.names, object_ids=self.present if objects is None else objects)
+    def _objects(self, wanted: Selection, objects: IntArray | None) -> Iterator[Shape]:
+        selection = replace(wanted, object_ids=self.present if objects is None else objects)
         step = max(1, self.batch_rows * len(self.present) // max(1, self._rows))
         yield from shapes_by_object(self.storage, self.level, selection, self._plan, step)
 

@@ -48,6 +48,7 @@ class Block:
         self._kept: Kept | None = None
         self.others: dict[str, CellRead] = {}
         self.cell_faces: dict[tuple[int, ...], IntArray] = {}
+        self.tells_places = False
 
     @classmethod
     def read(
@@ -164,7 +165,8 @@ class Block:
         named = {name: column for name, column in self.columns.items() if name not in per_fragment}
         if self._kept is not None and picked is self._kept.runs:
             return Rows(self._kept.positions, {name: take_column(named[name], picked) for name in named})
-        rows = Rows(self.positions, named, None, per_fragment=per_fragment)
+        places = self._places() if self.tells_places else None
+        rows = Rows(self.positions, named, None, per_fragment=per_fragment, places=places)
         rows = rows if picked is None else rows.take(picked)
         if per_fragment:
             assert self.table is not None
@@ -174,6 +176,11 @@ class Block:
             whole = {name: take_column(self.columns[name], numbers) for name in per_fragment}
             rows.columns = {name: (whole if name in whole else rows.columns)[name] for name in self.columns}
         return rows
+
+    def _places(self) -> IntArray:
+        """``(N, 2)`` place of each stored row's chunk among those that hold vertices, and its row in there."""
+        chunks = np.repeat(find_rows(self.level.vertices.present, self.coords), self.rows_per_cell)
+        return np.stack([chunks, np.arange(len(chunks)) - np.repeat(self.bases[:-1], self.rows_per_cell)], axis=1)
 
     @property
     def bases(self) -> IntArray:

@@ -309,7 +309,10 @@ class _Reader:
         arrays |= attribute_arrays(level, self.names)
         parts = [] if self.family is None else links_among(self.family, coords, partly=partly)
         also = [wanted for part in parts for wanted in part.arrays(self.link_names)]
-        return Block.read(self.storage, level, coords, arrays, also, packed=packed), parts
+        whole = packed and not self.selection.places
+        block = Block.read(self.storage, level, coords, arrays, also, packed=whole)
+        block.tells_places = self.selection.places
+        return block, parts
 
     def _shape(self, block: Block, parts: list[LinkPart], *, whole: bool) -> Shape:
         level = self.level

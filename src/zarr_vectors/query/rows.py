@@ -167,6 +167,7 @@ def _split(rows: Rows, batch_rows: int) -> Iterator[Rows]:
             None if rows.object_ids is None else rows.object_ids[part],
             rows.errors,
             rows.per_fragment,
+            None if rows.places is None else rows.places[part],
         )
 
 
@@ -234,7 +235,9 @@ def _read(
     arrays = _arrays(level, [*names, *beside], fragments=wants_owners or refs is not None or by_fragment)
     if wants_owners and owners_stored:
         arrays[_OWNED] = level.cells[_OWNED]
-    block = Block.read(storage, level, coords, arrays, packed=refs is not None)
+    # Where each row lies is told of whole cells only.
+    block = Block.read(storage, level, coords, arrays, packed=refs is not None and not selection.places)
+    block.tells_places = selection.places
     block.prepare([*names, *beside], refs)
     for known in (refs, foreign):
         block.errors.extend(() if known is None else known.errors)

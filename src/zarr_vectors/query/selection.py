@@ -44,6 +44,7 @@ class Selection:
         chunks: ``(n, K)`` rows of these chunks; None for all.
         attributes: Names of the vertex attributes to bring along; None for all.
         owners: Whether to bring along the object of each row.
+        places: Whether to bring along where each row is stored.
         lenient: Whether ids of objects that do not exist are left out, rather than an error.
         where: Conditions on attributes, as they were given.
         among: Of the objects asked for, those of these ids; None for all.
@@ -57,6 +58,7 @@ class Selection:
     chunks: IntArray | None = None
     attributes: tuple[str, ...] | None = None
     owners: bool = True
+    places: bool = False
     lenient: bool = False
     where: tuple[Condition, ...] = ()
     among: IntArray | None = None

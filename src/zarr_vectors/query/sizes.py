@@ -15,7 +15,7 @@ from zarr_vectors.query.values import find_rows
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import IntArray
 
-__all__ = ["chunk_sizes", "object_sizes"]
+__all__ = ["chunk_reaches", "chunk_sizes", "object_sizes"]
 
 
 def chunk_sizes(storage: Storage, level: LevelState) -> IntArray:
@@ -27,6 +27,27 @@ def chunk_sizes(storage: Storage, level: LevelState) -> IntArray:
     """
     table = _fragments(storage, level)
     return np.add.reduceat(np.append(table.counts, 0), offsets_of(table.per_cell)[:-1]) * (table.per_cell > 0)
+
+
+def chunk_reaches(storage: Storage, level: LevelState) -> IntArray:
+    """``(C,)`` number after the last stored row that fragments name, of each chunk that holds vertices.
+
+    Other writers let several fragments share rows, or leave rows to none, so that sizes do not tell.
+
+    Raises:
+        CorruptionError: A fragment index cannot be read.
+        StoreError: The level's indexes do not tell.
+    """
+    table = _fragments(storage, level)
+    ends = table.starts + table.counts
+    listed = np.flatnonzero((table.starts < 0) & (table.counts > 0))
+    if len(listed):
+        first = offsets_of(table.counts[listed])[:-1]
+        ends[listed] = np.maximum.reduceat(table.explicit, first) + 1
+    reaches = np.zeros(len(table.per_cell), dtype=np.int64)
+    named = table.counts > 0
+    np.maximum.at(reaches, table.cell_of[named], ends[named])
+    return reaches
 
 
 def object_sizes(storage: Storage, level: LevelState) -> tuple[IntArray, IntArray]:

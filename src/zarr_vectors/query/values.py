@@ -39,6 +39,8 @@ class Rows:
         object_ids: ``(N,)`` owner of each row, -1 for none; None where the level has no objects.
         errors: What could not be read.
         per_fragment: Names of the columns that hold fragment attributes.
+        places: ``(N, 2)`` place of each row's chunk among those that hold vertices, and its row in there; None unless
+            asked for.
     """
 
     positions: AnyArray
@@ -46,6 +48,7 @@ class Rows:
     object_ids: IntArray | None = None
     errors: list[str] = field(default_factory=list)
     per_fragment: frozenset[str] = frozenset()
+    places: IntArray | None = None
 
     def take(self, rows: AnyArray | RowChoice) -> Rows:
         """The rows of an index, a mask, runs or places."""
@@ -55,12 +58,13 @@ class Rows:
             None if self.object_ids is None else take_rows(self.object_ids, rows),
             self.errors,
             self.per_fragment,
+            None if self.places is None else take_rows(self.places, rows),
         )
 
     def without(self, names: Sequence[str]) -> Rows:
         """The rows without some columns."""
         columns = {name: column for name, column in self.columns.items() if name not in names}
-        return Rows(self.positions, columns, self.object_ids, self.errors, self.per_fragment - set(names))
+        return Rows(self.positions, columns, self.object_ids, self.errors, self.per_fragment - set(names), self.places)
 
 
 def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zarr_vectors.rechunk.cross import CrossFamily, cross_families, cross_puts
+from zarr_vectors.query.across import CrossFamily, cross_families
+from zarr_vectors.rechunk.cross import cross_puts
 from zarr_vectors.rechunk.level import LevelJob
 from zarr_vectors.rechunk.write import Rewrite
 from zarr_vectors.storage.storage import Put, Storage

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from zarr_vectors.typing import BoolArray, IntArray
 
-__all__ = ["Placed", "canonical_order", "offset_groups"]
+__all__ = ["Placed", "anchors", "canonical_order", "offset_groups"]
+
+_MOST_CHUNKS = 4096
+"""Chunks of level 0 along an axis that a chunk of a coarser level may span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,29 @@ def canonical_order(cells: IntArray, rows: IntArray) -> Placed:
         by_cell = np.argsort(np.take_along_axis(cells, by_row, axis=1), axis=1, kind="stable")
         order = np.take_along_axis(by_row, by_cell, axis=1)
     return Placed(np.take_along_axis(cells, order, axis=1), np.take_along_axis(rows, order, axis=1), order)
+
+
+def anchors(coords: IntArray, own: Sequence[float], other: Sequence[float]) -> IntArray:
+    """The chunks of another level from which the offsets of links between two levels count.
+
+    Args:
+        coords: ``(n, K)`` chunks of the level that the links are stored with.
+        own: ``(D,)`` edge lengths of its chunks, which are whole multiples of those of level 0.
+        other: ``(D,)`` the same of the other level.
+
+    Returns:
+        ``(n, K)`` the chunk of the other level in which each begins; an axis before the spatial ones stays.
+
+    Example:
+        >>> anchors(np.array([[-1, 3]]), (5.0, 5.0), (10.0, 10.0)).tolist()
+        [[-1, 1]]
+        >>> anchors(np.array([[-1, 3]]), (10.0, 10.0), (5.0, 5.0)).tolist()
+        [[-2, 6]]
+    """
+    ratios = [Fraction(a / b).limit_denominator(_MOST_CHUNKS) for a, b in zip(own, other, strict=True)]
+    times, parts = (np.array([getattr(one, part) for one in ratios]) for part in ("numerator", "denominator"))
+    lead = coords.shape[1] - len(ratios)
+    return np.concatenate([coords[:, :lead], coords[:, lead:] * times // parts], axis=1)
 
 
 def offset_groups(coords: IntArray) -> tuple[IntArray, IntArray]:

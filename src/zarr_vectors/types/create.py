@@ -223,6 +223,7 @@ class _NewStore:
             fill_sink(self.sink, self.intake, self.tally)
             yield from self.sink.puts(lambda array, coords, cells: array.encode(coords, cells))
             yield from self.sink.documents()
+        yield from self._links_across()
         present = self.tally.present(ndim)
         self.chunks = len(present)
         yield from self._presence(present)
@@ -232,8 +233,18 @@ class _NewStore:
         yield from header_puts(self.options.headers)
         yield f"{self.number}/zarr.json", dump_json(self.level())
 
+    def _links_across(self) -> Iterator[Put]:
+        """Links between the level and others, less the group that its own links have made already."""
+        if self.into is None or self.into.across is None or self.tally.places is None:
+            return
+        made = {f"{self.number}/{constants.LINKS}/zarr.json"} if self.sink is not None and self.sink.names() else set()
+        maker = array_maker(self.number, self.layout)
+        for path, data in self.into.across.puts(self.plan, self.tally.places, maker):
+            if path not in made:
+                yield path, data
+
     def _cells(self) -> Iterator[Put]:
-        if self.kind.connects in ("tree", "links"):
+        if self.kind.connects in ("tree", "links") or (self.into is not None and self.into.across is not None):
             cells = self.plan.vertices.grid.cells
             self.tally.places = Places.of(self.intake.extent.rows, cells, self.intake.folder)
         for table in self.intake.blocks(self.plan):

@@ -44,10 +44,12 @@ class First:
     Args:
         row_id: The first row id; None for no row ids.
         line_id: The first id of lines that come without.
+        names_rows: Whether rows of every kind get the number that they have in the input, by which links name them.
     """
 
     row_id: int | None = None
     line_id: int = 0
+    names_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -282,7 +284,7 @@ def memory_intake(value: Geometry, kind: Kind, options: WriteOptions, limits: Li
     axes = as_axes(options.axes if options.axes is not None else value.axes, value.ndim)
     link_table = link_table_of(value, link_columns)
     return MemoryIntake(
-        table=table_of(value, columns, kind),
+        table=table_of(value, columns, kind, names_rows=first.names_rows),
         link_table=link_table,
         axes=axes,
         dtype=options.dtype or value.positions.dtype,

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from zarr_vectors import constants
-from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.core.state import LevelState, RootState, level_numbers
 from zarr_vectors.metadata.ngff import axes_of, dataset_entry, level_names, ome_node, upsert_dataset
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
+from zarr_vectors.query.across import groups_across
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.types.across import Across
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.typing import JsonObject
@@ -31,6 +33,8 @@ class NewLevel:
         chunk_shape: Edge lengths of its chunks, multiples of the root's and of the bins.
         facts: What the level says of how it was made.
         root_facts: What the root says from now on, beside what it says already.
+        across: What links it to other levels; None for no such links.
+        also: Objects outside the level that are written in the same commit.
     """
 
     root: RootState
@@ -41,6 +45,8 @@ class NewLevel:
     chunk_shape: tuple[float, ...]
     facts: JsonObject
     root_facts: JsonObject = field(default_factory=dict)
+    across: Across | None = None
+    also: tuple[Put, ...] = ()
 
     packing = None
     document = None
@@ -84,10 +90,15 @@ class NewLevel:
         return parsed.to_json()
 
     def described(self, puts: Iterable[Put]) -> Iterable[Put]:
-        """The same objects."""
-        return puts
+        """The same objects, and those outside the level."""
+        yield from puts
+        yield from self.also
 
     def deletes(self, storage: Storage) -> Iterator[str]:
-        """Stored objects of the level as it was."""
+        """Stored objects of the level as it was, and of links of other levels to it."""
         if self.replaced:
             yield from storage.list_keys(str(self.number), recursive=True)
+        for other in level_numbers(storage, self.root):
+            for name in groups_across(storage, other) if other != self.number else ():
+                if other + int(name.rpartition("/")[2]) == self.number:
+                    yield from storage.list_keys(f"{other}/{name}", recursive=True)

@@ -73,6 +73,9 @@ class Refill:
         keeps_groups: Whether groups are those of the store, which other writers may have let name unknown objects.
     """
 
+    across = None
+    """Links between levels are not written anew."""
+
     root: RootState
     level: LevelState
     packing: Packing | None = None

@@ -150,6 +150,8 @@ class _Spill:
             fields.append(("object_ids", "i8"))
         if self.kind.is_linked:
             fields.append(("numbers", "i8"))
+        if self.first.names_rows:
+            fields.append(("rows", "i8"))
         if isinstance(value, Skeleton):
             fields.append(("breaks", "?"))
         self.row_file = ColumnFile.declared(self.folder / "rows", fields, value.attributes)
@@ -159,8 +161,9 @@ class _Spill:
 
     def _write_down(self, value: Geometry) -> None:
         assert self.row_file is not None
-        table = table_of(replace(value, attributes={}), {}, self.kind, self.rows)
-        fields = {"object_ids": table.object_ids, "numbers": table.numbers, "breaks": table.breaks}
+        bare = replace(value, attributes={})
+        table = table_of(bare, {}, self.kind, self.rows, names_rows=self.first.names_rows)
+        fields = {name: getattr(table, name) for name in ("object_ids", "numbers", "breaks", "rows")}
         known = {name: column for name, column in fields.items() if column is not None}
         self.row_file.append(len(table), {"positions": value.positions, **known}, value.attributes)
         if isinstance(value, Linked) and self.link_file is not None:

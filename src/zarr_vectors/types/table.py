@@ -46,8 +46,8 @@ class RowTable:
         breaks: ``(N,)`` vertices before which a fragment ends whatever stands there: roots, which have no parent.
         lead: ``(N,)`` coordinate of each vertex's chunk on the axis before the spatial ones; None where there is none.
         parts: ``(N,)`` numbers of which a fragment holds only one; None where objects alone tell fragments apart.
-        rows: ``(N,)`` number of each vertex among all of the input, where ``numbers`` are those along a line and links
-            of other levels name vertices; else None.
+        rows: ``(N,)`` number of each vertex among all of the input, where links of other levels name vertices and
+            ``numbers`` need not be those; else None.
     """
 
     positions: AnyArray
@@ -201,23 +201,27 @@ def column_codes(column: Column, spec: ColumnSpec) -> AnyArray:
     return column
 
 
-def table_of(value: Geometry, columns: Mapping[str, ColumnSpec], kind: Kind, first: int = 0) -> RowTable:
+def table_of(
+    value: Geometry, columns: Mapping[str, ColumnSpec], kind: Kind, first: int = 0, *, names_rows: bool = False
+) -> RowTable:
     """The vertices of a value.
 
     Args:
         first: Number of the value's first vertex among all vertices of the input.
+        names_rows: Whether links of other levels name the vertices.
     """
     numbers: AnyArray | None = None
     if isinstance(value, Polylines):
         numbers = _counted(value.offsets)
     elif kind.is_linked:
-        numbers = np.arange(first, first + value.vertex_count, dtype=_dtype_for(first + value.vertex_count))
+        numbers = _counted_from(first, value.vertex_count)
     return RowTable(
         value.positions,
         {name: column_codes(column, columns[name]) for name, column in value.attributes.items()},
         _owners(value),
         numbers,
         value.parents < 0 if isinstance(value, Skeleton) else None,
+        rows=_counted_from(first, value.vertex_count) if names_rows else None,
     )
 
 
@@ -232,6 +236,10 @@ def link_table_of(value: Geometry, columns: Mapping[str, ColumnSpec], first: int
 def _dtype_for(most: int) -> type[np.signedinteger[Any]]:
     """32 bits for numbers up to one that fits."""
     return np.int32 if most < 2**31 else np.int64
+
+
+def _counted_from(first: int, count: int) -> AnyArray:
+    return np.arange(first, first + count, dtype=_dtype_for(first + count))
 
 
 def _counted(offsets: IntArray) -> AnyArray:
