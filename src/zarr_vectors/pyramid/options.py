@@ -13,6 +13,7 @@ from zarr_vectors import constants
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.pyramid.aggregate import check_aggregation
 from zarr_vectors.pyramid.points import MEAN, SUBSAMPLE
+from zarr_vectors.pyramid.sparsity import STRATEGIES
 from zarr_vectors.types.kinds import Connects
 
 __all__ = ["METHODS", "PyramidOptions", "PyramidProgress", "Step"]
@@ -24,8 +25,6 @@ METHODS: dict[Connects, tuple[str, ...]] = {
     "links": ("cluster",),
 }
 """Ways of coarsening by how vertices are connected, the one that is taken by default first."""
-RANDOM, ATTRIBUTE = "random", "attribute"
-STRATEGIES = (RANDOM,)
 TOP_VERTICES = 100_000
 PyramidProgress = Callable[[int, int, "int | None"], None]
 """Called with the number of a level, and vertices of the finer one that are done and that there are."""
@@ -77,7 +76,7 @@ class PyramidOptions:
     chunk_scale_factors: Any = None
     method: str | None = None
     aggregations: Mapping[str, str] = field(default_factory=dict)
-    sparsity_strategy: str = RANDOM
+    sparsity_strategy: str = STRATEGIES[0]
     sparsity_attribute: str | None = None
     seed: int = 0
     cross_level_storage: str = constants.XLEVEL_NONE
@@ -89,7 +88,7 @@ class PyramidOptions:
             check_aggregation(name, how)
         _one_of("sparsity_strategy", self.sparsity_strategy, STRATEGIES)
         _one_of("cross_level_storage", self.cross_level_storage, sorted(constants.VALID_XLEVEL_STORAGE))
-        if (self.sparsity_attribute is None) == (self.sparsity_strategy == ATTRIBUTE):
+        if (self.sparsity_attribute is None) == (self.sparsity_strategy == "attribute"):
             raise InputError(
                 "sparsity_attribute goes with sparsity_strategy='attribute'",
                 got=f"{self.sparsity_attribute!r} with {self.sparsity_strategy!r}",

@@ -89,16 +89,24 @@ class Finer:
         positions = np.concatenate(self.samples)
         return positions[:: max(1, len(positions) // _SAMPLE_ROWS)]
 
-    def pieces(self, multiples: IntArray, objects: IntArray | None, *, places: bool = False) -> Iterator[Piece]:
+    def pieces(
+        self,
+        multiples: IntArray,
+        objects: IntArray | None,
+        *,
+        attributes: tuple[str, ...] | None = None,
+        places: bool = False,
+    ) -> Iterator[Piece]:
         """The level, some of it at a time.
 
         Args:
             multiples: ``(D,)`` chunks along each axis that are whole bins of the coarser level.
             objects: Ids of the objects to read; None for all there is.
+            attributes: Of vertices; None for all.
             places: Whether to tell where vertices are stored.
         """
         self.samples.clear()
-        wanted = Selection(attributes=self.names, places=places)
+        wanted = Selection(attributes=self.names if attributes is None else attributes, places=places)
         shapes = self._blocks(wanted, multiples, objects)
         if self.kind.connects != "nothing":
             shapes = self._objects(wanted, objects)
