@@ -170,3 +170,8 @@ def test_modules_of_the_packages_are_found_by_every_import(first: str) -> None:
         assert not zv.validate("memory://nothing").ok
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_attribute_may_have_the_name_of_the_folder_of_chunks(tmp_path: Path) -> None:
+    zv.write(tmp_path / "a.zarrvectors", zv.Points(np.zeros((3, 2)), {"c": np.arange(3)}))
+    assert zv.validate(tmp_path / "a.zarrvectors", level=5).problems == ()

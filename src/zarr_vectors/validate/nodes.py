@@ -173,9 +173,10 @@ def _list_nodes(storage: Storage, children: _Lister, nodes: Nodes, findings: Fin
             return
         listed = children(frontier)
         found = [key.rstrip("/") for keys in listed.values() for key in keys if key.endswith("/")]
-        # Below a folder without a document there may be nodes, and there may be chunks.
-        folders = [path for path in found if path.rpartition("/")[2] != "c" and path != LOST_AND_FOUND]
+        folders = [path for path in found if path != LOST_AND_FOUND]
         missing = _read_documents(storage, folders, nodes, findings)
+        # Below a folder without a document there may be nodes, and there may be chunks in a folder of this name.
+        missing = {path for path in missing if path.rpartition("/")[2] != "c"}
         frontier = [path for path in folders if path in missing or is_group(nodes.documents.get(path, {}))]
         for path in missing:
             _tell_of_folder(nodes, path, findings)
