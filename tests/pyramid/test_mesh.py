@@ -246,8 +246,8 @@ def test_a_thin_plate_becomes_one_layer_that_looks_one_way() -> None:
 def test_the_winding_is_that_of_most() -> None:
     corners = np.array([[0.0, 0, 0], [5, 0, 0], [0, 5, 0], [0.1, 0.1, 0], [5.1, 0, 0]])
     faces = np.array([[0, 1, 2], [3, 1, 2], [2, 3, 4], [0, 2, 1]])
-    for given, wanted in ((faces, [0, 2, 1]), (faces[:, ::-1], [0, 1, 2])):
-        value, coarse = coarsened(Mesh(corners, given), 1.0)
+    for fine, wanted in ((faces, [0, 2, 1]), (faces[:, ::-1], [0, 1, 2])):
+        value, coarse = coarsened(Mesh(corners, fine), 1.0)
         assert value.faces.tolist() == [wanted]
         assert coarse.link_counts is not None
         assert coarse.link_counts.tolist() == [4]
