@@ -33,8 +33,9 @@ def coarsen_mesh(
     least (quadrics), if that is in the bin; in the plane it is the mean. Faces with the same corners become one; a
     sheet thinner than a bin becomes one layer. Polygons are cut to triangles first.
 
-    A vertex whose faces are all gone goes too, and the nearest of its object stands for it. It stays where one that
-    it stands for had no face before, and where the object has no face left: then all vertices of the object stay.
+    A vertex whose faces are all gone goes too, and the nearest of its object stands for it. It stays where that lies
+    beyond the bins beside it, as in tubes thinner than a bin; where one that it stands for had no face before; and
+    where the object has no face left: then all vertices of the object stay.
 
     Args:
         value: A mesh; without object ids it is one object.
@@ -60,7 +61,7 @@ def coarsen_mesh(
     ids = None if value.object_ids is None else value.object_ids[first]
     places = _places(value.positions, faces, clusters, weights, policy.bins, numbers[first])
     merged = merge_faces(labels[faces], places)
-    stands = _stands(faces, labels, merged.corners, ids, len(clusters))
+    stands = _stands(faces, labels, merged.corners, ids, numbers[first])
     kept = np.flatnonzero(stands == np.arange(len(stands)))
     new = np.empty(len(stands), dtype=np.int64)
     new[kept] = np.arange(len(kept))
@@ -103,8 +104,9 @@ def _places(
     return place(positions, clusters, within_bins(first, means, best, bins, numbers), bins, numbers)
 
 
-def _stands(faces: IntArray, labels: IntArray, corners: IntArray, ids: IntArray | None, count: int) -> IntArray:
+def _stands(faces: IntArray, labels: IntArray, corners: IntArray, ids: IntArray | None, numbers: IntArray) -> IntArray:
     """``(C,)`` the cluster that stands for each; itself where it stays."""
+    count = len(numbers)
     used = np.zeros(len(labels), dtype=np.bool_)
     used[faces] = True
     bare = np.bincount(labels[~used], minlength=count) > 0
@@ -116,7 +118,10 @@ def _stands(faces: IntArray, labels: IntArray, corners: IntArray, ids: IntArray 
         return np.arange(count)
     gone = labels[faces[(~stay)[labels][faces].any(axis=1)]]
     links = np.concatenate([gone[:, [0, 1]], gone[:, [1, 2]], gone[:, [2, 0]]])
-    return stand_ins(stay, links, objects)
+    stands = stand_ins(stay, links, objects)
+    # What nothing in a bin beside it stands for stays as a vertex, so that small parts do not go without a trace.
+    apart = (np.abs(numbers - numbers[stands]) > 1).any(axis=1)
+    return stand_ins(stay | apart, links, objects) if apart.any() else stands
 
 
 def _face_columns(
