@@ -17,6 +17,7 @@ from zarr_vectors.encoding.codecs import ByteCodec, vlen_frame
 from zarr_vectors.encoding.fragments import encode_fragments
 from zarr_vectors.exceptions import ZVError
 from zarr_vectors.query import block
+from zarr_vectors.query.kept import keep_only
 from zarr_vectors.storage import cells
 
 RANDOM = np.random.default_rng(5)
@@ -43,10 +44,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[bool]]:
     """Reads small stores as large ones are read, or not; says how often rows were picked."""
     done: list[bool] = []
-    real = block.keep_only
 
     def keep(*args: Any) -> Any:
-        kept = real(*args)
+        kept = keep_only(*args)
         done.append(kept is not None)
         return kept
 
