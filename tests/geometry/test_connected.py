@@ -121,6 +121,17 @@ def test_circles_are_found_as_by_walking(parents: Any) -> None:
     assert named in in_circles
 
 
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_trees_in_any_order_are_no_circles(rows: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    parents = np.array([int(random.integers(-1, row)) if random.random() < 0.5 else row - 1 for row in range(rows)])
+    place = random.permutation(rows) if rows > 1 else np.zeros(1, dtype=np.int64)
+    moved = np.empty_like(parents)
+    moved[place] = np.where(parents < 0, -1, place[parents])
+    check_forest(moved)
+    check_forest(np.array([-1, 2, 0]))
+
+
 @pytest.mark.parametrize("length", [1, 2, 3, 1000, 1024, 1025])
 def test_a_long_circle_below_a_long_chain_is_found(length: int) -> None:
     parents = np.roll(np.arange(length), -1)
