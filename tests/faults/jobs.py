@@ -14,11 +14,14 @@ import numpy as np
 import zarr_vectors as zv
 from zarr_vectors.core.store import add_resolution_level, open_store, remove_resolution_level, set_bounds
 from zarr_vectors.formats.registry import ingest
+from zarr_vectors.pyramid import PyramidOptions, build_levels, coarsen_one, refresh_levels
+from zarr_vectors.storage.storage import Storage
 
 __all__ = ["JOBS", "Job"]
 
 LAYOUT = zv.Layout(chunk_shape=10, shard_shape=None)
 SHARDED = zv.Layout(chunk_shape=10, shard_shape=2)
+LINKED = PyramidOptions(factors=[(2.0, 1.0)], cross_level_storage="explicit", cross_level_depth=-1)
 
 
 def cloud(seed: int, low: float = 0.0) -> zv.Points:
@@ -94,6 +97,21 @@ def remove_level(target: Any) -> None:
     remove_resolution_level(open_store(target, mode="r+"), 1)
 
 
+def create_linked_level(target: Any) -> None:
+    """A store with a coarser level that links lead to."""
+    create(target)
+    build_levels(Storage(target), LINKED)
+
+
+def add_linked_level(target: Any) -> None:
+    """One more, with links over two levels, which other levels hold."""
+    coarsen_one(Storage(target), 1, 2, LINKED)
+
+
+def refresh_linked_level(target: Any) -> None:
+    refresh_levels(Storage(target), PyramidOptions(), force=True)
+
+
 def batched(target: Any) -> None:
     level = open_store(target, mode="r+")["0"]
     with level.batched_writes():
@@ -131,5 +149,7 @@ JOBS = {
     "amend": Job(amend),
     "add a level": Job(add_level),
     "remove a level": Job(remove_level, create_two_levels),
+    "add a linked level": Job(add_linked_level, create_linked_level),
+    "build a linked level anew": Job(refresh_linked_level, create_linked_level),
     "batched writes": Job(batched),
 }

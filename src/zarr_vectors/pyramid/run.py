@@ -19,6 +19,7 @@ from zarr_vectors.pyramid.source import Finer
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.kinds import kind_of_types
+from zarr_vectors.types.stale import descendants_stale
 from zarr_vectors.typing import IntArray
 
 __all__ = ["build_levels", "coarsen_one", "refresh_levels"]
@@ -109,7 +110,7 @@ def refresh_levels(storage: Storage, options: PyramidOptions, *, force: bool) ->
             if not (force or facts.stale or parent in done):
                 continue
             job = _job(storage, parent, number, Step(facts.factor, facts.sparsity), _as_before(options, root, facts))
-            job.replaced = True
+            job.replaced, job.also = True, tuple(descendants_stale(storage, root, number))
             job.write()
             rebuilt.append(LevelReport.of(job))
             done.add(number)

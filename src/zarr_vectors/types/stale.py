@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, RootState, level_numbers
@@ -12,7 +12,7 @@ from zarr_vectors.metadata.root import LevelMetadata
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["check_coarser", "stale_puts"]
+__all__ = ["check_coarser", "descendants_stale", "stale_puts"]
 
 
 def check_coarser(storage: Storage, root: RootState, level: LevelState) -> None:
@@ -21,7 +21,7 @@ def check_coarser(storage: Storage, root: RootState, level: LevelState) -> None:
     Raises:
         ConventionError: There are such levels.
     """
-    coarser = _coarser(storage, root, level)
+    coarser = _coarser(storage, root, level.number)
     silent = [number for number, (_, metadata) in coarser.items() if metadata.pyramid is None]
     if silent:
         raise ConventionError(
@@ -41,7 +41,20 @@ def check_coarser(storage: Storage, root: RootState, level: LevelState) -> None:
 
 def stale_puts(storage: Storage, root: RootState, level: LevelState) -> Iterator[Put]:
     """The documents of all coarser levels, which say that a finer one has changed."""
-    for number, (document, metadata) in _coarser(storage, root, level).items():
+    yield from _marked(_coarser(storage, root, level.number))
+
+
+def descendants_stale(storage: Storage, root: RootState, number: int) -> Iterator[Put]:
+    """The documents of the levels that were made from a level, at whatever remove, which say that it has changed."""
+    coarser, made = _coarser(storage, root, number), {number}
+    for other, (_, metadata) in coarser.items():
+        if metadata.parent_level in made:
+            made.add(other)
+    yield from _marked({other: known for other, known in coarser.items() if other in made})
+
+
+def _marked(levels: Mapping[int, tuple[JsonObject, LevelMetadata]]) -> Iterator[Put]:
+    for number, (document, metadata) in levels.items():
         if metadata.pyramid is None or metadata.pyramid.stale:
             continue
         told = metadata.replace(pyramid=metadata.pyramid.replace(stale=True))
@@ -49,8 +62,8 @@ def stale_puts(storage: Storage, root: RootState, level: LevelState) -> Iterator
         yield f"{number}/zarr.json", dump_json({**document, "attributes": attributes})
 
 
-def _coarser(storage: Storage, root: RootState, level: LevelState) -> dict[int, tuple[JsonObject, LevelMetadata]]:
-    numbers = [number for number in level_numbers(storage, root) if number > level.number]
+def _coarser(storage: Storage, root: RootState, finer: int) -> dict[int, tuple[JsonObject, LevelMetadata]]:
+    numbers = [number for number in level_numbers(storage, root) if number > finer]
     paths = {number: f"{number}/zarr.json" for number in numbers}
     documents = storage.read_documents(list(paths.values())) if paths else {}
     found: dict[int, tuple[JsonObject, LevelMetadata]] = {}

@@ -108,6 +108,8 @@ def _check_links(
         return
     for number, level in levels.items():
         made = level.metadata.coarsening_method not in (constants.COARSEN_NONE, constants.COARSEN_MANUAL)
+        # A stale level says itself that it is to be built anew, and its links with it.
+        made &= level.metadata.pyramid is None or not level.metadata.pyramid.stale
         finer = number - 1
         if not made or finer not in links or not len(cells[number].rows) or not cells[number].rows.any():
             continue
