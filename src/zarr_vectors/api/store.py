@@ -190,6 +190,7 @@ class ZVStore:
         sparsity_seed: int = 0,
         cross_level_storage: str = constants.XLEVEL_NONE,
         cross_level_depth: int = 1,
+        replace: bool = False,
         progress: pyramid.PyramidProgress | None = None,
     ) -> pyramid.PyramidReport:
         """Make coarser levels, each a whole data set of the store's kind and a commit of its own.
@@ -216,6 +217,7 @@ class ZVStore:
             cross_level_storage: Links between levels: ``"none"``, ``"implicit"`` (from finer vertices to coarser ones)
                 or ``"explicit"`` (both ways); they about double the size of the store.
             cross_level_depth: Over how many levels links lead; -1 for all.
+            replace: Whether coarser levels that there are give way, as those that a killed build has left.
             progress: Called with the number of a level, and the vertices that are done and that there are.
 
         Returns:
@@ -223,7 +225,7 @@ class ZVStore:
 
         Raises:
             InputError: The store has no vertices, or something is asked for that cannot be meant.
-            StoreExistsError: There are coarser levels already.
+            StoreExistsError: There are coarser levels already, and ``replace`` is not said.
             ReadOnlyError: The store was opened for reading.
 
         Example:
@@ -247,6 +249,7 @@ class ZVStore:
             seed=sparsity_seed,
             cross_level_storage=cross_level_storage,
             cross_level_depth=cross_level_depth,
+            replace=replace,
             progress=progress,
         )
         try:

@@ -57,6 +57,9 @@ def pyramid(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Build stale levels anew, as they were built before.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let coarser levels that there are give way to those that are made.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -77,6 +80,7 @@ def pyramid(
                 sparsity_seed=seed,
                 cross_level_storage=cross_level,
                 cross_level_depth=depth,
+                replace=replace,
                 progress=told,
             )
     if as_json:

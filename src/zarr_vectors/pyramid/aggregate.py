@@ -56,6 +56,8 @@ def aggregate_all(
     places: AnyArray,
 ) -> dict[str, Column]:
     """All attributes of clusters; the arguments are those of ``aggregate``."""
+    for name, column in columns.items():
+        check_aggregation(name, how.get(name) or default_aggregation(column), column)
     return {
         name: aggregate(column, clusters, how.get(name) or default_aggregation(column), weights, places)
         for name, column in columns.items()

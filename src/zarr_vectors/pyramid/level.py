@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nextafter
 from pathlib import Path
@@ -12,8 +12,24 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.documents import ColumnSpec
+from zarr_vectors.core.group import Group
+from zarr_vectors.core.level_changes import remove_resolution_level
+from zarr_vectors.core.levels import list_resolution_levels
+from zarr_vectors.core.session import Session
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Geometry, Graph, Lines, Linked, Mesh, Points, Polylines, Skeleton
+from zarr_vectors.geometry import (
+    Categorical,
+    Column,
+    Geometry,
+    Graph,
+    Lines,
+    Linked,
+    Mesh,
+    Points,
+    Polylines,
+    Skeleton,
+)
 from zarr_vectors.metadata.root import PyramidFacts
 from zarr_vectors.pyramid.across import LevelLinks, Standing
 from zarr_vectors.pyramid.aggregate import check_aggregation
@@ -37,7 +53,7 @@ from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.spill import stream_intake
 from zarr_vectors.typing import FloatArray, IntArray, JsonObject
 
-__all__ = ["LevelJob"]
+__all__ = ["LevelJob", "check_filled", "remove_coarser"]
 
 _COUNT = "count"
 
@@ -56,6 +72,7 @@ class LevelJob:
         links: Its links to finer levels; None for none.
         replaced: Whether the level exists, and is written anew.
         also: Objects outside the level that are written in the same commit.
+        clears: Whether all coarser levels are removed before it is written.
     """
 
     storage: Storage
@@ -67,6 +84,7 @@ class LevelJob:
     links: LevelLinks | None = None
     replaced: bool = False
     also: tuple[Put, ...] = ()
+    clears: bool = False
     error: float = 0.0
     counts: str | None = None
     link_counts: str | None = None
@@ -107,21 +125,27 @@ class LevelJob:
                 return False
             if intake.has_objects:
                 intake.tables = object_tables(finer.tables)
+            if self.clears and remove_coarser(self.storage):
+                finer.reopen()
             into = self._level(intake, standing)
             self.report = write_new(self.storage, finer.kind, intake, into.options(options), into)
         return True
 
+    def check(self) -> None:
+        """Refuse what is asked for and cannot be had, before anything is read."""
+        self._policy()
+
     def _policy(self) -> Policy:
         finer, options = self.finer, self.options
-        known = {**finer.level.row_columns, **finer.level.chunk_columns}
+        known = {**self._link_columns(), **finer.level.row_columns, **finer.level.chunk_columns}
         for name, how in options.aggregations.items():
-            if name not in known and name not in self._link_columns():
+            if name not in known or name in finer.left_out:
                 raise InputError(
                     "aggregations name an attribute that the store does not have",
                     got=repr(name),
-                    expected=f"some of {sorted(finer.names)}",
+                    expected=f"some of {sorted(known.keys() - set(finer.left_out))}",
                 )
-            check_aggregation(name, how)
+            check_aggregation(name, how, _empty_column(known[name]))
         return Policy(
             bins=np.asarray(self.bins),
             aggregations=dict(options.aggregations),
@@ -129,9 +153,9 @@ class LevelJob:
             method=options.method_of(finer.kind.connects),
         )
 
-    def _link_columns(self) -> list[str]:
+    def _link_columns(self) -> Mapping[str, ColumnSpec]:
         family = self.finer.level.links
-        return [] if family is None else list(family.columns)
+        return {} if family is None or self.finer.kind.connects != "links" else family.columns
 
     # Values
 
@@ -223,12 +247,7 @@ class LevelJob:
         if given is not None:
             times = given if isinstance(given, tuple) else (given,) * root.metadata.ndim
             shape = tuple(edge * one for edge, one in zip(level.chunk_shape, times, strict=True))
-            if (chunk_multiples(shape, self.bins) != 1).any():
-                raise InputError(
-                    "the level's bins do not fill its chunks",
-                    got=f"bins of {self.bins} in chunks of {shape}",
-                    hint="use other chunk_scale_factors, or leave them out",
-                )
+            check_filled(shape, self.bins)
             return check_edges("chunk_scale_factors", shape, root.metadata.ndim)
         bounds = as_bounds(root.metadata.bounds, root.metadata.ndim)
         wanted = rows_beside(self.finer.sample, level.chunk_shape, bounds, self.read)
@@ -240,6 +259,35 @@ class LevelJob:
             (bounds[0].tolist(), bounds[1].tolist()),
             wanted,
         )
+
+
+def check_filled(chunk_shape: Sequence[float], bins: Sequence[float]) -> None:
+    """Refuse chunks that are no whole numbers of bins.
+
+    Raises:
+        InputError: As said.
+    """
+    if (chunk_multiples(chunk_shape, bins) != 1).any():
+        raise InputError(
+            "bins of these factors do not fill chunks of these chunk_scale_factors",
+            got=f"bins of {tuple(bins)} in chunks of {tuple(chunk_shape)}",
+            hint="use other chunk_scale_factors, or leave them out",
+        )
+
+
+def remove_coarser(storage: Storage) -> list[int]:
+    """Remove all levels but the finest; which there were."""
+    root = Group.of(Session(storage), "")
+    numbers = [number for number in list_resolution_levels(root) if number]
+    for number in reversed(numbers):
+        remove_resolution_level(root, number)
+    return numbers
+
+
+def _empty_column(spec: ColumnSpec) -> Column:
+    """A column of a type, without rows."""
+    rows = np.zeros((0, *spec.row_shape), dtype=spec.dtype)
+    return rows if spec.categories is None else Categorical(rows, spec.categories, spec.ordered)
 
 
 def _anywhere(ndim: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -67,6 +67,7 @@ class PyramidOptions:
             ``"explicit"`` (both ways).
         cross_level_depth: Over how many levels links lead; -1 for all.
         progress: Called as vertices are done.
+        replace: Whether coarser levels that there are give way.
 
     Raises:
         InputError: Something that cannot be meant.
@@ -82,8 +83,13 @@ class PyramidOptions:
     cross_level_storage: str = constants.XLEVEL_NONE
     cross_level_depth: int = 1
     progress: PyramidProgress | None = None
+    replace: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("factors", "chunk_scale_factors"):
+            object.__setattr__(self, name, _listed(name, getattr(self, name)))
+        if not isinstance(self.aggregations, Mapping):
+            raise InputError("aggregations must be a mapping from attributes to ways", got=repr(self.aggregations))
         for name, how in self.aggregations.items():
             check_aggregation(name, how)
         _one_of("sparsity_strategy", self.sparsity_strategy, STRATEGIES)
@@ -107,23 +113,23 @@ class PyramidOptions:
         """
         if self.factors is None:
             return None
-        if isinstance(self.factors, (str, bytes)) or not isinstance(self.factors, Iterable):
-            raise InputError("factors must be a list of pairs", got=repr(self.factors), hint="for example [(2, 1)]")
-        pairs = list(self.factors)
+        pairs = self.factors
         if not pairs:
             raise InputError("factors must name a level at least", hint="or leave them out")
         chunks: list[Any] = [None] * len(pairs)
         if self.chunk_scale_factors is not None:
-            chunks = list(self.chunk_scale_factors)
+            chunks = self.chunk_scale_factors
             if len(chunks) != len(pairs):
                 raise InputError(
                     "chunk_scale_factors must have one item for each of factors", expected=len(pairs), got=len(chunks)
                 )
         steps = []
         for number, (pair, chunk) in enumerate(zip(pairs, chunks, strict=True)):
-            if isinstance(pair, (int, float, np.number)) or len(pair) != 2:
+            if not isinstance(pair, (Sequence, np.ndarray)) or isinstance(pair, (str, bytes)) or len(pair) != 2:
                 raise InputError(
-                    f"factors[{number}] must be a pair (factor of bins, sparsity of objects)", got=repr(pair)
+                    f"factors[{number}] must be a pair (factor of bins, sparsity of objects)",
+                    got=repr(pair),
+                    hint="(2, 1) for bins of twice the edges and all objects",
                 )
             steps.append(
                 Step(
@@ -145,6 +151,18 @@ class PyramidOptions:
             return known[0]
         _one_of("method", self.method, known)
         return self.method
+
+
+def _listed(name: str, value: Any) -> list[Any] | None:
+    """An argument with an item per level; anything that can be gone through, once for all."""
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes, Mapping)) or not np.iterable(value):
+        example = "[(2, 1), (2, 1)]" if name == "factors" else "[2, 1]"
+        raise InputError(
+            f"{name} must be a list with an item for each level", got=repr(value), hint=f"such as {example}"
+        )
+    return list(value)
 
 
 def _one_of(name: str, value: Any, known: Sequence[str]) -> None:
@@ -170,7 +188,7 @@ def _sparsity(name: str, value: Any) -> float:
 
 
 def _factor(name: str, value: Any, ndim: int | None) -> float | tuple[float, ...]:
-    if not np.iterable(value):
+    if isinstance(value, (str, bytes)) or not np.iterable(value):
         return _number(name, value)
     factors = tuple(_number(name, one) for one in value)
     _check_rank(name, factors, ndim)
@@ -178,7 +196,7 @@ def _factor(name: str, value: Any, ndim: int | None) -> float | tuple[float, ...
 
 
 def _times(name: str, value: Any, ndim: int | None) -> int | tuple[int, ...]:
-    if not np.iterable(value):
+    if isinstance(value, (str, bytes)) or not np.iterable(value):
         return _whole(name, value, 1)
     times = tuple(_whole(name, one, 1) for one in value)
     _check_rank(name, times, ndim)

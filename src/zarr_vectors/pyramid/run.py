@@ -11,16 +11,16 @@ from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsErro
 from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
 from zarr_vectors.pyramid.across import plan_links
-from zarr_vectors.pyramid.level import LevelJob
+from zarr_vectors.pyramid.level import LevelJob, check_filled, remove_coarser
 from zarr_vectors.pyramid.options import TOP_VERTICES, PyramidOptions, Step
-from zarr_vectors.pyramid.plan import base_bins, point_spacing
+from zarr_vectors.pyramid.plan import base_bins, chunk_multiples, point_spacing
 from zarr_vectors.pyramid.report import LevelReport, PyramidReport
 from zarr_vectors.pyramid.source import Finer
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.kinds import kind_of_types
 from zarr_vectors.types.stale import descendants_stale
-from zarr_vectors.typing import IntArray
+from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["build_levels", "coarsen_one", "refresh_levels"]
 
@@ -34,30 +34,33 @@ _SPACING_ROWS = 200_000
 
 
 def build_levels(storage: Storage, options: PyramidOptions) -> PyramidReport:
-    """Make all coarser levels of a store that has none.
+    """Make all coarser levels of a store that has none, or that are to be replaced.
 
     Raises:
         InputError: The store has no vertices, or something is asked for that its kind does not have.
-        StoreExistsError: There are coarser levels.
+        StoreExistsError: There are coarser levels, and they are not to be replaced.
         ReadOnlyError: The store is open for reading.
     """
     with storage.lock():
         root, _ = open_root(storage, [])
         numbers = level_numbers(storage, root)
-        if numbers != [0]:
+        if numbers != [0] and not options.replace:
             raise StoreExistsError(
                 "the store has coarser levels already",
                 store=storage.url,
                 got=f"levels {numbers}",
-                hint="remove them with remove_resolution_level, or use refresh to build stale ones anew",
+                hint="pass replace=True (--replace) to build all of them anew, or refresh those that are stale",
             )
         steps = options.steps(root.metadata.ndim)
+        _check_steps(_job(storage, 0, 1, Step(), options), steps or [])
         reports = []
         for number, step in enumerate([Step()] * _MOST_LEVELS if steps is None else steps, 1):
             report = _next_level(storage, number, step, options, forced=steps is not None)
             if report is None:
                 break
             reports.append(report)
+        if not reports:
+            remove_coarser(storage)
         return PyramidReport(url=storage.url, levels=tuple(reports))
 
 
@@ -122,6 +125,7 @@ def _next_level(
 ) -> LevelReport | None:
     """The next level; None where the last one is as small as the top should be, or nothing makes it smaller."""
     job = _job(storage, number - 1, number, step, options)
+    job.clears = number == 1
     if forced:
         job.write()
         return LevelReport.of(job)
@@ -164,6 +168,21 @@ def _job(storage: Storage, source: int, target: int, step: Step, options: Pyrami
         base_bins=tuple(map(float, bins)),
         links=links,
     )
+
+
+def _check_steps(job: LevelJob, steps: list[Step]) -> None:
+    """Refuse what no level could be made with, before the first is made."""
+    job.check()
+    bins = np.asarray(job.base_bins, dtype=np.float64)
+    chunk: AnyArray | None = np.asarray(job.finer.level.chunk_shape, dtype=np.float64)
+    for step in steps:
+        bins = bins * step.factor
+        chunk = None if chunk is None or step.chunk_factor is None else chunk * step.chunk_factor
+        if chunk is None:
+            # Chunks that are chosen later are filled by the bins, if any are.
+            chunk_multiples(job.finer.root.metadata.chunk_shape, bins.tolist())
+        else:
+            check_filled(chunk.tolist(), bins.tolist())
 
 
 def _base_bins(finer: Finer) -> tuple[float, ...]:

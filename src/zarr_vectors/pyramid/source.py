@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.state import LevelState, RootState
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.geometry import Column, Geometry, Graph, Linked, Mesh, Skeleton
 from zarr_vectors.pyramid.coarse import Piece
 from zarr_vectors.query.batches import shapes_by_object
@@ -19,7 +19,7 @@ from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.sizes import chunk_sizes, object_sizes
 from zarr_vectors.query.tables import LevelTables, read_level_tables
-from zarr_vectors.storage.storage import Storage
+from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.value import plan_for, value_of
@@ -88,6 +88,11 @@ class Finer:
         """Some positions of what has been read."""
         positions = np.concatenate(self.samples)
         return positions[:: max(1, len(positions) // _SAMPLE_ROWS)]
+
+    def reopen(self) -> None:
+        """Take notice of what the store says by now."""
+        self.root, documents = open_root(self.storage, [f"{self.level.number}/{ROOT}"])
+        self.level = open_level(self.storage, self.root, self.level.number, documents[f"{self.level.number}/{ROOT}"])
 
     def pieces(
         self,

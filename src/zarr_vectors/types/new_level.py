@@ -13,6 +13,7 @@ from zarr_vectors.query.across import groups_across
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.across import Across
+from zarr_vectors.types.kept import array_attributes, with_described
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.typing import JsonObject
@@ -89,9 +90,13 @@ class NewLevel:
         parsed = LevelMetadata.parse({**facts, **self.facts, **chunks}, where=f"{self.number}/zarr.json")
         return parsed.to_json()
 
-    def described(self, puts: Iterable[Put]) -> Iterable[Put]:
-        """The same objects, and those outside the level."""
-        yield from puts
+    def described(self, puts: Iterable[Put]) -> Iterator[Put]:
+        """The same objects with the units and descriptions of the finer level's attributes, and those outside."""
+        old = array_attributes(self.model)
+        for path, data in puts:
+            level, _, name = path.removesuffix("/zarr.json").partition("/")
+            said = old.get(f"{self.model.number}/{name}") if path.endswith("/zarr.json") else None
+            yield path, data if said is None or level != str(self.number) else with_described(bytes(data), said)
         yield from self.also
 
     def deletes(self, storage: Storage) -> Iterator[str]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import EVERY_ROW_PRESENT, ID_RUN
 from zarr_vectors.core.headers import HEADER_NAMES
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.ngff import dataset_entry, upsert_dataset
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.spatial.lattice import DEFAULT_BITS
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.types.kept import array_attributes, with_kept
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.quantise import Packing
@@ -39,25 +37,6 @@ _FAMILIES = (
     constants.GROUP_ATTRIBUTES,
 )
 """What a level's rows are stored in."""
-_DESCRIBED = frozenset({"channel_names", "unit", "description", "declared_categorical"})
-"""Attributes of arrays in which the old document knows better than a writer."""
-_MEANING = frozenset(
-    {
-        *(
-            constants.NONEMPTY_CHUNKS,
-            constants.CHUNK_GRID_ORIGIN,
-            "encoding",
-            "categories",
-            "ordered",
-            "_FillValue",
-            "dtype",
-        ),
-        *("row_shape", "shape", "offsets", "has_perm", "link_width", "num_links", "num_physical_records"),
-        *("num_objects", "num_present", "layout", "object_ids_sorted", "num_groups", "group_ranges"),
-        *("fill_sentinel_meaning", EVERY_ROW_PRESENT, ID_RUN),
-    }
-)
-"""Attributes of arrays that follow from what is written; all others are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,32 +134,14 @@ class Refill:
         """The same objects, documents of arrays with what others have said in the old ones."""
         for path, data in puts:
             old = self._old_attributes.get(path.removesuffix("/zarr.json")) if path.endswith("/zarr.json") else None
-            yield path, data if old is None else _with_kept(bytes(data), old)
+            yield path, data if old is None else with_kept(bytes(data), old)
         yield from self.also
 
     @cached_property
     def _old_attributes(self) -> dict[str, Mapping[str, Any]]:
-        level = self.level
-        found: dict[str, Mapping[str, Any]] = {}
-        for arrays in (level.cells, level.tables):
-            found |= {array.path: array.document.attributes for array in arrays.values()}
-        for name, document in level.link_documents.items():
-            found[f"{level.number}/{name}"] = document.get("attributes") or {}
-        if level.object_index is not None:
-            found[f"{level.number}/{constants.OBJECT_INDEX}"] = level.object_index
-        return found
+        return array_attributes(self.level)
 
     def deletes(self, storage: Storage) -> Iterator[str]:
         """Stored objects of the old rows."""
         for family in _FAMILIES:
             yield from storage.list_keys(f"{self.level.number}/{family}", recursive=True)
-
-
-def _with_kept(data: bytes, old: Mapping[str, Any]) -> bytes:
-    document = json.loads(data)
-    new = document.get("attributes") or {}
-    kept = {key: value for key, value in old.items() if key not in new and key not in _MEANING | _DESCRIBED}
-    kept = {key: value for key, value in kept.items() if not key.startswith("zv_")}
-    if list(old.get("row_shape") or ()) == list(new.get("row_shape") or ()):
-        kept |= {key: old[key] for key in _DESCRIBED if key in old}
-    return dump_json({**document, "attributes": {**new, **kept}}) if kept else data
