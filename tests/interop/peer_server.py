@@ -229,6 +229,12 @@ def levels(path: str) -> Any:
     }
 
 
+def links_across(path: str, level: int, delta: int) -> Any:
+    """Links of a level to another, as 0.9.2 reads them: chunk and row of each end."""
+    links = _peer("core.arrays").read_links(_level_group(path, level), delta=delta)
+    return [[[[int(part) for part in chunk], int(row)] for chunk, row in link] for link in links]
+
+
 def group_calls(path: str, level: int, array: str) -> Any:
     """What the low-level group of 0.9.2 says of an array of cells: keys, payloads, attributes, and a typed array."""
     group = _level_group(path, level)
@@ -265,6 +271,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "fragments": fragments,
     "describe": describe,
     "levels": levels,
+    "links_across": links_across,
     "group_calls": group_calls,
     **_verbs_of("peer_kinds"),
 }
