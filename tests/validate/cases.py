@@ -317,6 +317,18 @@ LEVELS: list[Case] = [
     ("other ids", "pyramid", table("1/object_index/object_ids", put((0, 99))), "level_objects", "1"),
     ("more objects below", "pyramid", attributes("1", LEVEL, inherited_num_objects=2), "level_objects", "1"),
     ("links that are not there", "pyramid", drop("0/links/+1"), "level_links", "0/links/+1"),
+    ("stale", "our pyramid", attributes("1", LEVEL, pyramid=lambda facts: {**facts, "stale": True}), "level_stale", "1"),
+    ("another factor", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "factor": [3, 2, 2]}),
+     "level_factor", "2"),
+    ("a factor below 1", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "factor": [0.5] * 3}),
+     "level_metadata", "2"),
+    ("a factor of rank 1", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "factor": [2]}),
+     "level_metadata", "2"),
+    ("another sparsity", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "sparsity": 4}),
+     "level_metadata", "2"),
+    ("an error below 0", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "max_error": -1}),
+     "level_metadata", "2"),
+    ("facts of text", "our pyramid", attributes("2", LEVEL, pyramid="x"), "level_metadata", "2"),
     ("no capability", "pyramid", attributes("", ZV, format_capabilities=[]), "capability", ""),
 ]  # fmt: skip
 CASES = [*STRUCTURE, *DOCUMENTS, *CELLS, *OBJECTS, *LINKS, *KINDS, *LEVELS]
