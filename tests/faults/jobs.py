@@ -93,6 +93,20 @@ def create_two_levels(target: Any) -> None:
     add_level(target)
 
 
+def build(target: Any, *, replaced: bool = False) -> None:
+    zv.open(target, "r+").build_pyramid([(2, 1)], replace=replaced)
+
+
+def create_stale(target: Any) -> None:
+    create(target)
+    build(target)
+    append(target)
+
+
+def refresh(target: Any) -> None:
+    zv.open(target, "r+").refresh_pyramid()
+
+
 def remove_level(target: Any) -> None:
     remove_resolution_level(open_store(target, mode="r+"), 1)
 
@@ -148,6 +162,8 @@ JOBS = {
     "shrink the bounds": Job(partial(bounds, low=3.0, high=18.0)),
     "amend": Job(amend),
     "add a level": Job(add_level),
+    "build a pyramid": Job(build),
+    "refresh a pyramid": Job(refresh, create_stale),
     "remove a level": Job(remove_level, create_two_levels),
     "add a linked level": Job(add_linked_level, create_linked_level),
     "build a linked level anew": Job(refresh_linked_level, create_linked_level),

@@ -16,8 +16,8 @@ __all__ = ["KINDS", "attributes", "level_rows", "link_rows", "sample", "shuffled
 
 KINDS = ("points", "cloud", "line", "polyline", "streamline", "graph", "digraph", "skeleton")
 """``points`` have objects, a ``cloud`` has none; of graphs one is directed."""
-OBJECTS = 9
-EACH = 40
+OBJECTS = 6
+EACH = 30
 
 
 def attributes(rng: Any, rows: int) -> dict[str, Any]:

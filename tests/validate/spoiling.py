@@ -54,6 +54,11 @@ def _parametric(place: Path) -> None:
     write_parametric_objects(place, [sphere, sphere])
 
 
+def _our_pyramid(place: Path) -> None:
+    zv.write(place, POINTS, layout=zv.Layout(chunk_shape=8, shard_shape=None))
+    zv.open(place, "r+").build_pyramid([(2, 1), (2, 1)])
+
+
 BASES: dict[str, Callable[[Path], object]] = {
     "points": lambda place: zv.write(place, POINTS, layout=zv.Layout(chunk_shape=8, shard_shape=None)),
     "sharded": lambda place: zv.write(place, POINTS, layout=zv.Layout(chunk_shape=4, shard_shape=2)),
@@ -69,6 +74,7 @@ BASES: dict[str, Callable[[Path], object]] = {
     "graph": lambda place: zv.write(place, _graph(), layout=FLAT),
     "mesh": lambda place: zv.write(place, zv.Mesh(_NEAR, [[0, 1, 2], [1, 2, 3], [5, 4, 0]]), layout=FLAT),
     "parametric": _parametric,
+    "our pyramid": _our_pyramid,
     "pyramid": lambda place: shutil.copytree(GOLDEN / "kinds" / "pyramid", place, dirs_exist_ok=True),
     "objects pyramid": lambda place: shutil.copytree(GOLDEN / "pyramid", place, dirs_exist_ok=True),
 }

@@ -287,7 +287,15 @@ def remove_resolution_level(root: Group, level_index: int) -> None:
 def _adopted(level: LevelMetadata, parent: LevelMetadata) -> JsonObject:
     """A level's metadata, after its parent has been replaced by the parent's own."""
     share = level.object_sparsity * parent.object_sparsity
-    return level.replace(parent_level=parent.parent_level, object_sparsity=share).to_json()
+    facts, before = level.pyramid, parent.pyramid
+    if facts is not None and before is not None and len(facts.factor) == len(before.factor):
+        factor = tuple(a * b for a, b in zip(facts.factor, before.factor, strict=True))
+        facts = facts.replace(factor=factor, sparsity=facts.sparsity * before.sparsity)
+        strategy = facts.sparsity_strategy or before.sparsity_strategy
+        facts = facts.replace(
+            sparsity_strategy=strategy, sparsity_attribute=facts.sparsity_attribute or before.sparsity_attribute
+        )
+    return level.replace(parent_level=parent.parent_level, object_sparsity=share, pyramid=facts).to_json()
 
 
 def _families(root: Group, levels: Mapping[int, LevelMetadata]) -> dict[str, int]:

@@ -71,7 +71,8 @@ def chunk_multiples(chunk_shape: Sequence[float], bins: Sequence[float]) -> IntA
         ratio = Fraction(edge / inner).limit_denominator(_MOST_MULTIPLE)
         times = ratio.denominator
         whole = edge * times / inner
-        if ratio == 0 or abs(whole - round(whole)) > 1e-9 * max(whole, 1.0):
+        # Any ratio is near a fraction: only what rounding leaves may be missing.
+        if ratio == 0 or abs(whole - round(whole)) > 1e-9 + 1e-13 * whole:
             raise ChunkingError(
                 "bins of this factor do not fill any number of chunks",
                 got=f"bins of {inner} and chunks of {edge}",

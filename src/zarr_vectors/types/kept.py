@@ -63,5 +63,5 @@ def with_described(data: bytes, old: Mapping[str, Any]) -> bytes:
     new = document.get("attributes") or {}
     if list(old.get("row_shape") or ()) != list(new.get("row_shape") or ()):
         return data
-    kept = {key: old[key] for key in sorted(_DESCRIBED) if key in old and key not in new}
+    kept = {key: old[key] for key in sorted(_DESCRIBED) if key in old}
     return dump_json({**document, "attributes": {**new, **kept}}) if kept else data

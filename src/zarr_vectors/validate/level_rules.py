@@ -16,6 +16,8 @@ from zarr_vectors.validate.problems import Findings
 
 __all__ = ["check_level"]
 
+_CLOSE = 1e-6
+
 
 def check_level(root: RootState, nodes: Nodes, number: int, findings: Findings) -> LevelMetadata | None:
     """Check a level's own document; None where it cannot be parsed."""
@@ -64,6 +66,7 @@ def _shape_problems(root: RootState, metadata: LevelMetadata, number: int) -> li
         if not divides(chunk, root.metadata.chunk_shape):
             problems.append(f"chunk_shape {chunk} is no whole multiple of the root's {root.metadata.chunk_shape}")
     problems += _bin_problems(metadata, ndim)
+    problems += _pyramid_problems(metadata, ndim)
     if number and not problems:
         problems += _fill_problems(root, metadata, number)
     dims = metadata.chunk_dims
@@ -92,6 +95,23 @@ def _fill_problems(root: RootState, metadata: LevelMetadata, number: int) -> lis
     ):
         return []
     return [f"bins of {bins.tolist()} do not fill chunks of {edges.tolist()}"]
+
+
+def _pyramid_problems(metadata: LevelMetadata, ndim: int) -> list[str]:
+    """How the level says that it was made from its parent."""
+    facts = metadata.pyramid
+    if facts is None:
+        return []
+    problems = []
+    if len(facts.factor) != ndim or not all(1 <= one < float("inf") for one in facts.factor):
+        problems.append(f"pyramid.factor is {list(facts.factor)}, not {ndim} numbers from 1")
+    if not 1 <= facts.sparsity < float("inf"):
+        problems.append(f"pyramid.sparsity is {facts.sparsity}, not a number from 1")
+    elif abs(facts.sparsity * metadata.object_sparsity - 1) > _CLOSE:
+        problems.append(f"pyramid.sparsity is {facts.sparsity}, and object_sparsity {metadata.object_sparsity}")
+    if not facts.method:
+        problems.append("pyramid.method is empty")
+    return problems
 
 
 def _bin_problems(metadata: LevelMetadata, ndim: int) -> list[str]:

@@ -35,6 +35,7 @@ def check_pyramid(
         findings.add("level_gap", "", f"there are levels {numbers}")
     _check_parents(levels, findings)
     _check_sizes(root, levels, cells, findings)
+    _check_made(root, levels, findings)
     for number, level in levels.items():
         parent = level.metadata.parent_level
         if number and parent is not None and parent in objects and number in objects:
@@ -63,6 +64,25 @@ def _check_sizes(
         if len(fine) == len(coarse) and float(np.prod(coarse)) * _CLOSE < float(np.prod(fine)):
             text = f"bins of {coarse.tolist()}, those of level {finer} are {fine.tolist()}"
             findings.add("level_bins", str(coarser), text)
+
+
+def _check_made(root: RootState, levels: Mapping[int, LevelState], findings: Findings) -> None:
+    """Levels against what they say of how they were made."""
+    for number, level in levels.items():
+        facts, parent = level.metadata.pyramid, level.metadata.parent_level
+        if facts is None or not number:
+            continue
+        if facts.stale:
+            text = "build it anew with ZVStore.refresh_pyramid, or zarr-vectors pyramid --refresh"
+            findings.add("level_stale", str(number), text)
+        if parent not in levels or parent >= number:
+            continue
+        fine, coarse = (np.asarray(root.level_bin_shape(one), dtype=np.float64) for one in (parent, number))
+        if len(fine) != len(coarse) or len(fine) != len(facts.factor):
+            continue
+        if not np.allclose(fine * facts.factor, coarse, rtol=_CLOSE - 1, atol=0):
+            text = f"bins of {coarse.tolist()}, which are not {list(facts.factor)} times {fine.tolist()}"
+            findings.add("level_factor", str(number), text)
 
 
 def _check_objects(level: LevelState, parent: LevelObjects, own: LevelObjects, findings: Findings) -> None:

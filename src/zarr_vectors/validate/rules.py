@@ -163,11 +163,13 @@ _PYRAMID = {
         level_parent="A level names a parent that does not exist, or is no finer level.",
         level_growth="A level has more vertices than the finer one before it.",
         level_bins="The bins of a level are smaller than those of a finer one.",
+        level_factor="The bins of a level are not so many times those of its parent as it says.",
         level_objects="A level that keeps object ids does not have the ids of its parent.",
     ),
     **_table(
         5,
         "warning",
+        level_stale="A finer level has changed since the level was made from it.",
         level_presence="A level has an object that its parent has dropped.",
         level_links="Links between levels are not those that the root says, or differ from those of the other level.",
         capability="The root does not state a capability that the store makes use of.",
