@@ -16,7 +16,8 @@ from zarr_vectors import constants
 from zarr_vectors.axes import as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
-from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.encoding.draco import load_draco
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry
@@ -198,7 +199,7 @@ def _check_appendable(storage: Storage, root: RootState, level: LevelState, opti
             got=f"chunks by {', '.join(level.metadata.chunk_dims or ())}",
             hint="rechunk it with RechunkSpec('spatial'), append, and rechunk it again",
         )
-    coarser = [number for number in level_numbers(storage, root) if number > level.number]
+    coarser = [number for number in level_numbers(storage, root.attributes) if number > level.number]
     if coarser:
         raise ConventionError(
             "the store has coarser levels, which would lack the appended rows",
