@@ -15,7 +15,8 @@ from zarr.storage import MemoryStore
 import zarr_vectors as zv
 from tests.query.connected import KINDS, LAYOUTS, induced, link_values, numbers, owners_of, parts_of, row_values, values
 from tests.types.clouds import assert_same_cloud, inside, rows_of, uniform
-from zarr_vectors.core.state import level_numbers, open_level, open_root
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.core.store import add_resolution_level, open_store, read_root_metadata, set_bounds
 from zarr_vectors.exceptions import ChunkingError, ConventionError, InputError, MetadataError, ReadOnlyError, StoreError
 from zarr_vectors.geometry import Lines, Polylines
@@ -201,7 +202,7 @@ def test_every_level_grows() -> None:
     set_bounds(root, ([-20, 0], [8, 30]))
     storage = Storage(open_backend(store))
     state, _ = open_root(storage)
-    for number in level_numbers(storage, state):
+    for number in level_numbers(storage, state.attributes):
         level = open_level(storage, state, number)
         corners = np.floor(np.array([[-20, 0], [8, 30]]) / np.array(level.chunk_shape)).astype(np.int64)
         assert all(array.grid.contains(corners).all() for array in level.cells.values())

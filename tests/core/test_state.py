@@ -14,7 +14,8 @@ import zarr_vectors as zv
 from tests.storage.counting import CountingStore
 from tests.storage.stores import as_buffer, golden_stores, name_of, open_local
 from zarr_vectors.core.headers import read_headers
-from zarr_vectors.core.state import level_numbers, open_level, open_root
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreNotFoundError
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.storage import Storage
@@ -43,7 +44,7 @@ def change(store: Path, document: str, **changes: Any) -> None:
 def test_every_level_of_0_9_2_is_opened_with_all_its_arrays(golden: Path) -> None:
     storage = open_local(golden)
     root, _ = open_root(storage)
-    levels = level_numbers(storage, root)
+    levels = level_numbers(storage, root.attributes)
     assert levels == sorted(int(path.name) for path in golden.iterdir() if path.name.isdecimal())
     for number in levels:
         level = open_level(storage, root, number)
@@ -69,7 +70,7 @@ def test_a_level_that_names_its_arrays_is_opened_alike_from_any_place(store: Pat
         level = open_level(storage, root, 0)
         headers = read_headers(storage, root.attributes)
         found.append((sorted(level.cells), sorted(level.tables), level.object_index, level.chunk_shape, headers))
-        assert level_numbers(storage, root) == [0]
+        assert level_numbers(storage, root.attributes) == [0]
     assert found[0] == found[1]
     assert found[0][-1] == {"las": {"version": 1.4}}
 

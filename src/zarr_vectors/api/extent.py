@@ -10,8 +10,9 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.group import Group
+from zarr_vectors.core.listing import level_numbers
 from zarr_vectors.core.shell_checks import bounds_of
-from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.exceptions import ChunkingError, InputError, MetadataError, StoreError
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.rechunk.crop import crop_store, has_rows_outside
@@ -91,7 +92,7 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
         box = ClosedBox.from_user((lo, hi), [axis.name for axis in state.axes])
         state = replace(state, metadata=state.metadata.replace(bounds=_stored(state, lo, hi)))
         document = _root_document(state)
-        levels = [open_level(storage, state, number) for number in level_numbers(storage, state)]
+        levels = [open_level(storage, state, number) for number in level_numbers(storage, state.attributes)]
         pairs = [pair for level in levels for pair in _grown_arrays(level, *state.metadata.bounds)]
         if shrinks and any(has_rows_outside(storage, state, level, box) for level in levels):
             crop_store(storage, state, levels, box, document)

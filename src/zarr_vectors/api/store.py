@@ -18,9 +18,10 @@ from zarr_vectors.api.worker import in_worker
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
+from zarr_vectors.core.listing import level_numbers
 from zarr_vectors.core.publishing import publish_store, unpublish_store
 from zarr_vectors.core.session import check_mode
-from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreNotFoundError
 from zarr_vectors.geometry import Mesh
 from zarr_vectors.storage.storage import Storage
@@ -103,7 +104,7 @@ class ZVStore:
     @cached_property
     def levels(self) -> list[int]:
         """Numbers of the resolution levels."""
-        return level_numbers(self._storage, self._root)
+        return level_numbers(self._storage, self._root.attributes)
 
     @cached_property
     def headers(self) -> dict[str, JsonObject]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.group import Group
-from zarr_vectors.core.state import level_numbers, open_root
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import open_root
 from zarr_vectors.exceptions import InputError, MetadataError, StoreNotFoundError
 from zarr_vectors.metadata.ngff import level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
@@ -54,7 +55,7 @@ def root_facts(root: Group) -> tuple[JsonObject, RootMetadata]:
 def level_blocks(root: Group) -> dict[int, LevelMetadata]:
     """Metadata of every level by number, changes that wait included."""
     session = root.session
-    numbers = level_numbers(root.storage, open_root(root.storage)[0])
+    numbers = level_numbers(root.storage, open_root(root.storage)[0].attributes)
     if session.pending is not None:
         numbers += [int(path) for path in session.pending.paths() if path.isdecimal()]
     found = session.documents([str(number) for number in sorted({*numbers})])

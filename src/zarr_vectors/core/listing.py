@@ -1,16 +1,19 @@
-"""Which arrays a level has: those that its document names, and those that are there."""
+"""Which levels a store has, and which arrays a level: those that documents name, and those that are there."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from zarr_vectors import constants
 from zarr_vectors.exceptions import MetadataError, StoreError
+from zarr_vectors.metadata.ngff import level_names
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["COMPOSITE", "OLD_LINKS", "array_names", "is_cell_array", "is_named", "renamed_arrays"]
+__all__ = ["COMPOSITE", "OLD_LINKS", "array_names", "is_cell_array", "is_named", "level_numbers", "renamed_arrays"]
 
+_LEVEL_NAME = re.compile(r"0|[1-9][0-9]{0,8}")
 COMPOSITE = "geometry_index"
 """Group of a composite store of 0.9.2, which puts several kinds of geometry side by side."""
 OLD_LINKS = "cross_chunk_links"
@@ -115,3 +118,16 @@ def is_cell_array(name: str) -> bool:
         constants.VERTEX_ATTRIBUTES,
         constants.FRAGMENT_ATTRIBUTES,
     }
+
+
+def level_numbers(storage: Storage, attributes: JsonObject) -> list[int]:
+    """The levels of a store: listed where listing is cheap, else as the root names them.
+
+    Args:
+        attributes: Of the root.
+    """
+    if storage.backend.is_local:
+        names = [key.rstrip("/") for key in storage.list_keys("") if key.endswith("/")]
+    else:
+        names = level_names(attributes.get("ome"), attributes.get("multiscales"))
+    return sorted(int(name) for name in names if _LEVEL_NAME.fullmatch(name))

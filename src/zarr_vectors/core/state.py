@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,21 +18,20 @@ from zarr_vectors.core.links import LinkFamily, parse_family
 from zarr_vectors.core.listing import COMPOSITE, array_names, is_cell_array
 from zarr_vectors.exceptions import CorruptionError, FormatError, MetadataError, StoreError, StoreNotFoundError
 from zarr_vectors.metadata.array import ArrayDocument
-from zarr_vectors.metadata.ngff import axes_of, level_names, level_transform
+from zarr_vectors.metadata.ngff import axes_of, level_transform
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata, check_version
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["LevelState", "RootState", "level_numbers", "open_level", "open_root"]
+__all__ = ["LevelState", "RootState", "open_level", "open_root"]
 
 _LINK_FAMILIES = (constants.LINKS, constants.LINK_FRAGMENTS, constants.LINK_ATTRIBUTES)
 _OWN_FRAGMENT_ATTRIBUTES = frozenset({constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET})
 KNOWN_CAPABILITIES: frozenset[str] = frozenset()
 _OLD_VERSION_KEY = "zv_version"
 """Beside the block of the root, where old software put it."""
-_LEVEL_NAME = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -391,12 +389,3 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         documents.get(paths.get(COMPOSITE, "")) is not None,
         storage.url,
     )
-
-
-def level_numbers(storage: Storage, root: RootState) -> list[int]:
-    """The levels of a store: listed where listing is cheap, else as the root names them."""
-    if storage.backend.is_local:
-        names = [key.rstrip("/") for key in storage.list_keys("") if key.endswith("/")]
-    else:
-        names = level_names(root.attributes.get("ome"), root.attributes.get("multiscales"))
-    return sorted(int(name) for name in names if _LEVEL_NAME.fullmatch(name))

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import LevelState, RootState, open_level
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.pyramid.options import PyramidOptions
@@ -182,7 +183,7 @@ def plan_links(
     asked, depth = options.cross_level_storage, options.cross_level_depth
     if asked == constants.XLEVEL_NONE or not depth:
         return None
-    others = [one for one in level_numbers(storage, root) if one not in (0, number)]
+    others = [one for one in level_numbers(storage, root.attributes) if one not in (0, number)]
     had = root.metadata.cross_level_storage or constants.XLEVEL_EXPLICIT
     if others and had in _RANKS and _RANKS.index(had) < _RANKS.index(asked):
         raise ConventionError(

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from zarr_vectors.core.state import RootState, level_numbers, open_level, open_root
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import RootState, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
@@ -43,7 +44,7 @@ def build_levels(storage: Storage, options: PyramidOptions) -> PyramidReport:
     """
     with storage.lock():
         root, _ = open_root(storage, [])
-        numbers = level_numbers(storage, root)
+        numbers = level_numbers(storage, root.attributes)
         if numbers != [0] and not options.replace:
             raise StoreExistsError(
                 "the store has coarser levels already",
@@ -74,7 +75,7 @@ def coarsen_one(storage: Storage, source: int, target: int, options: PyramidOpti
     """
     with storage.lock():
         root, _ = open_root(storage, [])
-        numbers = level_numbers(storage, root)
+        numbers = level_numbers(storage, root.attributes)
         if source not in numbers:
             raise StoreNotFoundError(
                 f"the store has no level {source}", store=storage.url, expected=f"one of {numbers}"
@@ -99,7 +100,7 @@ def refresh_levels(storage: Storage, options: PyramidOptions, *, force: bool) ->
         root, _ = open_root(storage, [])
         rebuilt: list[LevelReport] = []
         done: set[int] = set()
-        for number in [number for number in level_numbers(storage, root) if number]:
+        for number in [number for number in level_numbers(storage, root.attributes) if number]:
             level = open_level(storage, open_root(storage, [])[0], number)
             facts, parent = level.metadata.pyramid, level.metadata.parent_level
             if facts is None or parent is None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from zarr_vectors import constants
-from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError
 from zarr_vectors.query.tables import read_level_tables
 from zarr_vectors.rechunk.binning import Binning, plan_bins
@@ -51,7 +52,7 @@ def rechunk_store(
             )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zarr-vectors-")))
         root, documents = open_root(source, ["0/zarr.json"])
-        numbers = level_numbers(source, root)
+        numbers = level_numbers(source, root.attributes)
         kept = [number for number in numbers if not number or coarser != DROP]
         levels = [open_level(source, root, number, documents["0/zarr.json"] if not number else None) for number in kept]
         place = store_path if output is None else output

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.state import LevelState, RootState, level_numbers, open_level, open_root
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.encoding.compression import cell_codecs
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.layout import Layout
@@ -41,7 +42,7 @@ def for_a_bare_store(storage: Storage, options: WriteOptions) -> WriteOptions:
         return options
     root, documents = open_root(storage, ["0/zarr.json"])
     level = open_level(storage, root, 0, documents["0/zarr.json"])
-    if not is_bare(level) or level_numbers(storage, root) != [0]:
+    if not is_bare(level) or level_numbers(storage, root.attributes) != [0]:
         return options
     for name, given, kept in _contradictions(root, level, options):
         raise InputError(

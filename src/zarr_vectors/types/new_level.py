@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from zarr_vectors import constants
-from zarr_vectors.core.state import LevelState, RootState, level_numbers
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.metadata.ngff import axes_of, dataset_entry, level_names, ome_node, upsert_dataset
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.query.across import groups_across
@@ -103,7 +104,7 @@ class NewLevel:
         """Stored objects of the level as it was, and of links of other levels to it."""
         if self.replaced:
             yield from storage.list_keys(str(self.number), recursive=True)
-        for other in level_numbers(storage, self.root):
+        for other in level_numbers(storage, self.root.attributes):
             for name in groups_across(storage, other) if other != self.number else ():
                 if other + int(name.rpartition("/")[2]) == self.number:
                     yield from storage.list_keys(f"{other}/{name}", recursive=True)

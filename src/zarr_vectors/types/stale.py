@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from zarr_vectors import constants
-from zarr_vectors.core.state import LevelState, RootState, level_numbers
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.root import LevelMetadata
@@ -63,7 +64,7 @@ def _marked(levels: Mapping[int, tuple[JsonObject, LevelMetadata]]) -> Iterator[
 
 
 def _coarser(storage: Storage, root: RootState, finer: int) -> dict[int, tuple[JsonObject, LevelMetadata]]:
-    numbers = [number for number in level_numbers(storage, root) if number > finer]
+    numbers = [number for number in level_numbers(storage, root.attributes) if number > finer]
     paths = {number: f"{number}/zarr.json" for number in numbers}
     documents = storage.read_documents(list(paths.values())) if paths else {}
     found: dict[int, tuple[JsonObject, LevelMetadata]] = {}

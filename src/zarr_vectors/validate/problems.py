@@ -14,12 +14,17 @@ from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 from zarr_vectors.validate.rules import RULES, Severity
 
-__all__ = ["Findings", "Problem", "ValidationResult"]
+__all__ = ["Findings", "Problem", "ValidationResult", "told"]
 
 _SHOWN = 20
 """Problems of one kind in one array that the text names one by one."""
 _UNEXPECTED = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What code that is right for sound stores may raise on others."""
+
+
+def told(kind: str, path: str, cell: str | None, message: str) -> str:
+    """What is said of a place, as a line for people."""
+    return f"{path or 'root'}{f' [{cell}]' if cell is not None else ''}: {message} ({kind})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        place = self.path or "root"
-        return f"{place}{f' [{self.cell}]' if self.cell is not None else ''}: {self.message} ({self.kind})"
+        return told(self.kind, self.path, self.cell, self.message)
 
     def to_json(self) -> JsonObject:
         """As a JSON object."""

@@ -12,7 +12,7 @@ from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.typing import JsonObject
 from zarr_vectors.validate.nodes import LOST_AND_FOUND, Nodes
-from zarr_vectors.validate.problems import Problem
+from zarr_vectors.validate.problems import Problem, told
 
 __all__ = ["Action", "Changes", "Repair", "RepairResult"]
 
@@ -39,8 +39,7 @@ class Repair:
     message: str
 
     def __str__(self) -> str:
-        place = self.path or "root"
-        return f"{place}{f' [{self.cell}]' if self.cell is not None else ''}: {self.message} ({self.kind})"
+        return told(self.kind, self.path, self.cell, self.message)
 
     def to_json(self) -> JsonObject:
         """As a JSON object."""
