@@ -19,5 +19,5 @@ def test_readers_beside_a_writer_on_a_disk(tmp_path: Path) -> None:
 def test_readers_beside_a_writer_on_an_object_store() -> None:
     pytest.importorskip("obstore")
     with s3.serving() as endpoint:
-        reads = run(Where(f"s3://{s3.BUCKET}/store", s3.for_obstore(endpoint)), 5)
+        reads = run(Where(f"s3://{s3.BUCKET}/store", s3.for_obstore(endpoint)), 4)
     assert min(reads[what] for what in ("whole", "box", "object")) > 0
