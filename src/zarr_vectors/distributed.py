@@ -91,10 +91,10 @@ class Job:
         >>> layout = zv.Layout(chunk_shape=10, shard_shape=2)
         >>> _ = zv.create("memory://job-doc", bounds=([0, 0], [59, 19]), attributes={"w": "f4"}, layout=layout)
         >>> job = begin("memory://job-doc")
-        >>> xy = np.random.default_rng(0).uniform([0, 0], [59, 19], (100, 2))
+        >>> xy = np.random.default_rng(0).uniform([0, 0], [59, 19], (100, 2)).astype("f4")
         >>> def work(region):
         ...     mine = xy[region.contains(xy)]
-        ...     return job.write(region, zv.Points(mine, attributes={"w": mine[:, 0].astype("f4")}))
+        ...     return job.write(region, zv.Points(mine, attributes={"w": mine[:, 0]}))
         >>> job.finish([work(region) for region in job.regions(3)]).vertex_count
         100
         >>> zv.open("memory://job-doc")[0].vertex_count, jobs("memory://job-doc")

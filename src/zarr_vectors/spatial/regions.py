@@ -67,7 +67,7 @@ def cut_grid(shards: Grid, count: int) -> Iterator[Grid]:
 
     Example:
         >>> [block.shape for block in cut_grid(Grid((0, 0), (5, 2)), 3)]
-        [(2, 2), (3, 1), (3, 1)]
+        [(2, 2), (2, 2), (1, 2)]
     """
     count = min(count, shards.cells)
     if count == 1:
