@@ -102,7 +102,9 @@ class Finer:
             objects: Ids of the objects to read; None for all there is.
         """
         self.samples.clear()
-        shapes = self._blocks(multiples, objects) if self.kind.connects == "nothing" else self._objects(objects)
+        # Vertices that several objects share are read with each of them.
+        by_place = self.kind.connects == "nothing" and not self.level.metadata.shared_fragments
+        shapes = self._blocks(multiples, objects) if by_place else self._objects(objects)
         family = self.level.links if self.kind.connects == "links" else None
         for shape in shapes:
             value = value_of(shape, self.kind, self.root.axes, family)
