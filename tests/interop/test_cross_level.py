@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from zarr_vectors.storage.urls import open_backend
 from zarr_vectors.types.across import stored_cells
 from zarr_vectors.types.places import Places
 
-FACTORS = {"factors": [(2.0, 1.0), (2.0, 1.0)], "chunk_scale_factors": [2, 3]}
-BOTH = {"cross_level_storage": "explicit", "cross_level_depth": -1}
+FACTORS: dict[str, Any] = {"factors": [(2.0, 1.0), (2.0, 1.0)], "chunk_scale_factors": [2, 3]}
+BOTH: dict[str, Any] = {"cross_level_storage": "explicit", "cross_level_depth": -1}
 
 
 def cloud() -> Any:
@@ -87,14 +87,14 @@ def test_ours_are_those_of_0_9_2(theirs: Path) -> None:
 @pytest.mark.parametrize("kind", ["points", "graph", "streamlines"])
 def test_0_9_2_reads_ours(kind: str, peer: Peer, tmp_path: Path) -> None:
     place, positions = tmp_path / "store", cloud()
-    value = {
+    values: dict[str, Callable[[], Any]] = {
         "points": lambda: zv.Points(positions, object_ids=np.repeat([4, 9, 11], 40)),
         "graph": lambda: zv.Graph(positions, np.stack([np.arange(119), np.arange(1, 120)], axis=1)),
         "streamlines": lambda: zv.Polylines(
             [(np.cumsum(part, axis=0) / 20).clip(-14, 20) for part in positions.reshape(4, 30, 2)], kind="streamline"
         ),
-    }[kind]()
-    zv.write(place, value, layout=zv.Layout(chunk_shape=(4.0, 4.0), shard_shape=2))
+    }
+    zv.write(place, values[kind](), layout=zv.Layout(chunk_shape=(4.0, 4.0), shard_shape=2))
     with zv.open(place, "r+") as store:
         store.build_pyramid(factors=[(2.0, 1.0), (2.0, 1.0)], **BOTH)
     assert peer.validate(place)["errors"] == []

@@ -11,6 +11,7 @@ import pytest
 import zarr_vectors as zv
 from tests.interop.peer import Peer
 from tests.pyramid.samples import KINDS, sample
+from zarr_vectors.multiresolution.coarsen import coarsen_level
 
 LAYOUT = zv.Layout(chunk_shape=20)
 
@@ -41,3 +42,18 @@ def test_points_that_are_appended_after_bins_were_chosen(peer: Peer, tmp_path: P
 
 def rows(positions: Any) -> list[Any]:
     return sorted(map(tuple, np.asarray(positions).tolist()))
+
+
+def test_levels_on_top_of_those_of_the_other(peer: Peer, tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    zv.write(place, sample("points", plain=True), layout=LAYOUT)
+    peer.build_pyramid(place, {"factors": [(2.0, 1.0)], "cross_level_storage": "none"})
+    made = coarsen_level(place, 1, 2, coarsen_factor=2)
+    assert made["max_error"] is None
+    assert made["parent_vertices"] == zv.open(place)[1].vertex_count
+    assert peer.validate(place)["errors"] == []
+    assert zv.validate(place).ok
+    zv.open(place, "r+").build_pyramid([(2, 1)], replace=True)
+    assert zv.open(place).levels == [0, 1]
+    assert zv.open(place)[1].error_bound is not None
+    assert peer.validate(place)["errors"] == []

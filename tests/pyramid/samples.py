@@ -101,7 +101,7 @@ def level_rows(value: Any, *, floats: bool = True) -> Counter[Any]:
     names = [
         name for name in sorted(value.attributes) if floats or np.asarray(value.attributes[name]).dtype.kind != "f"
     ]
-    columns = [[tuple(row) for row in np.round(value.positions.astype(np.float64), 3).tolist()]]
+    columns: list[list[Any]] = [[tuple(row) for row in np.round(value.positions.astype(np.float64), 3).tolist()]]
     columns += [column_values(value.attributes[name]) for name in names]
     owners = owners_of(value)
     if owners is not None:
@@ -109,7 +109,7 @@ def level_rows(value: Any, *, floats: bool = True) -> Counter[Any]:
     return Counter(zip(*columns, strict=True))
 
 
-def owners_of(value: Any) -> AnyArray | None:
+def owners_of(value: Any) -> Any:
     """The object of each vertex."""
     if isinstance(value, (zv.Lines, zv.Polylines)):
         return None if value.ids is None else np.repeat(value.ids, np.diff(value.offsets))
@@ -131,11 +131,12 @@ def shuffled(value: Any, seed: int = 1) -> Any:
     """The same in another order of its objects, or of its rows where they have no order."""
     rng = np.random.default_rng(seed)
     if isinstance(value, (zv.Lines, zv.Polylines)):
-        turn = rng.permutation(len(value.ids))
+        ids: Any = value.ids
+        turn = rng.permutation(len(ids))
         parts = [np.arange(*value.offsets[at : at + 2]) for at in turn.tolist()]
         rows = np.concatenate(parts)
         offsets = np.cumsum([0, *map(len, parts)])
-        return type(value)(value.positions[rows], offsets, ids=value.ids[turn], kind=value.kind)
+        return type(value)(value.positions[rows], offsets, ids=ids[turn], kind=value.kind)
     turn = rng.permutation(value.vertex_count)
     back = np.argsort(turn)
     owners = None if value.object_ids is None else value.object_ids[turn]

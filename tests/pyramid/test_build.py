@@ -87,7 +87,7 @@ def check_tables(level: Any, got: Any, finest: Any) -> None:
 
 
 def test_units_and_descriptions_are_carried(tmp_path: Path) -> None:
-    said = {
+    said: dict[str, dict[str, Any]] = {
         "vertex_attributes/heat": {"unit": "kelvin", "description": "how warm"},
         "vertex_attributes/colour": {"channel_names": ["r", "g", "b"]},
         "object_attributes/size": {"unit": "gram"},

@@ -24,8 +24,8 @@ from zarr_vectors.storage.commit import Step
 from zarr_vectors.types import spill
 
 LAYOUT = zv.Layout(chunk_shape=(8.0, 8.0), shard_shape=None)
-BOTH = {"cross_level_storage": "explicit", "cross_level_depth": -1}
-FACTORS = {"factors": [(2.0, 1.0), (2.0, 1.0)], "chunk_scale_factors": [2, (1, 2)]}
+BOTH: dict[str, Any] = {"cross_level_storage": "explicit", "cross_level_depth": -1}
+FACTORS: dict[str, Any] = {"factors": [(2.0, 1.0), (2.0, 1.0)], "chunk_scale_factors": [2, (1, 2)]}
 Values = dict[str, Callable[[], Geometry]]
 
 
@@ -89,6 +89,11 @@ def check(place: Path, kind: str, pairs: Counter[Any], low: int, high: int) -> N
         assert {far for _, far in pairs} == set(coarse)
 
 
+def pairs_of(place: Path, level: int) -> list[tuple[Any, Any]]:
+    """Finer vertices of a level, each with the coarser one that it leads to."""
+    return [(ends[0], ends[1]) for ends in links_between(place, level, "+1")]
+
+
 @pytest.mark.parametrize("kind", VALUES)
 def test_every_vertex_leads_to_the_one_that_stands_for_it(kind: str, tmp_path: Path) -> None:
     place = built(tmp_path / "store", kind, zv.Layout(chunk_shape=(8.0, 8.0), shard_shape=2))
@@ -96,7 +101,7 @@ def test_every_vertex_leads_to_the_one_that_stands_for_it(kind: str, tmp_path: P
         up = links_between(place, low, f"+{high - low}")
         check(place, kind, up, low, high)
         assert links_between(place, high, f"-{high - low}") == Counter(ends[::-1] for ends in up.elements())
-    parents = [dict(links_between(place, low, "+1").keys()) for low in (0, 1)]
+    parents = [dict(pairs_of(place, low)) for low in (0, 1)]
     assert links_between(place, 0, "+2") == Counter((near, parents[1][far]) for near, far in parents[0].items())
     assert zv.validate(place, level=5).ok
     root = document_of(place, "")["attributes"]["zarr_vectors"]
@@ -107,7 +112,7 @@ def test_every_vertex_leads_to_the_one_that_stands_for_it(kind: str, tmp_path: P
 def test_the_end_that_is_nearer_stands_for_a_vertex_of_a_line(tmp_path: Path) -> None:
     place = built(tmp_path / "store", "streamlines", factors=[(4.0, 1.0)], chunk_scale_factors=None)
     lines, kept = objects_of(place, 0), objects_of(place, 1)
-    pairs = dict(links_between(place, 0, "+1").keys())
+    pairs = dict(pairs_of(place, 0))
     left_out = 0
     for one, rows in lines.items():
         at = [row for row, vertex in enumerate(rows) if vertex in kept[one]]
@@ -120,7 +125,7 @@ def test_the_end_that_is_nearer_stands_for_a_vertex_of_a_line(tmp_path: Path) ->
     assert left_out > 20
 
 
-FAMILIES = {
+FAMILIES: dict[tuple[str, int], list[Any]] = {
     ("none", 1): [[], [], []],
     ("explicit", 0): [[], [], []],
     ("implicit", 1): [["+1"], ["+1"], []],

@@ -262,12 +262,13 @@ class LevelJob:
 
 
 def check_filled(chunk_shape: Sequence[float], bins: Sequence[float]) -> None:
-    """Refuse chunks that are no whole numbers of bins.
+    """Refuse chunks that are no whole numbers of bins, nor bins whole numbers of chunks, along an axis.
 
     Raises:
         InputError: As said.
     """
-    if (chunk_multiples(chunk_shape, bins) != 1).any():
+    smaller, larger = np.minimum(chunk_shape, bins), np.maximum(chunk_shape, bins)
+    if (chunk_multiples(larger.tolist(), smaller.tolist()) != 1).any():
         raise InputError(
             "bins of these factors do not fill chunks of these chunk_scale_factors",
             got=f"bins of {tuple(bins)} in chunks of {tuple(chunk_shape)}",

@@ -113,7 +113,7 @@ class PyramidOptions:
         """
         if self.factors is None:
             return None
-        pairs = self.factors
+        pairs: list[Any] = self.factors
         if not pairs:
             raise InputError("factors must name a level at least", hint="or leave them out")
         chunks: list[Any] = [None] * len(pairs)

@@ -112,9 +112,9 @@ class Finer:
         """
         self.samples.clear()
         wanted = Selection(attributes=self.names if attributes is None else attributes, places=places)
-        shapes = self._blocks(wanted, multiples, objects)
-        if self.kind.connects != "nothing":
-            shapes = self._objects(wanted, objects)
+        # Vertices that several objects share are read with each of them.
+        by_place = self.kind.connects == "nothing" and not self.level.metadata.shared_fragments
+        shapes = self._blocks(wanted, multiples, objects) if by_place else self._objects(wanted, objects)
         family = self.level.links if self.kind.connects == "links" else None
         for shape in shapes:
             value = value_of(shape, self.kind, self.root.axes, family)

@@ -75,7 +75,7 @@ def _check_made(root: RootState, levels: Mapping[int, LevelState], findings: Fin
         if facts.stale:
             text = "build it anew with ZVStore.refresh_pyramid, or zarr-vectors pyramid --refresh"
             findings.add("level_stale", str(number), text)
-        if parent not in levels or parent >= number:
+        if parent is None or parent not in levels or parent >= number:
             continue
         fine, coarse = (np.asarray(root.level_bin_shape(one), dtype=np.float64) for one in (parent, number))
         if len(fine) != len(coarse) or len(fine) != len(facts.factor):

@@ -1,0 +1,83 @@
+"""Pyramids of stores that are cut or stored in other ways."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zarr_vectors as zv
+from tests.pyramid.samples import level_rows, sample
+from tests.types.clouds import memory
+
+LAYOUT = zv.Layout(chunk_shape=20)
+FACTORS: Any = [(2, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "by"),
+    [("points", "object_id"), ("points", "attribute:kind"), ("points", "group"), ("streamline", "object_id")],
+)
+def test_chunks_with_an_axis_before_the_spatial_ones(kind: str, by: str) -> None:
+    value, turned, plain = sample(kind), memory(), memory()
+    for target in (turned, plain):
+        zv.write(target, value, layout=LAYOUT)
+    zv.rechunk(turned, zv.RechunkSpec(by, spatial_chunk_shape=(20, 20, 20)))
+    for target in (turned, plain):
+        root = zv.open_store(target, "r+")
+        root.attrs["zarr_vectors"] = {**root.attrs["zarr_vectors"], "base_bin_shape": [2.5] * 3}
+    stores = [zv.open(target, "r+") for target in (turned, plain)]
+    reports = [store.build_pyramid(FACTORS) for store in stores]
+    assert "chunk_dims" in reports[0].levels[0].left_out
+    for ours, expected in zip(*stores, strict=True):
+        assert level_rows(ours.read(), floats=False) == level_rows(expected.read(), floats=False)
+    assert {problem.kind for problem in zv.validate(turned).problems} <= {"ngff_scale"}
+
+
+def test_draco_cells_are_read_and_coarser_levels_are_plain() -> None:
+    pytest.importorskip("DracoPy")
+    target = memory()
+    value = zv.Points(sample("cloud").positions)
+    zv.write(target, value, layout=zv.Layout(chunk_shape=20, vertex_encoding="draco"))
+    store = zv.open(target, "r+")
+    store.build_pyramid(FACTORS)
+    assert [level.vertex_encoding for level in store] == ["draco", "raw", "raw"]
+    assert store[2].read().attributes["count"].sum() == value.vertex_count
+    assert not zv.validate(target).problems
+
+
+def test_object_rows_in_any_order() -> None:
+    target, value = memory(), replace(sample("points"), groups={}, group_attributes={})
+    later = replace(value, object_ids=value.object_ids + 500, objects=value.objects + 500)
+    zv.write(target, later, layout=LAYOUT)
+    zv.write(target, value, mode="append", out_of_bounds="expand")
+    store = zv.open(target, "r+")
+    store.build_pyramid(FACTORS)
+    finest = store[0].read()
+    assert (np.diff(finest.objects) < 0).any()
+    for level in list(store)[1:]:
+        got = level.read()
+        names = dict(zip(finest.objects.tolist(), np.asarray(finest.object_attributes["name"]), strict=True))
+        assert np.asarray(got.object_attributes["name"]).tolist() == [names[one] for one in got.objects.tolist()]
+    assert not zv.validate(target).problems
+
+
+def test_row_ids_are_left_out_and_said_so() -> None:
+    target = memory()
+    zv.write(target, sample("points"), layout=zv.Layout(chunk_shape=20, keep_order=True))
+    store = zv.open(target, "r+")
+    assert store.build_pyramid([(2, 1)]).levels[0].left_out == ("row_id",)
+    facts = store[1].state.metadata.pyramid
+    assert facts is not None
+    assert facts.left_out == ("row_id",)
+
+
+def test_a_zip_file_is_refused(tmp_path: Path) -> None:
+    zv.write(tmp_path / "a.zip", sample("points"))
+    before = (tmp_path / "a.zip").read_bytes()
+    with pytest.raises(zv.exceptions.ReadOnlyError, match="zip"):
+        zv.open(tmp_path / "a.zip", "r+").build_pyramid([(2, 1)])
+    assert (tmp_path / "a.zip").read_bytes() == before
