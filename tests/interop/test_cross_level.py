@@ -25,7 +25,7 @@ from zarr_vectors.storage.urls import open_backend
 from zarr_vectors.types.across import stored_cells
 from zarr_vectors.types.places import Places
 
-FACTORS: dict[str, Any] = {"factors": [(2.0, 1.0), (2.0, 1.0)], "chunk_scale_factors": [2, 3]}
+FACTORS: dict[str, Any] = {"factors": [(2.0, 1.0), (2.0, 1.0)], "chunk_scale_factors": [2, 2]}
 BOTH: dict[str, Any] = {"cross_level_storage": "explicit", "cross_level_depth": -1}
 
 
