@@ -70,7 +70,9 @@ def test_row_ids_are_left_out_and_said_so() -> None:
     zv.write(target, sample("points"), layout=zv.Layout(chunk_shape=20, keep_order=True))
     store = zv.open(target, "r+")
     assert store.build_pyramid([(2, 1)]).levels[0].left_out == ("row_id",)
-    assert store[1].state.metadata.pyramid.left_out == ("row_id",)
+    facts = store[1].state.metadata.pyramid
+    assert facts is not None
+    assert facts.left_out == ("row_id",)
 
 
 def test_a_zip_file_is_refused(tmp_path: Path) -> None:
