@@ -150,7 +150,9 @@ def test_rows_do_not_depend_on_chunks_batches_or_order(kind: str, method: str | 
         assert level_sets(built(value, layout=layout, method=method)) == expected, layout.chunk_shape
     assert level_sets(built(shuffled(value), method=method)) == expected
     monkeypatch.setattr(source.Finer, "__init__", with_rows(source.Finer.__init__, 50))
-    assert level_sets(built(value, method=method)) == expected
+    # Bins of two chunks, which must come together.
+    layout = zv.Layout(chunk_shape=(20, 2.5, 20), bin_shape=2.5)
+    assert level_sets(built(value, layout=layout, method=method)) == expected
 
 
 def with_rows(made: Any, rows: int) -> Any:

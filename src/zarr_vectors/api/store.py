@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from html import escape
 from operator import index
 from types import TracebackType
 from typing import Any, Self, SupportsIndex
 
-import numpy as np
-
-from zarr_vectors import constants, pyramid
 from zarr_vectors.api.described import AttributeInfo
 from zarr_vectors.api.level import ZVLevel
+from zarr_vectors.api.store_levels import StoreLevels
 from zarr_vectors.api.worker import in_worker
 from zarr_vectors.axes import Axis
 from zarr_vectors.core.documents import ColumnSpec
@@ -35,7 +33,7 @@ __all__ = ["ZVStore", "aopen", "open_zv_store"]
 MODES = ("r", "r+", "a")
 
 
-class ZVStore:
+class ZVStore(StoreLevels):
     """An open Zarr Vectors store: a sequence of levels, and what holds for all of them.
 
     Example:
@@ -178,133 +176,6 @@ class ZVStore:
             ReadOnlyError: The store was opened for reading.
         """
         unpublish_store(self._storage)
-
-    def build_pyramid(
-        self,
-        factors: Sequence[tuple[float, float]] | None = None,
-        *,
-        chunk_scale_factors: Sequence[int | tuple[int, ...]] | None = None,
-        method: str | None = None,
-        aggregations: Mapping[str, str] | None = None,
-        sparsity_strategy: str = "random",
-        sparsity_attribute: str | None = None,
-        sparsity_seed: int = 0,
-        cross_level_storage: str = constants.XLEVEL_NONE,
-        cross_level_depth: int = 1,
-        replace: bool = False,
-        progress: pyramid.PyramidProgress | None = None,
-    ) -> pyramid.PyramidReport:
-        """Make coarser levels, each a whole data set of the store's kind and a commit of its own.
-
-        Points of a bin become one. Polylines are simplified, their ends stay; so are the chains of skeletons, whose
-        branch points and ends stay and whose short twigs go. Vertices of graphs and meshes are joined bin by bin, with
-        the edges and faces between them. What a level does not say otherwise is carried: objects, their attributes
-        and groups, attributes of vertices and links, units. Where vertices are merged, an attribute ``count`` tells
-        how many vertices of level 0 each stands for.
-
-        Args:
-            factors: For each level from 1 on ``(factor, sparsity)``: how many times larger its bins are than those of
-                the level before, and of how many objects it keeps one. None for as many levels as it takes until the
-                last has at most 100,000 vertices; the bins of level 0 then lie near the spacing of its vertices.
-            chunk_scale_factors: For each level, how many times larger its chunks are, one number or one per axis. None
-                for chunks that hold about as many vertices as those of the level before.
-            method: Points: ``"mean"`` (the default) or ``"subsample"``, which keeps points as they are.
-            aggregations: ``{attribute: "mean" | "min" | "max" | "sum" | "first" | "mode"}`` where values are merged;
-                by default the mean of floats and the mode of everything else.
-            sparsity_strategy: Which objects are kept: ``"random"``, ``"length"``, ``"spatial_coverage"`` or
-                ``"attribute"``.
-            sparsity_attribute: With ``"attribute"``, the object attribute of which the largest values stay.
-            sparsity_seed: Of everything that is random; the same seed brings the same levels.
-            cross_level_storage: Links between levels: ``"none"``, ``"implicit"`` (from finer vertices to coarser ones)
-                or ``"explicit"`` (both ways); they about double the size of the store.
-            cross_level_depth: Over how many levels links lead; -1 for all.
-            replace: Whether coarser levels that there are give way, as those that a killed build has left.
-            progress: Called with the number of a level, and the vertices that are done and that there are.
-
-        Returns:
-            What was made, level by level, with the error of each.
-
-        Raises:
-            InputError: The store has no vertices, or something is asked for that cannot be meant.
-            StoreExistsError: There are coarser levels already, and ``replace`` is not said.
-            ReadOnlyError: The store was opened for reading.
-
-        Example:
-            >>> import numpy as np, zarr_vectors as zv
-            >>> points = zv.Points(np.random.default_rng(0).uniform(0, 100, (1000, 2)))
-            >>> _ = zv.write("memory://pyramid-doc", points)
-            >>> store = zv.open("memory://pyramid-doc", "r+")
-            >>> report = store.build_pyramid(factors=[(2, 1), (2, 1)])
-            >>> store.levels, store[2].vertex_count < store[1].vertex_count < 1000
-            ([0, 1, 2], True)
-            >>> store.level_for(store[1].error_bound).number
-            1
-        """
-        options = pyramid.PyramidOptions(
-            factors=factors,
-            chunk_scale_factors=chunk_scale_factors,
-            method=method,
-            aggregations=aggregations or {},
-            sparsity_strategy=sparsity_strategy,
-            sparsity_attribute=sparsity_attribute,
-            seed=sparsity_seed,
-            cross_level_storage=cross_level_storage,
-            cross_level_depth=cross_level_depth,
-            replace=replace,
-            progress=progress,
-        )
-        try:
-            return pyramid.build_levels(self._storage, options)
-        finally:
-            self._reopen()
-
-    def refresh_pyramid(
-        self, *, force: bool = False, progress: pyramid.PyramidProgress | None = None
-    ) -> pyramid.PyramidReport:
-        """Make levels anew that appended vertices have made stale, as they were made before.
-
-        Args:
-            force: All coarser levels, stale or not.
-            progress: As of ``build_pyramid``.
-
-        Raises:
-            ConventionError: With ``force``, a level does not say how it was made.
-            ReadOnlyError: The store was opened for reading.
-
-        Example:
-            >>> import numpy as np, zarr_vectors as zv
-            >>> points = zv.Points(np.random.default_rng(0).uniform(0, 100, (1000, 2)))
-            >>> _ = zv.write("memory://refresh-doc", points)
-            >>> _ = zv.open("memory://refresh-doc", "r+").build_pyramid(factors=[(2, 1)])
-            >>> _ = zv.write("memory://refresh-doc", zv.Points([[50.0, 50.0]]), mode="append")
-            >>> store = zv.open("memory://refresh-doc", "r+")
-            >>> store[1].is_stale, [level.level for level in store.refresh_pyramid().levels], store[1].is_stale
-            (True, [1], False)
-        """
-        try:
-            return pyramid.refresh_levels(self._storage, pyramid.PyramidOptions(progress=progress), force=force)
-        finally:
-            self._reopen()
-
-    def _reopen(self) -> None:
-        """Take notice of levels that have been made."""
-        self._first.refresh()
-        self._levels = {self._first.number: self._first}
-        self.__dict__.pop("levels", None)
-
-    def level_for(self, resolution: Any) -> ZVLevel:
-        """The coarsest level that is at most so far from level 0, by ``ZVLevel.error_bound``.
-
-        Args:
-            resolution: A distance in data units, such as the edge of a pixel.
-
-        Raises:
-            InputError: It is negative or no number.
-        """
-        if isinstance(resolution, bool) or not isinstance(resolution, (int, float, np.number)) or not resolution >= 0:
-            raise InputError("resolution must be a number from 0", got=repr(resolution))
-        fit = [level for level in self if level.error_bound is not None and level.error_bound <= resolution]
-        return fit[-1] if fit else self._first
 
     def info(self) -> JsonObject:
         """What there is to know without reading geometry, as plain values."""

@@ -125,7 +125,8 @@ class PyramidOptions:
                 )
         steps = []
         for number, (pair, chunk) in enumerate(zip(pairs, chunks, strict=True)):
-            if not isinstance(pair, (Sequence, np.ndarray)) or isinstance(pair, (str, bytes)) or len(pair) != 2:
+            values: list[Any] = list(pair) if np.iterable(pair) and not isinstance(pair, (str, bytes)) else []
+            if len(values) != 2:
                 raise InputError(
                     f"factors[{number}] must be a pair (factor of bins, sparsity of objects)",
                     got=repr(pair),
@@ -133,8 +134,8 @@ class PyramidOptions:
                 )
             steps.append(
                 Step(
-                    _factor(f"the first of factors[{number}]", pair[0], ndim),
-                    _sparsity(f"the second of factors[{number}]", pair[1]),
+                    _factor(f"the first of factors[{number}]", values[0], ndim),
+                    _sparsity(f"the second of factors[{number}]", values[1]),
                     None if chunk is None else _times(f"chunk_scale_factors[{number}]", chunk, ndim),
                 )
             )
