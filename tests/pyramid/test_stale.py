@@ -116,3 +116,14 @@ def test_points_that_are_appended_after_a_pyramid_has_chosen_bins() -> None:
     inside = ((got.positions >= low) & (got.positions <= high)).all(axis=1)
     assert zv.open(target)[0].read(bbox=(low, high)).vertex_count == inside.sum()
     assert zv.validate(target).ok
+
+
+def test_a_level_that_is_built_anew_keeps_its_chunks(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    zv.write(tmp_path, zv.Points(random.uniform(0, 64, (500, 2))), layout=zv.Layout(chunk_shape=8))
+    store = zv.open(tmp_path, "r+")
+    store.build_pyramid([(2, 1), (2, 1)], chunk_scale_factors=[2, (1, 2)])
+    before = [level.chunk_shape for level in store]
+    assert before == [(8, 8), (16, 16), (16, 32)]
+    store.refresh_pyramid(force=True)
+    assert [level.chunk_shape for level in store] == before

@@ -240,7 +240,10 @@ def parse_factors(text: str) -> list[tuple[float, float]]:
         [(2.0, 1.0), (2.0, 1.0), (4.0, 2.0)]
     """
     pairs = [part.partition(":") for part in text.split(",")]
-    return [(float(factor), float(sparsity) if colon else 1.0) for factor, colon, sparsity in pairs]
+    try:
+        return [(float(factor), float(sparsity) if colon else 1.0) for factor, colon, sparsity in pairs]
+    except ValueError as error:
+        raise ValueError(f"{text!r} must be numbers, such as 2,2,4:2") from error
 
 
 def parse_size(text: str) -> tuple[float, float]:

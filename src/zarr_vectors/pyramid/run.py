@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from zarr_vectors.core.listing import level_numbers
-from zarr_vectors.core.state import RootState, open_level, open_root
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.metadata.root import PyramidFacts
@@ -114,6 +114,7 @@ def refresh_levels(storage: Storage, options: PyramidOptions, *, force: bool) ->
             if not (force or facts.stale or parent in done):
                 continue
             job = _job(storage, parent, number, Step(facts.factor, facts.sparsity), _as_before(options, root, facts))
+            job.step = replace(job.step, chunk_factor=_chunk_factor(level, job.finer.level))
             job.replaced, job.also = True, tuple(descendants_stale(storage, root, number))
             job.write()
             rebuilt.append(LevelReport.of(job))
@@ -218,6 +219,13 @@ def _neighbours(value: Geometry) -> IntArray | None:
     if isinstance(value, Skeleton):
         return value.edges
     return value.links[:, :2] if isinstance(value, Linked) else None
+
+
+def _chunk_factor(level: LevelState, finer: LevelState) -> tuple[int, ...] | None:
+    """How many times the finer chunks a level's chunks are; None where that is no whole number, as after rechunking."""
+    ratio = np.asarray(level.chunk_shape, dtype=np.float64) / np.asarray(finer.chunk_shape, dtype=np.float64)
+    whole = np.round(ratio)
+    return tuple(whole.astype(int).tolist()) if (np.abs(ratio - whole) < 1e-9).all() and whole.min() >= 1 else None
 
 
 def _as_before(options: PyramidOptions, root: RootState, facts: PyramidFacts) -> PyramidOptions:
