@@ -15,7 +15,7 @@ from zarr_vectors.geometry import Categorical, Graph
 from zarr_vectors.pyramid.coarse import Coarse, Policy, bin_numbers
 from zarr_vectors.pyramid.distances import distance_to_segments
 from zarr_vectors.pyramid.graph import coarsen_graph
-from zarr_vectors.pyramid.reach import farthest, incidence
+from zarr_vectors.pyramid.reach import farthest_from_links, incidence
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
 
@@ -215,4 +215,4 @@ def test_the_farthest_against_all_pairs(seed: int) -> None:
         return found
 
     wanted = [min(bounds[row], *table[row, (links == own[row]).any(axis=1)], np.inf) for row in range(points)]
-    assert farthest(bounds, own, [incidence(links, vertices)], distance) == max(wanted, default=0.0)
+    assert farthest_from_links(bounds, own, [incidence(links, vertices)], distance) == max(wanted, default=0.0)

@@ -12,7 +12,7 @@ from zarr_vectors.pyramid.coarse import Coarse, Policy, clusters_of
 from zarr_vectors.pyramid.distances import distance_to_segments
 from zarr_vectors.pyramid.linked import NO_TABLES, vertex_clusters
 from zarr_vectors.pyramid.placement import cluster_means
-from zarr_vectors.pyramid.reach import farthest, incidence
+from zarr_vectors.pyramid.reach import farthest_from_links, incidence
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
 __all__ = ["coarsen_graph"]
@@ -97,4 +97,4 @@ def _error(fine: AnyArray, labels: IntArray, coarse: Graph) -> float:
         return distance_to_segments(points[rows], nodes[edges[links, 0]], nodes[edges[links, 1]])
 
     bounds = distance_to_segments(points, nodes[labels], nodes[labels])
-    return farthest(bounds, labels, [incidence(edges, len(nodes))], distance)
+    return farthest_from_links(bounds, labels, [incidence(edges, len(nodes))], distance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nextafter
 from pathlib import Path
@@ -334,6 +334,7 @@ def _as(cut: FloatArray, value: Geometry, low: FloatArray, high: FloatArray) -> 
     return np.clip(np.rint(cut), np.ceil(low), np.floor(high)).astype(dtype)
 
 
-def _free_name(taken: Any) -> str:
-    names: Callable[[int], str] = lambda number: _COUNT if not number else f"{_COUNT}_{number}"  # noqa: E731
-    return next(name for name in map(names, range(len(taken) + 1)) if name not in taken)
+def _free_name(taken: Collection[str]) -> str:
+    """The name of an attribute that counts, where others may have it already."""
+    names = [_COUNT, *(f"{_COUNT}_{number}" for number in range(1, len(taken) + 1))]
+    return next(name for name in names if name not in taken)

@@ -15,7 +15,7 @@ from zarr_vectors.pyramid.linked import NO_TABLES, vertex_clusters
 from zarr_vectors.pyramid.lost import stand_ins, staying
 from zarr_vectors.pyramid.placement import mean_shifts, place, shifts_from_first, within_bins
 from zarr_vectors.pyramid.quadrics import best_shifts
-from zarr_vectors.pyramid.reach import Near, Wider, farthest, incidence, neighbours
+from zarr_vectors.pyramid.reach import Near, Wider, farthest_from_links, incidence, neighbours
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
 __all__ = ["coarsen_mesh"]
@@ -161,4 +161,4 @@ def _error(fine: AnyArray, parents: IntArray, coarse: Mesh, bins: FloatArray) ->
     at = incidence(faces, len(vertices))
     # In a flat part a vertex may lie beyond the faces at its own place, but then on those beside.
     near: list[Near] = [at, Wider(at, neighbours(faces, len(vertices)))]
-    return farthest(bounds, parents, near, distance, least=_SMALL * float(bins.min()))
+    return farthest_from_links(bounds, parents, near, distance, least=_SMALL * float(bins.min()))

@@ -10,7 +10,7 @@ import numpy as np
 
 from zarr_vectors.typing import FloatArray, IntArray
 
-__all__ = ["Incidence", "Near", "Wider", "farthest", "incidence", "neighbours"]
+__all__ = ["Incidence", "Near", "Wider", "farthest_from_links", "incidence", "neighbours"]
 
 _FIRST_PAIRS = 1 << 12
 _MOST_PAIRS = 1 << 16
@@ -108,7 +108,7 @@ def neighbours(links: IntArray, vertices: int) -> Incidence:
     return Incidence(keys - owners * vertices, np.cumsum(counts) - counts, counts)
 
 
-def farthest(
+def farthest_from_links(
     bounds: FloatArray,
     owners: IntArray,
     near: Sequence[Near],
@@ -130,13 +130,14 @@ def farthest(
 
     Example:
         >>> three = incidence(np.array([[0, 1], [1, 2]]), 3)
-        >>> farthest(np.array([5.0, 9.0]), np.array([0, 1]), [three], lambda points, links: 1.0 + points + links)
+        >>> bounds, owners = np.array([5.0, 9.0]), np.array([0, 1])
+        >>> farthest_from_links(bounds, owners, [three], lambda points, links: 1.0 + points + links)
         2.0
     """
     if not near:
         return float(bounds.max(initial=0.0))
     counts = near[0].counts[owners]
-    worst = farthest(bounds[counts == 0], owners[counts == 0], near[1:], distance, least)
+    worst = farthest_from_links(bounds[counts == 0], owners[counts == 0], near[1:], distance, least)
     waiting = np.flatnonzero(counts > 0)
     small = bounds[waiting] <= max(worst, least)
     worst = max(worst, float(bounds[waiting[small]].max(initial=0.0)))
@@ -157,7 +158,9 @@ def farthest(
         found = np.minimum(found, bounds[points])
         far = found > worst
         rest = points[far]
-        worst = max(worst, farthest(found[far], owners[rest], near[1:], partial(_of_rows, distance, rest), least))
+        worst = max(
+            worst, farthest_from_links(found[far], owners[rest], near[1:], partial(_of_rows, distance, rest), least)
+        )
         first, pairs = last, min(2 * pairs, _MOST_PAIRS)
     return worst
 
