@@ -12,7 +12,9 @@ import pytest
 import zarr_vectors as zv
 from tests.pyramid.samples import level_rows, sample
 from tests.types.clouds import memory
+from tests.validate.spoiling import cell, numbers, put, table
 
+OWNER, MANIFESTS = "0/fragment_attributes/object_id", "0/object_index/manifests"
 LAYOUT = zv.Layout(chunk_shape=20)
 FACTORS: Any = [(2, 1), (2, 2)]
 
@@ -81,3 +83,33 @@ def test_a_zip_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(zv.exceptions.ReadOnlyError, match="zip"):
         zv.open(tmp_path / "a.zip", "r+").build_pyramid([(2, 1)])
     assert (tmp_path / "a.zip").read_bytes() == before
+
+
+@pytest.mark.parametrize("method", ["mean", "subsample"])
+def test_points_of_no_object_stay_outside_the_index(tmp_path: Path, method: str) -> None:
+    at = np.array([[1.0, 1.0], [2.0, 1.0], [7.0, 7.0], [3.0, 3.0], [12.0, 3.0]], dtype=np.float32)
+    zv.write(
+        tmp_path / "a", zv.Points(at, object_ids=[5, 5, 5, 6, 6]), layout=zv.Layout(chunk_shape=10, shard_shape=None)
+    )
+    cell(OWNER, numbers("<i8", put((0, -1))), key="0.0")(tmp_path / "a")
+    table(MANIFESTS, lambda manifests: [b"", *manifests[1:]])(tmp_path / "a")
+    store = zv.open(tmp_path / "a", "r+")
+    finest = store[0].read()
+    assert finest.object_ids.tolist() == [-1, -1, -1, 6, 6]
+    store.build_pyramid([(4, 1), (1, 2)], method=method)
+    for level in list(store)[1:]:
+        got = level.read()
+        assert set(got.object_ids.tolist()) == {-1, 6}
+        assert sorted(got.object_ids.tolist()) == [-1, 6, 6]
+        assert len(level.read(object_ids=[5]).positions) == 0
+        assert level.read(object_ids=[6]).vertex_count == (got.object_ids == 6).sum()
+    problems = [problem for problem in zv.validate(tmp_path / "a").problems if not problem.path.startswith("0/")]
+    assert {problem.kind for problem in problems} == {"fragment_unowned"}
+
+
+def test_vertices_of_no_object_are_named(tmp_path: Path) -> None:
+    graph = sample("graph")
+    zv.write(tmp_path / "a", graph, layout=zv.Layout(chunk_shape=20))
+    table(MANIFESTS, lambda manifests: [b"", *manifests[1:]])(tmp_path / "a")
+    report = zv.open(tmp_path / "a", "r+").build_pyramid([(2, 1)])
+    assert "vertices of no object" in report.levels[0].left_out

@@ -102,9 +102,6 @@ def _values(finer: Finer, bins: FloatArray) -> Iterator[tuple[Geometry, IntArray
     for piece in finer.pieces(multiples, None, attributes=()):
         owners = piece.value.vertex_objects
         assert owners is not None
-        owned = np.flatnonzero(np.isin(owners, ordered))
-        if len(owned) < len(owners):
-            raise InputError(
-                "vertices belong to objects that the index does not have", got=f"{len(owners) - len(owned)}"
-            )
-        yield piece.value, order[np.searchsorted(ordered, owners)]
+        owned = np.isin(owners, ordered)
+        value = piece.value if owned.all() else piece.value.within(owned)
+        yield value, order[np.searchsorted(ordered, owners[owned])]

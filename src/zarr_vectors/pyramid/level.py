@@ -231,7 +231,7 @@ class LevelJob:
             seed=options.seed,
             counts=self.counts,
             link_counts=self.link_counts,
-            left_out=finer.left_out + (("chunk_dims",) if finer.level.metadata.leading_axes else ()),
+            left_out=self._left_out(),
         )
         facts: JsonObject = {
             "object_sparsity": 1 / self.step.sparsity,
@@ -241,6 +241,12 @@ class LevelJob:
             "pyramid": pyramid.to_json(),
         }
         return facts | ({"preserves_object_ids": True} if intake.has_objects else {})
+
+    def _left_out(self) -> tuple[str, ...]:
+        """What the finer level has and this one has not."""
+        finer = self.finer
+        axis = ("chunk_dims",) if finer.level.metadata.leading_axes else ()
+        return finer.left_out + axis + (("vertices of no object",) if finer.leaves_vertices else ())
 
     def _chunk_shape(self, intake: Intake) -> tuple[float, ...]:
         root, level, given = self.finer.root, self.finer.level, self.step.chunk_factor

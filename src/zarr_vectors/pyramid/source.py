@@ -58,8 +58,19 @@ class Finer:
     @cached_property
     def present(self) -> IntArray:
         """``(n,)`` ids of the objects that have vertices here."""
-        ids, sizes = object_sizes(self.storage, self.level)
+        ids, sizes = self._sizes
         return ids[sizes > 0]
+
+    @cached_property
+    def leaves_vertices(self) -> bool:
+        """Whether some vertices are not read, as they are of no object and the kind is read by object."""
+        if self.kind.connects == "nothing" or not self.level.has_objects:
+            return False
+        return int(self._sizes[1].sum()) < self._rows
+
+    @cached_property
+    def _sizes(self) -> tuple[IntArray, IntArray]:
+        return object_sizes(self.storage, self.level)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -171,7 +182,12 @@ class Finer:
             selection = replace(wanted, chunks=chunks[part])
             shape = read_shape(self.storage, self.level, selection, self._plan)
             owners = shape.rows.object_ids
-            yield shape if objects is None or owners is None else Shape(shape.rows.take(_among(owners, objects)))
+            yield shape if objects is None or owners is None else Shape(shape.rows.take(self._stay(owners, objects)))
+
+    def _stay(self, owners: IntArray, objects: IntArray) -> BoolArray:
+        """Which points are of some objects, or of none, as none can be left out then."""
+        stay: BoolArray = np.isin(owners, objects)
+        return stay if constants.OWNER_NONE in self.tables.ids else stay | (owners == constants.OWNER_NONE)
 
     @cached_property
     def _chunk_sizes(self) -> IntArray:
@@ -203,10 +219,6 @@ def with_link_attributes(value: Linked, columns: Mapping[str, Column]) -> Linked
 
 def _weights(column: Column | None) -> IntArray | None:
     return None if column is None else np.asarray(column).astype(np.int64)
-
-
-def _among(owners: IntArray, objects: IntArray) -> BoolArray:
-    return np.isin(owners, objects)
 
 
 def object_tables(tables: LevelTables) -> ObjectTables:

@@ -34,7 +34,7 @@ from zarr_vectors.storage.tables import TableArray
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.encode import Fragments
 from zarr_vectors.types.table import check_attribute_name, check_width
-from zarr_vectors.typing import AnyArray, IntArray, JsonObject
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray, JsonObject
 
 __all__ = [
     "ObjectTables",
@@ -143,12 +143,34 @@ def _with_sentinels(name: str, column: AnyArray) -> AnyArray:
 
 
 def manifests_of(ids: IntArray, fragments: Fragments, plan: CellPlan) -> ManifestTable:
-    """Manifests by row of ``ids`` (ascending): along the line, or in order of chunks and fragments."""
+    """Manifests by row of ``ids`` (ascending): along the line, or in order of chunks and fragments.
+
+    Fragments of no object are in no manifest.
+
+    Raises:
+        InputError: A fragment belongs to an object that ``ids`` do not have.
+    """
     rows = np.searchsorted(ids, fragments.owners)
     along = [fragments.offsets] if plan.connects == "sequence" else [fragments.cells, fragments.numbers]
     order = stable_order([rows, *along])
+    order = order[_owned(ids, rows, fragments.owners)[order]]
     chunks = plan.numbered_coords(fragments.cells[order])
     return ManifestTable(rows[order], chunks, fragments.numbers[order].astype(np.int64))
+
+
+def _owned(ids: IntArray, rows: IntArray, owners: AnyArray) -> BoolArray:
+    """Which owners are among ``ids``; the others must be the mark of fragments that have none."""
+    owned = np.zeros(len(owners), dtype=np.bool_)
+    if len(ids):
+        owned = ids[np.minimum(rows, len(ids) - 1)] == owners
+    unknown = owners[~owned & (owners != constants.OWNER_NONE)]
+    if len(unknown):
+        raise InputError(
+            "vertices belong to objects that the object index does not have",
+            got=np.unique(unknown)[:5].tolist(),
+            hint="validate tells where they are",
+        )
+    return owned
 
 
 def table_puts(
