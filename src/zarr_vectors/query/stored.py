@@ -126,14 +126,15 @@ def link_cells(family: LinkFamily, chunks: IntArray, sizes: IntArray, at_once: i
         while start < len(present):
             done = float(sums[start - 1]) if start else 0.0
             end = int(np.searchsorted(sums, done + room, side="right"))
-            if end == start and parts:
+            end = end if parts else max(end, start + 1)
+            if end > start:
+                parts.append(LinkPart(segment, present[start:end]))
+                room -= float(sums[end - 1]) - done
+            start = end
+            if start < len(present):
+                # A part has each segment once.
                 yield LinkCells(tuple(parts), _chunks_of(parts))
                 parts, room = [], float(at_once)
-                continue
-            end = max(end, start + 1)
-            parts.append(LinkPart(segment, present[start:end]))
-            room -= float(sums[end - 1]) - done
-            start = end
     if parts:
         yield LinkCells(tuple(parts), _chunks_of(parts))
 
