@@ -16,6 +16,7 @@ import pytest
 from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
+from tests.cli.running import invoke
 from tests.pyramid.samples import sample
 from tests.pyramid.surfaces import sheet, torus
 from tests.types.clouds import files_of, memory
@@ -123,6 +124,17 @@ def test_stores_that_processes_cannot_open_are_refused(tmp_path: Path, processes
     wrong: Any = 4
     with pytest.raises(zv.exceptions.InputError, match="executor"):
         zv.open(tmp_path / "s", "r+").build_pyramid([(2, 1)], executor=wrong)
+
+
+def test_workers_on_the_command_line(tmp_path: Path) -> None:
+    zv.write(tmp_path / "one", sample("cloud"), layout=zv.Layout(chunk_shape=25, bin_shape=5))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for name, workers in (("one", 1), ("two", 2)):
+        told = invoke("pyramid", tmp_path / name, "--factors", "2", "--workers", workers, "--json")
+        assert told.exit_code == 0, told.output
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+    assert invoke("pyramid", tmp_path / "one", "--refresh", "--workers", 2).exit_code == 0
+    assert invoke("pyramid", tmp_path / "one", "--workers", 0).exit_code == 2
 
 
 def test_few_tasks_are_done_ahead_and_errors_come_through() -> None:

@@ -20,12 +20,14 @@ from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.geometry import Graph, Mesh
 from zarr_vectors.pyramid import large_mesh, run
+from zarr_vectors.pyramid.borders import border_edges
 from zarr_vectors.pyramid.coarse import Coarse, Policy, bin_numbers
 from zarr_vectors.pyramid.large_kinds import large_of
 from zarr_vectors.pyramid.methods import coarsen
 from zarr_vectors.pyramid.plan import block_multiples
 from zarr_vectors.pyramid.source import Finer, PieceRead
 from zarr_vectors.pyramid.tasks import Crew
+from zarr_vectors.query.stored import link_cells
 from zarr_vectors.types.kinds import kind_of_types
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -256,6 +258,34 @@ def test_what_collapses_in_a_scene(objects: int, chunk: Any, rows: int, monkeypa
 
 def with_owner(mesh: Mesh) -> Mesh:
     return Mesh(mesh.positions, mesh.faces, object_ids=np.zeros(mesh.vertex_count, dtype=np.int64))
+
+
+def test_objects_that_touch_end_where_they_touch() -> None:
+    flat = sheet(4, 3)
+    both = Mesh(
+        np.concatenate([flat.positions, flat.positions + np.array([3, 0, 0])]),
+        np.concatenate([flat.faces, flat.faces + flat.vertex_count]),
+        object_ids=np.repeat([4, 6], flat.vertex_count),
+    )
+    alone = len(border_edges(flat.positions, flat.faces)[0])
+    assert alone == 2 * (3 + 2)
+    assert len(border_edges(both.positions, both.faces, both.object_ids)[0]) == 2 * alone
+    assert len(border_edges(both.positions, both.faces)[0]) == 2 * alone - 2 * 2
+
+
+def test_parts_of_links_are_all_of_them() -> None:
+    finer = finer_of(written(lattice(), (16, 32, 8)), 0, 50)
+    family, chunks = finer.level.links, finer.level.vertices.present
+    assert family is not None
+    cells = sorted((name, *cell) for name, one in family.segments.items() for cell in one.array.present.tolist())
+    assert len(family.segments) > 10
+    for at_once in (1, 3, 40, 10**6):
+        parts = list(link_cells(family, chunks, np.full(len(chunks), 7), at_once))
+        found = [[part.segment.name for part in some.parts] for some in parts]
+        assert all(len(set(names)) == len(names) for names in found)
+        every = [part for some in parts for part in some.parts]
+        assert sorted((part.segment.name, *cell) for part in every for cell in part.coords.tolist()) == cells
+        assert (len(parts) == 1) == (at_once == 10**6)
 
 
 # Whole stores

@@ -30,6 +30,9 @@ def kept_objects(finer: Finer, sparsity: float, options: PyramidOptions, bins: F
     if sparsity == 1 or not finer.level.has_objects:
         return None
     ids, strategy = finer.present, options.sparsity_strategy
+    if len(ids) < 2 and strategy != "attribute":
+        # One object stays, however large it is to look at.
+        return ids
     measures: AnyArray | Visits | None = None
     if strategy == "attribute":
         measures = _attribute(finer, options.sparsity_attribute or "")
