@@ -52,6 +52,11 @@ class Storage:
     _depth: int = 0
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
+    @cached_property
+    def _is_transactional(self) -> bool:
+        # Asked by every read, and slow to find out.
+        return isinstance(self.backend, Transactional)
+
     @property
     def url(self) -> str:
         """Where the store is."""
@@ -158,21 +163,27 @@ class Storage:
 
         To be asked when everything has been read: objects change only after the root document has.
         """
-        if isinstance(self.backend, Transactional) or self.is_published:
+        if self._is_transactional or self.is_published:
             return True
         raw = self.backend.fetch([Get(ROOT)])[0]
         return (b"" if raw is None else bytes(raw)) in seen
 
-    def read_documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
-        """Parse JSON documents, read in one round; those of a published store are there already."""
-        return self._copies(paths) if self.is_published and ROOT not in paths else self.read_stored(paths)
+    def read_documents(self, paths: Sequence[str], *, as_text: bool = False) -> dict[str, JsonObject | None]:
+        """Parse JSON documents, read in one round; those of a published store are there already.
+
+        Args:
+            as_text: Whether presence lists may be left as they are written; those of copies are parsed anyway.
+        """
+        if self.is_published and ROOT not in paths:
+            return self._copies(paths)
+        return self._parsed(self.fetch(Get(path) for path in paths), as_text=as_text)
 
     def read_stored(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """Parse JSON documents where they are stored, read in one round."""
         return self._parsed(self.fetch(Get(path) for path in paths))
 
-    def _parsed(self, found: Mapping[Get, Buffer | None]) -> dict[str, JsonObject | None]:
-        parser = DocumentParser(self.url)
+    def _parsed(self, found: Mapping[Get, Buffer | None], *, as_text: bool = False) -> dict[str, JsonObject | None]:
+        parser = DocumentParser(self.url, as_text=as_text)
         return {
             get.path: None if data is None else parser.parse(bytes(data), path=get.path) for get, data in found.items()
         }
