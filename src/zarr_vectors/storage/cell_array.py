@@ -189,7 +189,8 @@ class CellArray:
         coords = np.empty((len(numbers), self.ndim), dtype=np.int64)
         for axis in range(self.ndim - 1, -1, -1):
             numbers, coords[:, axis] = np.divmod(numbers, max(1, self.grid.shape[axis]))
-        return coords + np.asarray(self.grid.origin)
+        coords += np.asarray(self.grid.origin)
+        return coords
 
     def _no_list(self) -> MetadataError:
         return MetadataError(
