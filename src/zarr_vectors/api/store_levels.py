@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class StoreLevels:
         cross_level_depth: int = 1,
         replace: bool = False,
         progress: pyramid.PyramidProgress | None = None,
+        executor: Executor | None = None,
     ) -> pyramid.PyramidReport:
         """Make coarser levels, each a whole data set of the store's kind and a commit of its own.
 
@@ -66,12 +68,16 @@ class StoreLevels:
             cross_level_depth: Over how many levels links lead; -1 for all.
             replace: Whether coarser levels that there are give way, as those that a killed build has left.
             progress: Called with the number of a level, and the vertices that are done and that there are.
+            executor: Who reads and coarsens the pieces of a level: any ``concurrent.futures.Executor``, a few threads
+                by default. Processes open the store for themselves, so it must not lie in memory; what is made is the
+                same, byte for byte.
 
         Returns:
             What was made, level by level, with the error of each.
 
         Raises:
-            InputError: The store has no vertices, or something is asked for that cannot be meant.
+            InputError: The store has no vertices, something is asked for that cannot be meant, or the executor's
+                processes cannot open the store.
             StoreExistsError: There are coarser levels already, and ``replace`` is not said.
             ReadOnlyError: The store was opened for reading.
 
@@ -98,6 +104,7 @@ class StoreLevels:
             cross_level_depth=cross_level_depth,
             replace=replace,
             progress=progress,
+            executor=executor,
         )
         try:
             return pyramid.build_levels(self._storage, options)
@@ -105,13 +112,17 @@ class StoreLevels:
             self._reopen()
 
     def refresh_pyramid(
-        self, *, force: bool = False, progress: pyramid.PyramidProgress | None = None
+        self,
+        *,
+        force: bool = False,
+        progress: pyramid.PyramidProgress | None = None,
+        executor: Executor | None = None,
     ) -> pyramid.PyramidReport:
         """Make levels anew that appended vertices have made stale, as they were made before.
 
         Args:
             force: All coarser levels, stale or not.
-            progress: As of ``build_pyramid``.
+            progress, executor: As of ``build_pyramid``.
 
         Raises:
             ConventionError: With ``force``, a level does not say how it was made.
@@ -128,7 +139,8 @@ class StoreLevels:
             (True, [1], False)
         """
         try:
-            return pyramid.refresh_levels(self._storage, pyramid.PyramidOptions(progress=progress), force=force)
+            options = pyramid.PyramidOptions(progress=progress, executor=executor)
+            return pyramid.refresh_levels(self._storage, options, force=force)
         finally:
             self._reopen()
 

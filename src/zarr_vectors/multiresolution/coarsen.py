@@ -35,7 +35,7 @@ def build_pyramid(  # noqa: PLR0913 (its signature is given)
         sparsity_seed: Of what is random; None for 0, so that the same call brings the same levels.
         method: ``"per_object"`` for what suits the kind, or a way that it has.
         options: More arguments of ``ZVStore.build_pyramid``: ``aggregations``, ``sparsity_attribute``,
-            ``replace``.
+            ``replace``, ``executor``.
 
     Returns:
         ``url`` and ``levels``, for each of which ``level``, ``vertex_count``, ``bin_shape`` and more.
@@ -119,11 +119,11 @@ def coarsen_level(  # noqa: PLR0913 (its signature is given)
 
 def _more(options: Mapping[str, Any] | None) -> dict[str, Any]:
     more = dict(options or {})
-    unknown = sorted(more.keys() - {"aggregations", "sparsity_attribute", "replace"})
+    unknown = sorted(more.keys() - {"aggregations", "sparsity_attribute", "replace", "executor"})
     if unknown:
         raise InputError(
             "options has an item that is not known",
             got=repr(unknown[0]),
-            expected="aggregations, replace, sparsity_attribute",
+            expected="aggregations, executor, replace, sparsity_attribute",
         )
     return more

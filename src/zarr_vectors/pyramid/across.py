@@ -99,12 +99,16 @@ class Standing:
                 for none.
             count: How many new vertices come with these.
         """
-        told = np.flatnonzero(parents >= 0)
+        self.put(places, np.where(parents >= 0, parents + self._next, -1))
+        self._next += count
+
+    def put(self, places: IntArray, numbers: IntArray) -> None:
+        """Take what stands for some vertices, as its number among all new ones; -1 for none."""
+        told = np.flatnonzero(numbers >= 0)
         stored = self._bases[places[told, 0]] + places[told, 1]
         stored, first = np.unique(stored, return_index=True)
         new = self._numbers[stored] < 0
-        self._numbers[stored[new]] = parents[told[first[new]]] + self._next
-        self._next += count
+        self._numbers[stored[new]] = numbers[told[first[new]]]
 
     def puts(self, plan: CellPlan, places: Places, array: MakeArray) -> Iterator[Put]:
         """The stored objects and documents of all families, of which each lies with the level that its links come from.

@@ -12,14 +12,16 @@ __all__ = ["border_edges"]
 _SIDES = ((0, 1), (1, 2), (2, 0))
 
 
-def border_edges(positions: AnyArray, faces: IntArray) -> tuple[IntArray, IntArray]:
+def border_edges(positions: AnyArray, faces: IntArray, objects: IntArray | None = None) -> tuple[IntArray, IntArray]:
     """The edges that one face has, and no other.
 
-    Vertices at the same place are one here: files that give each face corners of its own describe closed surfaces, too.
+    Vertices of an object at the same place are one here: files that give each face corners of its own describe closed
+    surfaces, too.
 
     Args:
         positions: ``(N, D)``.
         faces: ``(F, 3)`` rows of ``positions``.
+        objects: ``(N,)`` object of each vertex; None for one.
 
     Returns:
         ``(B, 2)`` rows of ``positions``, and ``(B,)`` the face of each edge.
@@ -43,7 +45,8 @@ def border_edges(positions: AnyArray, faces: IntArray) -> tuple[IntArray, IntArr
         return edges, owners
     at = np.unique(edges)
     welded = rows.copy()
-    welded[at] = clusters_of(*_as_keys(positions[at])).labels
+    owners_at = [] if objects is None else [objects[at]]
+    welded[at] = clusters_of(*owners_at, *_as_keys(positions[at])).labels
     keys = _keys(welded[edges[:, 0]], welded[edges[:, 1]], len(rows))
     _, which, times = np.unique(keys, return_inverse=True, return_counts=True)
     left = times[which] == 1

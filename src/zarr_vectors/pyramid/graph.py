@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from zarr_vectors.pyramid.placement import cluster_means
 from zarr_vectors.pyramid.reach import farthest_from_links, incidence
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["coarsen_graph"]
+__all__ = ["MergedEdges", "coarsen_graph", "contract_nodes", "graph_error", "merge_edges"]
 
 
 def coarsen_graph(
@@ -43,52 +45,98 @@ def coarsen_graph(
         >>> coarse.parents.tolist(), coarse.counts.tolist(), coarse.link_counts.tolist(), coarse.error
         ([0, 0, 1, 1], [2, 2], [2], 0.5)
     """
+    nodes = contract_nodes(value, policy, weights)
+    merged = merge_edges(
+        nodes.parents[value.edges],
+        value.positions[value.edges],
+        value.edge_attributes,
+        policy,
+        link_weights,
+        directed=value.directed,
+    )
+    assert isinstance(nodes.value, Graph)
+    coarse = replace(nodes.value, edges=merged.ends, edge_attributes=merged.columns)
+    error = graph_error(value.positions, nodes.parents, coarse.positions, coarse.edges, coarse.object_ids)
+    return replace(nodes, value=coarse, link_counts=merged.counts, error=error)
+
+
+def contract_nodes(value: Graph, policy: Policy, weights: IntArray | None = None) -> Coarse:
+    """The nodes of a coarser graph, without edges and without a measure of how far they are; as ``coarsen_graph``."""
     clusters, numbers = vertex_clusters(value.positions, value.object_ids, policy.bins)
     first = clusters.order[clusters.starts]
-    positions = cluster_means(value.positions, clusters, weights, policy.bins, numbers[first])
     ids = value.object_ids
-    edges, attributes, counts = _contracted(value, clusters.labels, policy, link_weights)
     coarse = replace(
         value,
-        positions=positions,
-        edges=edges,
+        positions=cluster_means(value.positions, clusters, weights, policy.bins, numbers[first]),
+        edges=value.edges[:0],
         attributes=aggregate_all(value.attributes, clusters, policy.aggregations, weights, value.positions),
-        edge_attributes=attributes,
+        edge_attributes={name: take_column(column, slice(0, 0)) for name, column in value.edge_attributes.items()},
         object_ids=None if ids is None else ids[first],
         **NO_TABLES,
     )
-    return Coarse(
-        value=coarse,
-        parents=clusters.labels,
-        counts=clusters.totals(weights),
-        link_counts=counts,
-        error=_error(value.positions, clusters.labels, coarse),
-    )
+    return Coarse(value=coarse, parents=clusters.labels, counts=clusters.totals(weights))
 
 
-def _contracted(
-    value: Graph, labels: IntArray, policy: Policy, weights: IntArray | None
-) -> tuple[IntArray, dict[str, Column], IntArray]:
-    """The edges between clusters, their attributes, and how many edges each stands for."""
-    given = labels[value.edges]
-    rows = np.flatnonzero(given[:, 0] != given[:, 1])
-    ends, fine = given[rows], value.edges[rows]
-    if not value.directed:
+class MergedEdges(NamedTuple):
+    """Edges that have become one.
+
+    Args:
+        ends: ``(E, 2)`` coarse ends of each.
+        columns: Attributes of each.
+        counts: ``(E,)`` how many edges of level 0 each stands for.
+    """
+
+    ends: IntArray
+    columns: dict[str, Column]
+    counts: IntArray
+
+
+def merge_edges(
+    ends: IntArray,
+    places: AnyArray,
+    columns: Mapping[str, Column],
+    policy: Policy,
+    weights: IntArray | None,
+    *,
+    directed: bool,
+) -> MergedEdges:
+    """Drop edges with one coarse end, and make one of those with the same ends.
+
+    Args:
+        ends: ``(n, 2)`` what the ends of each edge have become.
+        places: ``(n, 2, D)`` positions of the finer ends.
+        columns: Attributes of the edges.
+        policy: Its ``aggregations``.
+        weights: ``(n,)`` edges of level 0 that each stands for; 1 where None.
+        directed: Whether the way back is another edge; if not, each has its lesser end first.
+    """
+    rows = np.flatnonzero(ends[:, 0] != ends[:, 1])
+    ends, fine = ends[rows], places[rows]
+    if not directed:
         turned = ends[:, 0] > ends[:, 1]
         ends = np.where(turned[:, None], ends[:, ::-1], ends)
-        fine = np.where(turned[:, None], fine[:, ::-1], fine)
+        fine = np.where(turned[:, None, None], fine[:, ::-1], fine)
     same = clusters_of(ends)
     amounts = None if weights is None else weights[rows]
-    columns = {name: take_column(column, rows) for name, column in value.edge_attributes.items()}
+    taken = {name: take_column(column, rows) for name, column in columns.items()}
     # Which edge is first is told by where its ends lie, never by its row.
-    places = np.concatenate([value.positions[fine[:, 0]], value.positions[fine[:, 1]]], axis=1)
-    attributes = aggregate_all(columns, same, policy.aggregations, amounts, places)
-    return ends[same.order[same.starts]], attributes, same.totals(amounts)
+    found = aggregate_all(taken, same, policy.aggregations, amounts, np.concatenate([fine[:, 0], fine[:, 1]], axis=1))
+    return MergedEdges(ends[same.order[same.starts]], found, same.totals(amounts))
 
 
-def _error(fine: AnyArray, labels: IntArray, coarse: Graph) -> float:
-    """A distance that no node exceeds from the node that stands for it, or the edges of its object there."""
-    nodes, edges, ids = coarse.positions.astype(np.float64), coarse.edges, coarse.object_ids
+def graph_error(
+    fine: AnyArray, labels: IntArray, positions: AnyArray, edges: IntArray, ids: IntArray | None = None
+) -> float:
+    """A distance that no node exceeds from the node that stands for it, or the edges of its object there.
+
+    Args:
+        fine: ``(N, D)`` positions of the nodes.
+        labels: ``(N,)`` the coarse node that stands for each.
+        positions: ``(M, D)`` positions of the coarse nodes.
+        edges: ``(E, 2)`` edges between these, with all of those at the nodes that are in ``labels``.
+        ids: ``(M,)`` their objects; None for one.
+    """
+    nodes = positions.astype(np.float64)
     if ids is not None:
         edges = edges[ids[edges[:, 0]] == ids[edges[:, 1]]]
     points = fine.astype(np.float64)

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nextafter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,31 +17,18 @@ from zarr_vectors.core.level_changes import remove_resolution_level
 from zarr_vectors.core.levels import list_resolution_levels
 from zarr_vectors.core.session import Session
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import (
-    Categorical,
-    Column,
-    Geometry,
-    Graph,
-    Lines,
-    Linked,
-    Mesh,
-    Points,
-    Polylines,
-    Skeleton,
-)
+from zarr_vectors.geometry import Categorical, Column, Geometry, Linked
 from zarr_vectors.metadata.root import PyramidFacts
 from zarr_vectors.pyramid.across import LevelLinks, Standing
 from zarr_vectors.pyramid.aggregate import check_aggregation
-from zarr_vectors.pyramid.coarse import Coarse, Piece, Policy
-from zarr_vectors.pyramid.graph import coarsen_graph
+from zarr_vectors.pyramid.coarse import Coarse, Policy
 from zarr_vectors.pyramid.keep import kept_objects
-from zarr_vectors.pyramid.lines import coarsen_lines
-from zarr_vectors.pyramid.mesh import coarsen_mesh
+from zarr_vectors.pyramid.large_kinds import large_of
+from zarr_vectors.pyramid.methods import inside
 from zarr_vectors.pyramid.options import PyramidOptions, Step
 from zarr_vectors.pyramid.plan import block_multiples, chunk_multiples, grown_chunk_shape, rows_beside
-from zarr_vectors.pyramid.points import coarsen_points
-from zarr_vectors.pyramid.skeleton import coarsen_skeleton
 from zarr_vectors.pyramid.source import Finer, object_tables, with_link_attributes
+from zarr_vectors.pyramid.tasks import Crew, coarse_pieces
 from zarr_vectors.spatial.layout import check_edges
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.create import write_new
@@ -50,12 +36,33 @@ from zarr_vectors.types.intake import First, Intake
 from zarr_vectors.types.new_level import NewLevel
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.report import WriteReport
-from zarr_vectors.types.spill import stream_intake
-from zarr_vectors.typing import FloatArray, IntArray, JsonObject
+from zarr_vectors.types.spill import stream_apart, stream_intake
+from zarr_vectors.typing import IntArray, JsonObject
 
 __all__ = ["LevelJob", "check_filled", "remove_coarser"]
 
 _COUNT = "count"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What it takes to coarsen a level.
+
+    Args:
+        policy: How.
+        multiples: ``(D,)`` chunks along each axis that are whole bins.
+        standing: Is told what stands for what; None where nobody asks.
+        options: How what comes out is taken in.
+        folder: For temporary files.
+        least_reduction: How many times fewer vertices the level must have; nothing need be done to the end else.
+    """
+
+    policy: Policy
+    multiples: IntArray
+    standing: Standing | None
+    options: WriteOptions
+    folder: Path
+    least_reduction: float
 
 
 @dataclass(kw_only=True)
@@ -73,6 +80,7 @@ class LevelJob:
         replaced: Whether the level exists, and is written anew.
         also: Objects outside the level that are written in the same commit.
         clears: Whether all coarser levels are removed before it is written.
+        crew: Who reads and coarsens.
     """
 
     storage: Storage
@@ -85,6 +93,7 @@ class LevelJob:
     replaced: bool = False
     also: tuple[Put, ...] = ()
     clears: bool = False
+    crew: Crew = field(default_factory=Crew)
     error: float = 0.0
     counts: str | None = None
     link_counts: str | None = None
@@ -112,15 +121,14 @@ class LevelJob:
         finer, root = self.finer, self.finer.root
         policy = self._policy()
         multiples = block_multiples(root.metadata.chunk_shape, finer.level.chunk_shape, self.bins)
+        self.read, self.error = 0, 0.0
+        finer.samples.clear()
         self.kept = kept_objects(finer, self.step.sparsity, self.options, policy.bins)
         options = WriteOptions(mode="replace", dtype=finer.level.position_dtype, axes=root.axes)
         with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
             standing = None if self.links is None else self.links.begun(Path(folder) / "across")
-            pieces = finer.pieces(multiples, self.kept, places=standing is not None)
-            # Vertices that links of their own level name are counted anyway.
-            first = First(names_rows=standing is not None and finer.kind.connects in ("nothing", "sequence"))
-            values = self._values(pieces, policy, standing)
-            intake = stream_intake(values, finer.kind, options, _anywhere, first, Path(folder))
+            work = _Work(policy, multiples, standing, options, Path(folder), least_reduction)
+            intake = self._blocks(work) if finer.is_cut else self._pieces(work)
             if intake.extent.rows * least_reduction > self.read:
                 return False
             if intake.has_objects:
@@ -159,16 +167,58 @@ class LevelJob:
 
     # Values
 
-    def _values(self, pieces: Iterator[Piece], policy: Policy, standing: Standing | None) -> Iterator[Geometry]:
-        for piece in pieces:
-            self.read += piece.value.vertex_count
-            coarse = _inside(_coarsen(piece, policy), self.finer.root.metadata.bounds)
-            self.error = max(self.error, coarse.error)
-            if standing is not None and piece.places is not None:
-                standing.add(piece.places, coarse.parents, coarse.value.vertex_count)
-            yield self._counted(coarse)
-            if self.options.progress is not None:
-                self.options.progress(self.number, self.read, self.finer.level.metadata.vertex_count or None)
+    def _pieces(self, work: _Work) -> Intake:
+        """The level, of pieces that are read and coarsened one by one."""
+        finer, standing = self.finer, work.standing
+        pieces = coarse_pieces(self.crew, finer, work.multiples, self.kept, work.policy, places=standing is not None)
+
+        def values() -> Iterator[Geometry]:
+            for done in pieces:
+                assert done.coarse is not None
+                assert done.sample is not None
+                finer.samples.append(done.sample)
+                self.error = max(self.error, done.coarse.error)
+                if standing is not None and done.places is not None:
+                    standing.add(done.places, done.coarse.parents, done.coarse.value.vertex_count)
+                self._tell(done.read)
+                yield self._counted(done.coarse)
+
+        # Vertices that links of their own level name are counted anyway.
+        first = First(names_rows=standing is not None and finer.kind.connects in ("nothing", "sequence"))
+        return stream_intake(values(), finer.kind, work.options, _anywhere, first, work.folder)
+
+    def _blocks(self, work: _Work) -> Intake:
+        """The level, of a graph or mesh that is too large to be coarsened at once."""
+        finer = self.finer
+        made = large_of(finer, work.policy, self.kept, work.multiples, work.folder / "large", self.crew)
+        moved, rows = 0.0, 0
+
+        def values() -> Iterator[Geometry]:
+            nonlocal moved, rows
+            before = 0
+            for coarse in made.vertices():
+                placed = inside(coarse, finer.root.metadata.bounds)
+                moved, rows = max(moved, placed.error), rows + placed.value.vertex_count
+                self._tell(made.read - before)
+                before = made.read
+                yield self._counted(placed)
+
+        def links() -> Iterator[tuple[IntArray, Mapping[str, Column]]]:
+            if rows * work.least_reduction > made.read:
+                return
+            for some in made.links():
+                yield some.ends, {**some.columns, **({self.link_counts: some.counts} if self.link_counts else {})}
+            self.error = made.error() + moved
+            if work.standing is not None:
+                for places, numbers in made.stored():
+                    work.standing.put(places, numbers)
+
+        return stream_apart(values(), links(), finer.kind, work.options, First(), work.folder)
+
+    def _tell(self, read: int) -> None:
+        self.read += read
+        if self.options.progress is not None and read:
+            self.options.progress(self.number, self.read, self.finer.level.metadata.vertex_count or None)
 
     def _counted(self, coarse: Coarse) -> Geometry:
         """The value with what each vertex and link stands for."""
@@ -299,45 +349,6 @@ def _empty_column(spec: ColumnSpec) -> Column:
 
 def _anywhere(ndim: int) -> None:
     """Coarser vertices are brought into the bounds when they are made."""
-
-
-def _coarsen(piece: Piece, policy: Policy) -> Coarse:
-    value = piece.value
-    if isinstance(value, Points):
-        return coarsen_points(value, policy, piece.weights)
-    if isinstance(value, (Polylines, Lines)):
-        return coarsen_lines(value, policy, piece.weights)
-    if isinstance(value, Skeleton):
-        return coarsen_skeleton(value, policy, piece.weights, piece.link_weights)
-    if isinstance(value, Graph):
-        return coarsen_graph(value, policy, piece.weights, piece.link_weights)
-    assert isinstance(value, Mesh)
-    return coarsen_mesh(value, policy, piece.weights, piece.link_weights)
-
-
-def _inside(coarse: Coarse, bounds: Any) -> Coarse:
-    """With its vertices brought into the store's bounds, where one has been placed beyond them."""
-    value = coarse.value
-    low, high = as_bounds(bounds, value.ndim)
-    positions = value.positions.astype(np.float64)
-    cut = np.clip(positions, low, high)
-    moved = np.sqrt(((cut - positions) ** 2).sum(axis=1)).max(initial=0.0)
-    if not moved:
-        return coarse
-    placed = replace(value, positions=_as(cut, value, low, high))
-    return replace(coarse, value=placed, error=coarse.error + float(moved))
-
-
-def _as(cut: FloatArray, value: Geometry, low: FloatArray, high: FloatArray) -> Any:
-    """Positions in their dtype, and still in the box."""
-    dtype = value.positions.dtype
-    with np.errstate(over="ignore"):
-        if dtype.kind == "f":
-            lo, hi = low.astype(dtype), high.astype(dtype)
-            lo = np.where(lo.astype(np.float64) < low, np.nextafter(lo, np.inf, dtype=dtype), lo)
-            hi = np.where(hi.astype(np.float64) > high, np.nextafter(hi, -np.inf, dtype=dtype), hi)
-            return np.clip(cut.astype(dtype), lo, hi)
-    return np.clip(np.rint(cut), np.ceil(low), np.floor(high)).astype(dtype)
 
 
 def _free_name(taken: Collection[str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from zarr_vectors.typing import BoolArray, IntArray
 
-__all__ = ["stand_ins", "staying"]
+__all__ = ["settle", "stand_ins", "staying"]
 
 _MOST_ROUNDS = 64
 """How many links away another vertex is looked for before any of the object will do."""
@@ -30,6 +30,23 @@ def staying(corners: IntArray, bare: BoolArray, objects: IntArray) -> BoolArray:
     faced = np.zeros(int(objects.max(initial=-1)) + 1, dtype=np.bool_)
     faced[objects[corners]] = True
     return stay | ~faced[objects]
+
+
+def settle(stay: BoolArray, links: IntArray, objects: IntArray, numbers: IntArray) -> IntArray:
+    """``(M,)`` the vertex that stands for each; vertices that nothing beside them would stand for stay, too.
+
+    Args:
+        stay: ``(M,)`` which vertices stay, at least one of each object.
+        links: ``(E, 2)`` vertices that are near to each other.
+        objects: ``(M,)`` number of the object of each vertex, ascending.
+        numbers: ``(M, D)`` number of the bin of each vertex.
+    """
+    if stay.all():
+        return np.arange(len(stay))
+    stands = stand_ins(stay, links, objects)
+    # What nothing in a bin beside it stands for stays as a vertex, so that small parts do not go without a trace.
+    apart = (np.abs(numbers - numbers[stands]) > 1).any(axis=1)
+    return stand_ins(stay | apart, links, objects) if apart.any() else stands
 
 
 def stand_ins(stay: BoolArray, links: IntArray, objects: IntArray) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,13 +13,13 @@ from zarr_vectors.pyramid.coarse import Clusters, Coarse, Policy, clusters_of
 from zarr_vectors.pyramid.distances import distance_to_triangles, norms
 from zarr_vectors.pyramid.faces import Merged, as_triangles, merge_faces
 from zarr_vectors.pyramid.linked import NO_TABLES, vertex_clusters
-from zarr_vectors.pyramid.lost import stand_ins, staying
+from zarr_vectors.pyramid.lost import settle, staying
 from zarr_vectors.pyramid.placement import mean_shifts, place, shifts_from_first, within_bins
 from zarr_vectors.pyramid.quadrics import best_shifts
 from zarr_vectors.pyramid.reach import Near, Wider, farthest_from_links, incidence, neighbours
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["coarsen_mesh"]
+__all__ = ["Surface", "coarsen_mesh", "mesh_error", "place_clusters"]
 
 _SMALL = 1e-4
 """The part of a bin that is as good as nothing when an error is measured."""
@@ -59,7 +60,8 @@ def coarsen_mesh(
     clusters, numbers = vertex_clusters(value.positions, value.object_ids, policy.bins)
     labels, first = clusters.labels, clusters.order[clusters.starts]
     ids = None if value.object_ids is None else value.object_ids[first]
-    places = _places(value.positions, faces, clusters, weights, policy.bins, numbers[first])
+    surface = Surface(value.positions, faces, labels, value.object_ids)
+    places = place_clusters(surface, clusters, weights, policy.bins, numbers[first])
     merged = merge_faces(labels[faces], places)
     stands = _stands(faces, labels, merged.corners, ids, numbers[first])
     kept = np.flatnonzero(stands == np.arange(len(stands)))
@@ -82,26 +84,54 @@ def coarsen_mesh(
         parents=parents,
         counts=whole.totals(weights),
         link_counts=counts,
-        error=_error(value.positions, parents, coarse, policy.bins),
+        error=mesh_error(value.positions, parents, coarse.positions, coarse.faces, policy.bins, coarse.object_ids),
     )
 
 
-def _places(
-    positions: AnyArray,
-    faces: IntArray,
-    clusters: Clusters,
-    weights: IntArray | None,
-    bins: FloatArray,
-    numbers: IntArray,
+class Surface(NamedTuple):
+    """Vertices that are brought to one for each cluster, and the faces around them.
+
+    Args:
+        positions: ``(N, D)``.
+        faces: ``(F, 3)`` rows of ``positions``: all that touch a vertex of a cluster.
+        labels: ``(N,)`` cluster of each vertex; the number of clusters for those that belong to others.
+        objects: ``(N,)`` object of each vertex; None for one.
+        own: ``(n,)`` the vertices that belong to clusters; None for all.
+    """
+
+    positions: AnyArray
+    faces: IntArray
+    labels: IntArray
+    objects: IntArray | None
+    own: IntArray | None = None
+
+
+def place_clusters(
+    surface: Surface, clusters: Clusters, weights: IntArray | None, bins: FloatArray, numbers: IntArray
 ) -> AnyArray:
-    """``(C, D)`` best place of each cluster; in other than three dimensions the mean."""
+    """``(C, D)`` best place of each cluster; in other than three dimensions the mean.
+
+    Args:
+        surface: The vertices and faces.
+        clusters: The clusters of its own vertices.
+        weights: ``(n,)`` vertices of level 0 that each of these stands for; 1 where None.
+        bins, numbers: As in ``cluster_means``.
+    """
+    own = surface.own
+    positions = surface.positions if own is None else surface.positions[own]
     shifts = shifts_from_first(positions, clusters)
     means = mean_shifts(shifts, clusters, weights)
-    if positions.shape[1] != 3 or not len(faces):
+    if positions.shape[1] != 3 or not len(surface.faces):
         return place(positions, clusters, means, bins, numbers)
-    best = best_shifts(positions, faces, clusters, shifts, means)
+    around, known = shifts, means
+    if own is not None:
+        around = np.zeros(surface.positions.shape)
+        around[own] = shifts
+        known = np.concatenate([means, np.zeros((1, 3))])
+    best = best_shifts(surface.positions, surface.faces, surface.labels, around, known, surface.objects)
     first = positions[clusters.order[clusters.starts]]
-    return place(positions, clusters, within_bins(first, means, best, bins, numbers), bins, numbers)
+    shifts = within_bins(first, means, best[: len(means)], bins, numbers)
+    return place(positions, clusters, shifts, bins, numbers)
 
 
 def _stands(faces: IntArray, labels: IntArray, corners: IntArray, ids: IntArray | None, numbers: IntArray) -> IntArray:
@@ -114,14 +144,9 @@ def _stands(faces: IntArray, labels: IntArray, corners: IntArray, ids: IntArray 
     if ids is not None:
         objects[1:] = np.cumsum(ids[1:] != ids[:-1])
     stay = staying(corners, bare, objects)
-    if stay.all():
-        return np.arange(count)
     gone = labels[faces[(~stay)[labels][faces].any(axis=1)]]
     links = np.concatenate([gone[:, [0, 1]], gone[:, [1, 2]], gone[:, [2, 0]]])
-    stands = stand_ins(stay, links, objects)
-    # What nothing in a bin beside it stands for stays as a vertex, so that small parts do not go without a trace.
-    apart = (np.abs(numbers - numbers[stands]) > 1).any(axis=1)
-    return stand_ins(stay | apart, links, objects) if apart.any() else stands
+    return settle(stay, links, objects, numbers)
 
 
 def _face_columns(
@@ -144,9 +169,25 @@ def _face_columns(
     return aggregate_all(columns, merged.same, policy.aggregations, amounts, places), counts
 
 
-def _error(fine: AnyArray, parents: IntArray, coarse: Mesh, bins: FloatArray) -> float:
-    """A distance that no vertex exceeds from the vertex that stands for it, or the faces of its object there."""
-    vertices, faces, ids = coarse.positions.astype(np.float64), coarse.faces, coarse.object_ids
+def mesh_error(
+    fine: AnyArray,
+    parents: IntArray,
+    positions: AnyArray,
+    faces: IntArray,
+    bins: FloatArray,
+    ids: IntArray | None = None,
+) -> float:
+    """A distance that no vertex exceeds from the vertex that stands for it, or the faces of its object there.
+
+    Args:
+        fine: ``(N, D)`` positions of the vertices.
+        parents: ``(N,)`` the coarse vertex that stands for each.
+        positions: ``(M, D)`` positions of the coarse vertices.
+        faces: ``(F, 3)`` faces between these, with all at those that are in ``parents`` and at their neighbours.
+        bins: ``(D,)``.
+        ids: ``(M,)`` objects of the coarse vertices; None for one.
+    """
+    vertices = positions.astype(np.float64)
     if ids is not None:
         faces = faces[(ids[faces] == ids[faces[:, :1]]).all(axis=1)]
     points = fine.astype(np.float64)

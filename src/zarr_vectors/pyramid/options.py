@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -68,6 +69,7 @@ class PyramidOptions:
         cross_level_depth: Over how many levels links lead; -1 for all.
         progress: Called as vertices are done.
         replace: Whether coarser levels that there are give way.
+        executor: Who reads and coarsens, as in ``ZVStore.build_pyramid``.
 
     Raises:
         InputError: Something that cannot be meant.
@@ -84,6 +86,7 @@ class PyramidOptions:
     cross_level_depth: int = 1
     progress: PyramidProgress | None = None
     replace: bool = False
+    executor: Executor | None = None
 
     def __post_init__(self) -> None:
         for name in ("factors", "chunk_scale_factors"):
@@ -98,6 +101,12 @@ class PyramidOptions:
             raise InputError(
                 "sparsity_attribute goes with sparsity_strategy='attribute'",
                 got=f"{self.sparsity_attribute!r} with {self.sparsity_strategy!r}",
+            )
+        if self.executor is not None and not isinstance(self.executor, Executor):
+            raise InputError(
+                "executor must be a concurrent.futures.Executor",
+                got=type(self.executor).__name__,
+                hint="such as ThreadPoolExecutor(4) or ProcessPoolExecutor(4)",
             )
         object.__setattr__(self, "seed", _whole("seed", self.seed, None))
         object.__setattr__(self, "cross_level_depth", _whole("cross_level_depth", self.cross_level_depth, -1))

@@ -12,7 +12,6 @@ import numpy as np
 
 from zarr_vectors.parallel import run_all
 from zarr_vectors.pyramid.borders import border_edges
-from zarr_vectors.pyramid.coarse import Clusters
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
 __all__ = ["best_shifts", "face_normals"]
@@ -25,7 +24,12 @@ _PART_CLUSTERS = 1 << 12
 
 
 def best_shifts(
-    positions: AnyArray, faces: IntArray, clusters: Clusters, shifts: FloatArray, means: FloatArray
+    positions: AnyArray,
+    faces: IntArray,
+    labels: IntArray,
+    shifts: FloatArray,
+    means: FloatArray,
+    objects: IntArray | None = None,
 ) -> FloatArray:
     """The points with the least squared distances from the planes of faces, weighted by their areas.
 
@@ -35,23 +39,22 @@ def best_shifts(
     Args:
         positions: ``(N, 3)`` of floats or integers.
         faces: ``(F, 3)`` rows of ``positions``.
-        clusters: Which vertices become one.
+        labels: ``(N,)`` number of the cluster of each vertex.
         shifts: ``(N, 3)`` each vertex from the origin of its cluster, a point near to it.
         means: ``(C, 3)`` mean of each cluster, from the same origin.
+        objects: ``(N,)`` object of each vertex; None for one. Surfaces of several end where they touch.
 
     Returns:
         ``(C, 3)`` from the same origin.
 
     Example:
-        >>> from zarr_vectors.pyramid.coarse import clusters_of
         >>> tent = np.array([[0.0, 0, 4], [1, 0, 3], [4, -4, 0], [4, 4, 0], [-4, 4, 0], [-4, -4, 0]])
         >>> faces = np.array([[0, 2, 1], [1, 2, 3], [0, 1, 3], [0, 3, 4], [0, 4, 5], [0, 5, 2]])
-        >>> clusters = clusters_of(np.array([0, 0, 1, 2, 3, 4]))
         >>> means = np.array([[0.5, 0, 3.5], *tent[2:]])
-        >>> best_shifts(tent, faces, clusters, tent, means)[0].round(9).tolist()
+        >>> best_shifts(tent, faces, np.array([0, 0, 1, 2, 3, 4]), tent, means)[0].round(9).tolist()
         [0.0, 0.0, 4.0]
     """
-    sums = _Sums(clusters.labels, shifts, len(clusters))
+    sums = _Sums(labels, shifts, len(means))
     for first in range(0, len(faces), _PART_FACES):
         part = faces[first : first + _PART_FACES]
         normals = face_normals(positions, part)
@@ -59,7 +62,7 @@ def best_shifts(
         # With the area as weight, the product of unit normals is that of these normals by twice their length.
         scaled = normals / np.sqrt(2 * np.where(lengths > 0, lengths, 1.0))[:, None]
         sums.add(part, scaled)
-    edges, owners = border_edges(positions, faces)
+    edges, owners = border_edges(positions, faces, objects)
     if len(edges):
         along = _between(positions, edges[:, 0], edges[:, 1])
         across = np.cross(along, face_normals(positions, faces[owners]))

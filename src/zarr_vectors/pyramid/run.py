@@ -17,6 +17,7 @@ from zarr_vectors.pyramid.options import TOP_VERTICES, PyramidOptions, Step
 from zarr_vectors.pyramid.plan import base_bins, chunk_multiples, point_spacing
 from zarr_vectors.pyramid.report import LevelReport, PyramidReport
 from zarr_vectors.pyramid.source import Finer
+from zarr_vectors.pyramid.tasks import Crew
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.kinds import kind_of_types
@@ -42,6 +43,7 @@ def build_levels(storage: Storage, options: PyramidOptions) -> PyramidReport:
         StoreExistsError: There are coarser levels, and they are not to be replaced.
         ReadOnlyError: The store is open for reading.
     """
+    Crew(options.executor).check(storage)
     with storage.lock():
         root, _ = open_root(storage, [])
         numbers = level_numbers(storage, root.attributes)
@@ -73,6 +75,7 @@ def coarsen_one(storage: Storage, source: int, target: int, options: PyramidOpti
         StoreExistsError: There is a level ``target``.
         InputError: It is not coarser than ``source``, or the store has no vertices.
     """
+    Crew(options.executor).check(storage)
     with storage.lock():
         root, _ = open_root(storage, [])
         numbers = level_numbers(storage, root.attributes)
@@ -96,6 +99,7 @@ def refresh_levels(storage: Storage, options: PyramidOptions, *, force: bool) ->
     Raises:
         ConventionError: A level does not say how it was made.
     """
+    Crew(options.executor).check(storage)
     with storage.lock():
         root, _ = open_root(storage, [])
         rebuilt: list[LevelReport] = []
@@ -143,9 +147,9 @@ def _next_level(
             if objects <= 1 or job.step.sparsity > 1:
                 return None
             # Larger bins change nothing any more, fewer objects do.
-            job = replace(job, step=Step(sparsity=_SPARSE), read=0, error=0.0)
+            job = replace(job, step=Step(sparsity=_SPARSE))
             continue
-        job = replace(job, step=replace(job.step, factor=2 * max(job.factor)), read=0, error=0.0)
+        job = replace(job, step=replace(job.step, factor=2 * max(job.factor)))
     return LevelReport.of(job)
 
 
@@ -169,6 +173,7 @@ def _job(storage: Storage, source: int, target: int, step: Step, options: Pyrami
         options=options,
         base_bins=tuple(map(float, bins)),
         links=links,
+        crew=Crew(options.executor),
     )
 
 

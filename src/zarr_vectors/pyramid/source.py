@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,12 +12,12 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.geometry import Column, Geometry, Graph, Linked, Mesh, Skeleton
 from zarr_vectors.pyramid.coarse import Piece
-from zarr_vectors.query.batches import shapes_by_object
 from zarr_vectors.query.geometry import ReadPlan, read_shape
 from zarr_vectors.query.rows import attribute_names
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.sizes import chunk_sizes, object_sizes
+from zarr_vectors.query.stored import rows_are_single
 from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.kinds import Kind
@@ -25,10 +25,27 @@ from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.value import plan_for, value_of
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["Finer", "object_tables", "with_link_attributes"]
+__all__ = ["Finer", "PieceRead", "object_tables", "rest_of", "with_link_attributes"]
 
 _BATCH_ROWS = 1_000_000
 _SAMPLE_ROWS = 65_536
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PieceRead:
+    """What to read for a piece: chunks of points, or objects.
+
+    Args:
+        chunks: ``(n, K)`` the chunks.
+        stay: ``(n,)`` ids of the objects whose points stay; None for all.
+        ids: ``(n,)`` the objects.
+        is_last: Whether nothing comes after these objects.
+    """
+
+    chunks: IntArray | None = None
+    stay: IntArray | None = None
+    ids: IntArray | None = None
+    is_last: bool = False
 
 
 @dataclass
@@ -106,12 +123,7 @@ class Finer:
         self.level = open_level(self.storage, self.root, self.level.number, documents[f"{self.level.number}/{ROOT}"])
 
     def pieces(
-        self,
-        multiples: IntArray,
-        objects: IntArray | None,
-        *,
-        attributes: tuple[str, ...] | None = None,
-        places: bool = False,
+        self, multiples: IntArray, objects: IntArray | None, *, attributes: tuple[str, ...] | None = None
     ) -> Iterator[Piece]:
         """The level, some of it at a time.
 
@@ -119,18 +131,65 @@ class Finer:
             multiples: ``(D,)`` chunks along each axis that are whole bins of the coarser level.
             objects: Ids of the objects to read; None for all there is.
             attributes: Of vertices; None for all.
+        """
+        reads = self.reads(multiples, objects)
+        for number, read in enumerate(reads):
+            piece, left = self.read(read, attributes=attributes)
+            if left:
+                # No earlier piece had such a link, so none leads back to one.
+                yield self.read(rest_of(reads[number:]), attributes=attributes)[0]
+                return
+            yield piece
+
+    def reads(self, multiples: IntArray, objects: IntArray | None) -> list[PieceRead]:
+        """What to read for each piece; at least one.
+
+        Args:
+            multiples, objects: As of ``pieces``.
+        """
+        # Vertices that several objects share are read with each of them.
+        if self.kind.connects == "nothing" and not self.level.metadata.shared_fragments:
+            return [PieceRead(chunks=chunks, stay=objects) for chunks in self.blocks(multiples)]
+        ids = self.present if objects is None else objects
+        step = max(1, self.batch_rows * len(self.present) // max(1, self._rows))
+        starts = range(0, max(1, len(ids)), step)
+        return [PieceRead(ids=ids[start : start + step], is_last=start + step >= len(ids)) for start in starts]
+
+    def read(
+        self, read: PieceRead, *, attributes: tuple[str, ...] | None = None, places: bool = False
+    ) -> tuple[Piece, int]:
+        """A piece, and how many links were left out of it because they lead to other objects.
+
+        Args:
+            attributes: Of vertices; None for all.
             places: Whether to tell where vertices are stored.
         """
-        self.samples.clear()
-        wanted = Selection(attributes=self.names if attributes is None else attributes, places=places)
-        # Vertices that several objects share are read with each of them.
-        by_place = self.kind.connects == "nothing" and not self.level.metadata.shared_fragments
-        shapes = self._blocks(wanted, multiples, objects) if by_place else self._objects(wanted, objects)
+        selection = Selection(
+            attributes=self.names if attributes is None else attributes,
+            places=places,
+            chunks=read.chunks,
+            object_ids=read.ids,
+            lenient=True,
+        )
+        plan = replace(self._plan, counts_left=read.ids is not None and not read.is_last)
+        shape = read_shape(self.storage, self.level, selection, plan)
+        owners = shape.rows.object_ids
+        if read.stay is not None and owners is not None:
+            shape = Shape(shape.rows.take(self._stay(owners, read.stay)))
         family = self.level.links if self.kind.connects == "links" else None
-        for shape in shapes:
-            value = value_of(shape, self.kind, self.root.axes, family)
-            self.samples.append(value.positions[:: max(1, self._rows // _SAMPLE_ROWS)].copy())
-            yield replace(self._piece(value), places=shape.rows.places)
+        value = value_of(shape, self.kind, self.root.axes, family)
+        return replace(self._piece(value), places=shape.rows.places), shape.links_left
+
+    def sampled(self, positions: AnyArray) -> AnyArray:
+        """Some of the positions of a piece, of which as many are taken from each."""
+        return positions[:: max(1, self._rows // _SAMPLE_ROWS)].copy()
+
+    @cached_property
+    def is_cut(self) -> bool:
+        """Whether graphs or meshes are too large to be read at once, and can be read chunk by chunk."""
+        if self.kind.connects != "links" or not self.level.has_objects or self._rows <= self.batch_rows:
+            return False
+        return rows_are_single(self.storage, self.level)
 
     def some(self, rows: int) -> Geometry:
         """About so many vertices, without attributes: of a place that is as full as most, or of some whole objects."""
@@ -158,14 +217,14 @@ class Finer:
         # Coordinates as they are stored: so they go back into the store.
         return replace(plan_for(self.root, self.kind, None, None), offset=None)
 
-    def _blocks(self, wanted: Selection, multiples: IntArray, objects: IntArray | None) -> Iterator[Shape]:
-        """Points of whole bins, since no bin lies in two blocks of chunks."""
+    def blocks(self, multiples: IntArray) -> list[IntArray]:
+        """Chunks of about ``batch_rows`` vertices, of whole bins, since no bin lies in two blocks of chunks."""
         chunks = self.level.vertices.present
         lead = chunks.shape[1] - len(multiples)
         blocks = chunks.copy()
         blocks[:, lead:] //= multiples
         if lead:
-            # Points of one place lie in chunks of every leading coordinate.
+            # Vertices of one place lie in chunks of every leading coordinate.
             blocks = blocks[:, lead:]
         order = np.lexsort(blocks.T[::-1])
         ordered = blocks[order]
@@ -178,11 +237,7 @@ class Finer:
         batch_of_block = number[starts]
         first = np.ones(len(starts), dtype=np.bool_)
         first[1:] = batch_of_block[1:] != batch_of_block[:-1]
-        for part in np.split(order, starts[first][1:]):
-            selection = replace(wanted, chunks=chunks[part])
-            shape = read_shape(self.storage, self.level, selection, self._plan)
-            owners = shape.rows.object_ids
-            yield shape if objects is None or owners is None else Shape(shape.rows.take(self._stay(owners, objects)))
+        return [chunks[np.sort(part)] for part in np.split(order, starts[first][1:])]
 
     def _stay(self, owners: IntArray, objects: IntArray) -> BoolArray:
         """Which points are of some objects, or of none, as none can be left out then."""
@@ -193,11 +248,6 @@ class Finer:
     def _chunk_sizes(self) -> IntArray:
         return chunk_sizes(self.storage, self.level)
 
-    def _objects(self, wanted: Selection, objects: IntArray | None) -> Iterator[Shape]:
-        selection = replace(wanted, object_ids=self.present if objects is None else objects)
-        step = max(1, self.batch_rows * len(self.present) // max(1, self._rows))
-        yield from shapes_by_object(self.storage, self.level, selection, self._plan, step)
-
     def _piece(self, value: Geometry) -> Piece:
         attributes = dict(value.attributes)
         weights = _weights(attributes.pop(self.counts, None) if self.counts else None)
@@ -207,6 +257,12 @@ class Finer:
         links = dict(value.link_attributes)
         link_weights = _weights(links.pop(self.link_counts, None))
         return Piece(with_link_attributes(value, links), weights, link_weights)
+
+
+def rest_of(reads: Sequence[PieceRead]) -> PieceRead:
+    """Several pieces of objects, which are the last, as one."""
+    ids = [read.ids for read in reads if read.ids is not None]
+    return PieceRead(ids=np.concatenate(ids), is_last=True)
 
 
 def with_link_attributes(value: Linked, columns: Mapping[str, Column]) -> Linked:

@@ -13,7 +13,7 @@ import numpy as np
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.geometry import Geometry, Graph, Linked, Polylines, Skeleton
+from zarr_vectors.geometry import Column, Geometry, Graph, Linked, Polylines, Skeleton
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.check import tables_of
@@ -38,7 +38,7 @@ from zarr_vectors.types.table import LinkTable, RowTable, table_of
 from zarr_vectors.types.unite import merge_tables
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
-__all__ = ["SpillIntake", "stream_intake"]
+__all__ = ["SpillIntake", "stream_apart", "stream_intake"]
 
 _IN_MEMORY_ROWS = 1_000_000
 _GROUP_ROWS = 1_000_000
@@ -82,6 +82,37 @@ def stream_intake(
     if not head:
         raise InputError("the stream has no values", hint="for an empty store write zv.Points(np.empty((0, 3)))")
     return memory_intake(concatenate(head), kind, options, limits, first)
+
+
+def stream_apart(
+    values: Iterable[Geometry],
+    links: Iterable[tuple[IntArray, Mapping[str, Column]]],
+    kind: Kind,
+    options: WriteOptions,
+    first: First,
+    folder: Path,
+) -> SpillIntake:
+    """Take in vertices, wherever they are, and after them the links between them, through temporary files.
+
+    Args:
+        values: At least one; without links, but with attributes of links of the types that will come.
+        links: ``(n, L)`` numbers of vertices among those of all values, and ``n`` values of each attribute.
+        folder: Where temporary files may be put.
+
+    Raises:
+        InputError: A value cannot be written or does not match the first one.
+    """
+    spill = _Spill(kind, options, _anywhere, first, folder)
+    for value in values:
+        spill.add(value)
+    assert spill.link_file is not None
+    for ends, columns in links:
+        spill.link_file.append(len(ends), {"ends": ends}, columns)
+    return spill.finish()
+
+
+def _anywhere(ndim: int) -> None:
+    """No bounds."""
 
 
 def _emptied(value: Geometry) -> Geometry:

@@ -1,0 +1,166 @@
+"""Reading a level in parts that know nothing of each other: chunks of vertices, and cells of links.
+
+What a whole read tells by the order of its rows is told here by where they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.links import LinkFamily
+from zarr_vectors.core.state import LevelState
+from zarr_vectors.encoding.blobs import offsets_of
+from zarr_vectors.exceptions import CorruptionError
+from zarr_vectors.query.block import Block
+from zarr_vectors.query.fragments import read_fragments
+from zarr_vectors.query.links import LinkPart, Links, decode_links
+from zarr_vectors.query.objects import all_refs
+from zarr_vectors.query.rows import attribute_arrays, raise_errors
+from zarr_vectors.query.values import Rows, distinct_rows
+from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.storage import Storage
+from zarr_vectors.typing import IntArray
+
+__all__ = ["LinkCells", "StoredRows", "link_cells", "read_link_cells", "read_stored_rows", "rows_are_single"]
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The vertices of some chunks.
+
+    Args:
+        rows: Those that fragments name, with their objects.
+        at: ``(n,)`` place of each of them among the stored rows of all these chunks.
+        sizes: ``(C,)`` stored rows of each chunk, in the order in which the chunks were asked for.
+    """
+
+    rows: Rows
+    at: IntArray
+    sizes: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class LinkCells:
+    """Some cells of links.
+
+    Args:
+        parts: Which cells of which segments.
+        chunks: ``(C, K)`` the chunks in which ends of their links lie.
+    """
+
+    parts: tuple[LinkPart, ...]
+    chunks: IntArray
+
+
+def rows_are_single(storage: Storage, level: LevelState) -> bool:
+    """Whether each stored row up to the last that a fragment names is named once, in order, so that it has one owner.
+
+    Raises:
+        CorruptionError: A fragment index cannot be read.
+    """
+    if level.is_unordered or level.metadata.shared_fragments:
+        return False
+    if level.metadata.fragments_tile:
+        return True
+    table = read_fragments(storage, level, level.vertices.present)
+    return table.tiles(table.rows_per_cell())
+
+
+def read_stored_rows(storage: Storage, level: LevelState, chunks: IntArray, names: Sequence[str]) -> StoredRows:
+    """The vertices of chunks.
+
+    Args:
+        chunks: ``(C, K)`` distinct chunks that hold vertices, in any order.
+        names: Attributes to bring along.
+
+    Raises:
+        CorruptionError: A cell is gone or corrupt.
+    """
+    arrays: dict[str, CellArray] = {
+        constants.VERTICES: level.vertices,
+        constants.VERTEX_FRAGMENTS: level.cell_array(constants.VERTEX_FRAGMENTS),
+    }
+    foreign = None
+    if constants.FRAGMENT_OWNER in level.cells:
+        arrays[constants.FRAGMENT_OWNER] = level.cells[constants.FRAGMENT_OWNER]
+    elif level.has_objects:
+        foreign = all_refs(storage, level)[1]
+    block = Block.read(storage, level, chunks, arrays | attribute_arrays(level, names))
+    block.tells_places = True
+    block.prepare(names)
+    rows = block.assemble(None, foreign)
+    raise_errors(block, strict=True)
+    return StoredRows(rows, block.picks(), block.rows_per_cell)
+
+
+def link_cells(family: LinkFamily, at_once: int) -> Iterator[LinkCells]:
+    """All cells of all segments, in parts of about so many links.
+
+    Args:
+        at_once: From 1.
+    """
+    cells = sum(len(segment.array.present) for segment in family.segments.values())
+    per_cell = max(1, (family.links or 0) // max(1, cells))
+    room = step = max(1, at_once // per_cell)
+    parts: list[LinkPart] = []
+    for segment in family.segments.values():
+        present = segment.array.present
+        start = 0
+        while start < len(present):
+            some = present[start : start + room]
+            parts.append(LinkPart(segment, some))
+            start, room = start + len(some), room - len(some)
+            if not room:
+                yield LinkCells(tuple(parts), _chunks_of(parts))
+                parts, room = [], step
+    if parts:
+        yield LinkCells(tuple(parts), _chunks_of(parts))
+
+
+def _chunks_of(parts: Sequence[LinkPart]) -> IntArray:
+    ends: list[IntArray] = []
+    for part in parts:
+        ends += [part.coords, *(part.coords + offset for offset in part.segment.offsets)]
+    return distinct_rows(np.concatenate(ends))
+
+
+@dataclass
+class _Frame:
+    """Chunks and their rows, as links are decoded against them."""
+
+    coords: IntArray
+    sizes: IntArray
+    others: dict[str, CellRead]
+    errors: list[CorruptionError] = field(default_factory=list)
+
+    @property
+    def bases(self) -> IntArray:
+        return offsets_of(self.sizes)
+
+
+def read_link_cells(
+    storage: Storage, family: LinkFamily, cells: LinkCells, sizes: IntArray, names: Sequence[str]
+) -> Links:
+    """The links of some cells, whose ends are numbered among the stored rows of ``cells.chunks``.
+
+    Args:
+        sizes: ``(C,)`` stored rows of each of these chunks; 0 for a chunk without vertices.
+        names: Attributes to bring along.
+
+    Returns:
+        Ends in chunks without vertices are -1.
+
+    Raises:
+        CorruptionError: A cell is gone or corrupt, or names a row that its chunk does not have.
+    """
+    filled = np.flatnonzero(sizes > 0)
+    reads = read_cells(storage, [one for part in cells.parts for one in part.arrays(names)])
+    frame = _Frame(cells.chunks[filled], sizes[filled], {read.array.path: read for read in reads})
+    links = decode_links(family, frame, cells.parts, names, partly=True)
+    if frame.errors:
+        raise frame.errors[0]
+    return links
