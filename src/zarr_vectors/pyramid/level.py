@@ -232,6 +232,7 @@ class LevelJob:
             counts=self.counts,
             link_counts=self.link_counts,
             left_out=self._left_out(),
+            stale=before is not None and before.stale,
         )
         facts: JsonObject = {
             "object_sparsity": 1 / self.step.sparsity,
