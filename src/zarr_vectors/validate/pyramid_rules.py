@@ -101,18 +101,10 @@ def _check_links(
     links: Mapping[int, LevelLinks],
     findings: Findings,
 ) -> None:
-    storage = root.metadata.cross_level_storage
-    for number in sorted(links):
-        for name, (count, _) in links[number].records.items():
-            other = number + int(name)
-            back = links[other].records.get(f"{-int(name):+d}") if other in links else None
-            if int(name) > 0 and back is not None and back[0] != count:
-                text = f"{count} links to level {other}, which has {back[0]} back"
-                findings.add("level_links", f"{number}/{constants.LINKS}/{name}", text)
-    depth = root.metadata.cross_level_depth
-    if storage not in (constants.XLEVEL_IMPLICIT, constants.XLEVEL_EXPLICIT) or depth == 0:
-        return
     for number, level in levels.items():
+        storage, depth = _said_of_links(root, level)
+        if storage not in (constants.XLEVEL_IMPLICIT, constants.XLEVEL_EXPLICIT) or depth == 0:
+            continue
         made = level.metadata.coarsening_method not in (constants.COARSEN_NONE, constants.COARSEN_MANUAL)
         # A stale level says itself that it is to be built anew, and its links with it.
         made &= not is_stale(level.metadata)
@@ -124,6 +116,14 @@ def _check_links(
             if owner in links and f"{constants.LINKS}/{name}" not in levels[owner].link_documents:
                 text = f"cross_level_storage is {storage!r}, and there is no such family"
                 findings.add("level_links", f"{owner}/{constants.LINKS}/{name}", text)
+
+
+def _said_of_links(root: RootState, level: LevelState) -> tuple[str | None, int | None]:
+    """Which links lead to a level, and over how many levels."""
+    facts, metadata = level.metadata.pyramid, root.metadata
+    if facts is None or facts.cross_level_storage is None:
+        return metadata.cross_level_storage, metadata.cross_level_depth
+    return facts.cross_level_storage, facts.cross_level_depth
 
 
 def _check_capabilities(
