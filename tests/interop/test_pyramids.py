@@ -11,6 +11,7 @@ import pytest
 import zarr_vectors as zv
 from tests.interop.peer import Peer
 from tests.pyramid.samples import KINDS, sample
+from tests.pyramid.test_mesh_levels import two_surfaces
 from zarr_vectors.multiresolution.coarsen import coarsen_level
 
 LAYOUT = zv.Layout(chunk_shape=20)
@@ -59,3 +60,22 @@ def test_levels_on_top_of_those_of_the_other(peer: Peer, tmp_path: Path) -> None
     assert zv.open(place).levels == [0, 1]
     assert zv.open(place)[1].error_bound is not None
     assert peer.validate(place)["errors"] == []
+
+
+def test_meshes_keep_their_faces(peer: Peer, tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    zv.write(place, two_surfaces(objects=True), layout=zv.Layout(chunk_shape=10))
+    zv.open(place, "r+").build_pyramid([(2, 1), (2, 1)])
+    assert peer.validate(place)["errors"] == []
+    for level in zv.open(place):
+        ours = level.read()
+        got = peer.call("read", path=str(place), reader="mesh", kwargs={"level": level.number})
+        assert rows(got["vertices"]) == rows(ours.positions)
+        assert triangles(got["vertices"], got["faces"]) == triangles(ours.positions, ours.faces)
+        assert len(ours.faces)
+
+
+def triangles(positions: Any, faces: Any) -> list[Any]:
+    """Faces by the places of their corners, however they are turned."""
+    corners = np.asarray(positions)[np.asarray(faces)].tolist()
+    return sorted(min([*face[turn:], *face[:turn]] for turn in range(3)) for face in corners)

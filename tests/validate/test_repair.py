@@ -55,6 +55,8 @@ MENDED = {
     "a stale count of links",
     "a stale count of logical links",
     "no capability",
+    "stale",
+    "a stale parent",
 }
 """Afterwards nothing is wrong any more."""
 UNTOLD = {
@@ -225,3 +227,19 @@ def test_objects_come_back_with_their_manifests(sound: dict[str, Path], tmp_path
     ids = np.unique(zv.open(sound[base])[0].read().object_ids)[:3] if base != "lines" else [0, 1, 2]
     read, kept = (zv.open(place)[0].read(object_ids=ids) for place in (store, sound[base]))
     assert read.positions.tolist() == kept.positions.tolist()
+
+
+def test_stale_levels_are_built_anew_unless_errors_are_left(tmp_path: Path) -> None:
+    zv.write(tmp_path / "store", zv.Points([[1.0, 1.0], [2.0, 1.0], [9.0, 9.0]]), layout=zv.Layout(chunk_shape=5))
+    zv.open(tmp_path / "store", "r+").build_pyramid([(2, 1), (2, 1)])
+    zv.write(tmp_path / "store", zv.Points([[4.0, 4.0]]), mode="append")
+    shutil.copytree(tmp_path / "store", tmp_path / "damaged")
+    done = zv.repair(tmp_path / "store", dry_run=False)
+    assert [(repair.action, repair.path) for repair in done.repairs] == [("rebuilt", "1"), ("rebuilt", "2")]
+    assert zv.open(tmp_path / "store")[2].read().attributes["count"].sum() == 4
+    assert not any(level.is_stale for level in zv.open(tmp_path / "store"))
+    stored(tmp_path / "damaged", "vertices")[0].unlink()
+    before = contents(tmp_path / "damaged")
+    done = zv.repair(tmp_path / "damaged", dry_run=False)
+    assert {problem.kind for problem in done.left} == {"cell_missing", "level_stale"}
+    assert contents(tmp_path / "damaged") == before

@@ -19,7 +19,7 @@ from zarr_vectors.core.session import Session
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column, Geometry, Linked
 from zarr_vectors.metadata.root import PyramidFacts
-from zarr_vectors.pyramid.across import LevelLinks, Standing
+from zarr_vectors.pyramid.across import LevelLinks, Standing, said_of_links
 from zarr_vectors.pyramid.aggregate import check_aggregation
 from zarr_vectors.pyramid.coarse import Coarse, Policy
 from zarr_vectors.pyramid.keep import kept_objects
@@ -236,7 +236,7 @@ class LevelJob:
 
     def _level(self, intake: Intake, standing: Standing | None) -> NewLevel:
         finer = self.finer
-        root, options = finer.root, self.options
+        root = finer.root
         self.facts = self._made(intake)
         changed = {} if tuple(root.metadata.bin_shape) == self.base_bins else {"base_bin_shape": list(self.base_bins)}
         tokens = list(root.metadata.format_capabilities)
@@ -244,11 +244,6 @@ class LevelJob:
             tokens.append(constants.CAP_PRESERVED_OBJECT_IDS)
         if standing is not None and constants.CAP_MULTISCALE_LINKS not in tokens:
             tokens.append(constants.CAP_MULTISCALE_LINKS)
-        stamped = {
-            "cross_level_storage": options.cross_level_storage,
-            "cross_level_depth": options.cross_level_depth,
-            "format_capabilities": tokens,
-        }
         return NewLevel(
             root=root,
             model=finer.level,
@@ -257,7 +252,7 @@ class LevelJob:
             bins=self.bins,
             chunk_shape=self._chunk_shape(intake),
             facts=self.facts,
-            root_facts={**changed, **stamped},
+            root_facts={**changed, **said_of_links(root, self.options)[0], "format_capabilities": tokens},
             across=standing,
             also=self.also,
         )
@@ -282,6 +277,8 @@ class LevelJob:
             counts=self.counts,
             link_counts=self.link_counts,
             left_out=self._left_out(),
+            stale=before is not None and before.stale,
+            **said_of_links(finer.root, options)[1],
         )
         facts: JsonObject = {
             "object_sparsity": 1 / self.step.sparsity,
