@@ -5,6 +5,11 @@ FIRST ?= 0
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+# Tests make and delete very many small files and start many processes: in memory, where there are gigabytes of it to
+# be had, and with modules that are compiled once.
+test test-long: export TMPDIR := $(or $(TMPDIR),$(shell df -Pk /dev/shm 2>/dev/null | awk 'NR > 1 && $$4 > 4000000 { print $$6 }'))
+test test-long: export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help venv demo test test-long lint format bench fuzz faults golden schemas docs clean

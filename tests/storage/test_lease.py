@@ -20,6 +20,7 @@ from zarr_vectors.storage import commit, lease
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.commit import Batch, Step
 from zarr_vectors.storage.lease import LEASE_KEY, Lease
+from zarr_vectors.storage.memory import MemoryBackend
 from zarr_vectors.storage.objects import ObstoreBackend, zarr_backend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.storage import ROOT, Storage
@@ -259,7 +260,7 @@ def test_only_stores_that_can_are_asked_for_conditions(tmp_path: Any) -> None:
     jobs.create(disk)
     jobs.append(disk)
     assert zv.open(tmp_path)[0].vertex_count == 12
-    assert type(zarr_backend(MemoryStore())) is ZarrBackend
+    assert type(zarr_backend(MemoryStore())) is MemoryBackend
 
 
 def test_copies_and_deletions_of_an_object_store() -> None:

@@ -13,7 +13,7 @@ from tests.query.damage import stored
 from tests.storage.stores import memory_of
 from tests.types.clouds import memory, rows_of
 from tests.validate.cases import CASES
-from tests.validate.spoiling import BASES, Spoil, both, build, cell, document, flipped, gone, listed, numbers, table
+from tests.validate.spoiling import BASES, Spoil, both, cell, document, flipped, gone, listed, numbers, table
 from zarr_vectors.exceptions import ReadOnlyError
 from zarr_vectors.storage.urls import open_backend
 
@@ -84,12 +84,6 @@ UNTOLD = {
 """Nothing tells what is right: repairing one witness by the other might destroy the one that is."""
 SPOILS = {name: (base, spoil) for name, base, spoil, _, _ in CASES}
 DERIVED = ("fragment_attributes/object_id", "fragment_attributes/object_offset", "object_index/fragment_refs")
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("sound")
-    return {base: build(base, folder / base.replace(" ", "-")) for base in BASES}
 
 
 def contents(store: Path) -> dict[str, bytes]:

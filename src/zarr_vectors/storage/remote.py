@@ -71,10 +71,15 @@ class ZarrBackend:
 
         async def one(request: Get) -> bytes | None:
             async with gate:
-                buffer = await self.store.get(request.path, self._prototype, _byte_request(request))
-            return None if buffer is None else buffer.to_bytes()
+                return await self._get(request)
 
-        outcomes = await _outcomes(one(request) for request in requests)
+        return self._results(requests, await _outcomes(one(request) for request in requests))
+
+    async def _get(self, request: Get) -> bytes | None:
+        buffer = await self.store.get(request.path, self._prototype, _byte_request(request))
+        return None if buffer is None else buffer.to_bytes()
+
+    def _results(self, requests: Sequence[Get], outcomes: Sequence[bytes | BaseException | None]) -> list[bytes | None]:
         results: list[bytes | None] = []
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, (FileNotFoundError, KeyError)):
