@@ -7,18 +7,17 @@ import json
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import zarr_vectors as zv
+from tests.faults.deadline import start, stop, within
 from tests.faults.jobs import JOBS, Job
 from tests.faults.victim import FAILED, UNFINISHED
 from tests.storage import s3
 from tests.storage.faults import Place
-from tests.storage.running import environment
 from zarr_vectors.constants import GENERATION_KEY
 from zarr_vectors.storage import commit, lease
 from zarr_vectors.storage.backend import Backend, Get
@@ -29,6 +28,8 @@ from zarr_vectors.storage.urls import open_backend
 Content = dict[str, bytes]
 DEAD_SECONDS = 0.2
 """The harness knows that a victim is dead, and need not wait to be sure."""
+TRIAL_SECONDS = 600
+"""In which each trial comes to its end; most take one or two."""
 NEW_STEPS = (Step.LOCKED, Step.ANNOUNCED, Step.FILLED, Step.CREATED, Step.SWEPT)
 OLD_STEPS = (
     Step.LOCKED,
@@ -47,13 +48,7 @@ class Victims:
     """A process that runs jobs in children of its own."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.victim"],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = start("tests.faults.victim", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, job: str, where: Where, fault: dict[str, Any]) -> dict[str, Any]:
         order = {"job": job, "url": where.url, "options": where.options, "fault": fault}
@@ -64,8 +59,7 @@ class Victims:
         return answer
 
     def end(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        stop(self._process)
 
 
 class Where:
@@ -161,8 +155,12 @@ class Harness:
 
     def trial(self, name: str, fault: dict[str, Any]) -> int:
         """Harm a job, and check what it leaves; how it ended."""
+        where = self.fresh(self.known(name)[0][0])
+        with within(TRIAL_SECONDS, f"{name}, {fault}, {where.url}"):
+            return self._checked(name, fault, where)
+
+    def _checked(self, name: str, fault: dict[str, Any], where: Where) -> int:
         states, _ = self.known(name)
-        where = self.fresh(states[0])
         status = int(self._victims.run(name, where, fault)["status"])
         told = f"{name}, {fault}, status {status}, {where.url}"
         seen = where.visible()
@@ -247,11 +245,11 @@ def local(folder: Path) -> Iterator[Harness]:
 
 
 @contextmanager
-def on_s3() -> Iterator[Harness]:
+def on_s3(server: str = "moto") -> Iterator[Harness]:
     before = lease.DEAD_SECONDS
     lease.DEAD_SECONDS = DEAD_SECONDS
     try:
-        with s3.serving() as endpoint:
+        with s3.serving(server=server) as endpoint:
             harness = Harness(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint))
             try:
                 yield harness

@@ -1,15 +1,14 @@
 """Many processes that append to one store at once.
 
-Usage: python -m tests.faults.writers [local] [s3] [same] [disjoint] [outside] [COUNT] for the long run, by default of
-1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so many writers, children of a
-process that has touched nothing yet.
+Usage: python -m tests.faults.writers [local] [s3] [same] [disjoint] [outside] [COUNT] [--server light|moto] for the
+long run, by default of 1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so many
+writers, children of a process that has touched nothing yet.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +20,9 @@ from typing import Any
 import numpy as np
 
 import zarr_vectors as zv
+from tests.faults.deadline import run_program
 from tests.faults.harness import Where
 from tests.storage import s3
-from tests.storage.running import environment
 from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.storage import Storage
@@ -32,6 +31,8 @@ WHERES = ("same", "disjoint", "outside")
 SIDE = 100.0
 ROWS = 3
 PROCESSES = 8
+APPEND_SECONDS = 5
+"""Within which each append is done, with all others at once."""
 
 
 def points(number: int, turn: int, where: str) -> zv.Points:
@@ -53,9 +54,7 @@ def run(where: Where, processes: int, turns: int, how: str) -> None:
     """Let all write, and wait for them."""
     begin(where)
     told = ["together", where.url, json.dumps(where.options), str(processes), str(turns), how]
-    command = [sys.executable, "-m", "tests.faults.writers", *told]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_program("tests.faults.writers", told, seconds=120 + APPEND_SECONDS * processes * turns)
 
 
 def check(where: Where, processes: int, turns: int, how: str) -> None:
@@ -124,6 +123,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) == 6 and arguments[0] == "together":
         _, url, options, processes, turns, how = arguments
         return write_together(Where(url, json.loads(options)), int(processes), int(turns), how)
+    server, arguments = s3.chosen(arguments)
     count = next((int(text) for text in arguments if text.isdecimal()), 1000)
     hows = [how for how in WHERES if how in arguments] or list(WHERES)
     places = [place for place in ("local", "s3") if place in arguments] or ["local", "s3"]
@@ -132,8 +132,8 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             try_all(str(Path(folder)), {}, hows, -(-count // PROCESSES))
     if "s3" in places:
-        print("many writers on an S3 server", flush=True)
-        with s3.serving() as endpoint:
+        print(f"many writers on an S3 server ({server})", flush=True)
+        with s3.serving(server=server) as endpoint:
             try_all(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), hows, -(-count // PROCESSES))
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -139,11 +140,64 @@ def test_one_that_has_run_out_is_renewed_where_nobody_has_taken_it(kind: str, qu
     held.end()
 
 
+def test_what_is_slept_through_does_not_make_a_holder_dead(quick: pytest.MonkeyPatch) -> None:
+    """All machines were asleep: whoever waits wakes up first, and may not take over what its holder goes on with."""
+    quick.setattr(lease, "LEASE_SECONDS", 4.0)
+    quick.setattr(lease, "DEAD_SECONDS", 4.0)
+    quick.setattr(lease, "_LONGEST_TURN", 0.1)
+    clock, asleep = lease._now, [0.0]
+    quick.setattr(lease, "_now", lambda: clock() + asleep[0])
+    place, taken = Place("obstore"), threading.Event()
+    held = Lease(place.backend())
+
+    def wait() -> None:
+        Lease(place.backend()).end()
+        taken.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.3)
+    asleep[0] = 60.0
+    assert not taken.wait(0.3)
+    held.check()
+    assert held.is_sure
+    held.end()
+    waiting.join(10)
+    assert taken.is_set()
+
+
+@KINDS
+def test_a_change_that_takes_longer_than_the_lease_is_given_up(kind: str, quick: pytest.MonkeyPatch) -> None:
+    """Clients repeat requests for minutes; by then another writer may be at work."""
+    backend = Place(kind).backend()
+    given_up = threading.Event()
+
+    async def stall(*_: Any, **__: Any) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    with backend.lock():
+        quick.setattr(backend, "swap", fails)
+        quick.setattr(backend, "_put", stall)
+        began = time.monotonic()
+        with pytest.raises(ConcurrentEditError, match="lock on the store was lost") as caught:
+            backend.put_all([("a", b"1"), ("b", b"2")])
+        assert time.monotonic() - began < 20
+        assert given_up.is_set()
+        assert isinstance(caught.value.__cause__, StoreError)
+        assert "the server is gone" in str(caught.value)
+    assert not backend.exists("a")
+
+
+def fails(key: str, *_: Any) -> Any:
+    raise StoreError("the server is gone", got=key)
+
+
 def test_a_lease_that_cannot_be_removed_fails_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Place("obstore").backend()
-
-    def fails(key: str) -> None:
-        raise StoreError("the server is gone", got=key)
 
     monkeypatch.setattr(backend, "delete", fails)
     jobs.create(backend)

@@ -25,6 +25,7 @@ __all__ = [
     "Transactional",
     "Versioned",
     "changed_meanwhile",
+    "keeps_changing",
     "swap_by_comparing",
 ]
 
@@ -298,4 +299,11 @@ def changed_meanwhile(url: str, key: str) -> ConcurrentEditError:
         store=url,
         array=key,
         hint="open the store again and repeat the write",
+    )
+
+
+def keeps_changing(url: str) -> ConcurrentEditError:
+    """The error for a read that another writer has overtaken again and again."""
+    return ConcurrentEditError(
+        "the store was changed while it was read", store=url, hint="read again when the writer is done"
     )

@@ -148,7 +148,7 @@ class ZarrBackend:
     def _change_all(self, changes: Iterable[Change], at_once: int = IN_FLIGHT) -> None:
         self._check_writable()
         lease = self._leases.get(threading.get_ident())
-        run_changes(changes if lease is None else _while_sure(lease, changes), at_once=at_once)
+        run_changes(changes, at_once=at_once, check=_nothing if lease is None else lease.check)
 
     async def _put(self, key: str, data: bytes) -> None:
         with self._told(key):
@@ -255,13 +255,14 @@ class ZarrBackend:
                 yield
             return
         thread = threading.get_ident()
-        with holding(self) as lease:
-            self._begin(lease)
-            self._leases[thread] = lease
-            try:
+        try:
+            with holding(self) as lease:
+                self._begin(lease)
+                self._leases[thread] = lease
                 yield
-            finally:
-                del self._leases[thread]
+        finally:
+            # It watches over its own removal, too.
+            self._leases.pop(thread, None)
 
     def _begin(self, lease: Lease) -> None:
         """Called when the lease has been taken."""
@@ -286,10 +287,8 @@ class ZarrBackend:
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
 
 
-def _while_sure(lease: Lease, changes: Iterable[Change]) -> Iterator[Change]:
-    for change in changes:
-        lease.check()
-        yield change
+def _nothing() -> None:
+    """A place without a lock."""
 
 
 async def _outcomes(works: Iterable[Awaitable[T]]) -> list[T | BaseException]:

@@ -13,7 +13,7 @@ from zarr_vectors.constants import PUBLISHED_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError
 from zarr_vectors.metadata.base import DocumentParser, parse_json
-from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional
+from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional, keeps_changing
 from zarr_vectors.storage.commit import Batch, Committer
 from zarr_vectors.storage.published import children_of, published_documents, without_documents
 from zarr_vectors.storage.record import ROOT, Record, marker_of, read_record
@@ -21,6 +21,9 @@ from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
 
 __all__ = ["ROOT", "Batch", "Put", "ShardIndex", "Storage"]
+
+_LOOKS = 10
+"""At a root document that names commits under way, before a reader gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,9 @@ class Storage:
         """The root document, and other documents in the same round; None for those that are not there.
 
         Reads through a recorded commit, at the cost of two more rounds.
+
+        Raises:
+            ConcurrentEditError: A commit after another was under way at every look.
         """
         self._record = self._published = None
         self.shard_indexes.clear()
@@ -111,7 +117,10 @@ class Storage:
                 return root, self._copies(also)
         root, others, raw = self._read_documents_with_root(also)
         seen = {raw}
-        while (marker := marker_of(root)) is not None:
+        for _ in range(_LOOKS):
+            marker = marker_of(root)
+            if marker is None:
+                break
             try:
                 self._record = read_record(self.backend, marker)
             except CorruptionError:
@@ -124,6 +133,8 @@ class Storage:
             else:
                 root, others, raw = self._read_documents_with_root(also)
                 seen = {raw, *(seen if marker_of(root) is None else ())}
+        else:
+            raise keeps_changing(self.url)
         self._seen = frozenset(seen)
         return root, others
 
