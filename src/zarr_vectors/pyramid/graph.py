@@ -10,7 +10,7 @@ from zarr_vectors.geometry import Column, Graph, take_column
 from zarr_vectors.pyramid.aggregate import aggregate_all
 from zarr_vectors.pyramid.coarse import Coarse, Policy, clusters_of
 from zarr_vectors.pyramid.distances import distance_to_segments
-from zarr_vectors.pyramid.linked import NO_TABLES, vertex_clusters
+from zarr_vectors.pyramid.linked import NO_TABLES, owner_groups, vertex_clusters
 from zarr_vectors.pyramid.placement import cluster_means
 from zarr_vectors.pyramid.reach import farthest_from_links, incidence
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
@@ -43,7 +43,7 @@ def coarsen_graph(
         >>> coarse.parents.tolist(), coarse.counts.tolist(), coarse.link_counts.tolist(), coarse.error
         ([0, 0, 1, 1], [2, 2], [2], 0.5)
     """
-    clusters, numbers = vertex_clusters(value.positions, value.object_ids, policy.bins)
+    clusters, numbers = vertex_clusters(value.positions, owner_groups(value, policy), policy.bins)
     first = clusters.order[clusters.starts]
     positions = cluster_means(value.positions, clusters, weights, policy.bins, numbers[first])
     ids = value.object_ids
