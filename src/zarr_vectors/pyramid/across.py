@@ -248,7 +248,7 @@ def _check_linkable(level: LevelState) -> None:
     """Refuse a level whose vertices no link of another level can name."""
     if level.metadata.leading_axes:
         raise ConventionError(
-            "coarser levels are chunked by place alone, and no link leads there from chunks with another axis before",
+            "links between levels are not made where chunks have an axis before the spatial ones",
             store=level.store,
             got=f"level {level.number}, chunked by {level.metadata.chunk_attribute_name or 'another axis'}",
             hint="use cross_level_storage='none'",
