@@ -83,9 +83,8 @@ def test_any_executor_makes_the_same_bytes(
         for name, executor in (("default", None), ("threads", threads), ("inline", inline), ("processes", processes)):
             shutil.copytree(tmp_path / "given", tmp_path / name)
             found.append(made(tmp_path / name, executor))
-        assert inline.done > 4
+        assert inline.done >= 4
         assert found[1:] == found[:1] * 3
-        # The first level was stale: it and the one above are made anew.
         with zv.open(tmp_path / "threads", "r+") as store:
             assert len(store.refresh_pyramid(force=True, executor=processes).levels) == 2
     again = files_of(tmp_path / "threads")

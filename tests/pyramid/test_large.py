@@ -60,8 +60,8 @@ def by_blocks(finer: Finer, policy: Policy) -> tuple[Coarse, dict[tuple[int, ...
             for places, numbers in made.stored()
             for place, number in zip(places.tolist(), numbers.tolist(), strict=True)
         }
-    ends = np.concatenate([parts[0].value.links[:0], *(some.ends for some in links)])
     values: list[Any] = [part.value for part in parts]
+    ends = np.concatenate([values[0].links[:0], *(some.ends for some in links)])
     common: dict[str, Any] = {
         "attributes": joined([value.attributes for value in values]),
         "object_ids": np.concatenate([value.object_ids for value in values]),
@@ -247,6 +247,7 @@ def test_what_collapses_in_a_scene(objects: int, chunk: Any, rows: int, monkeypa
     monkeypatch.setattr(large_mesh.LargeMesh, "_stand_ins", counted)
     for bins in (2.0, 4.0):
         _, found = check_same(finer, Policy(bins=np.full(3, bins), aggregations=AGGREGATIONS))
+        assert isinstance(found.value, Mesh)
         assert true_error(mesh if ids is not None else with_owner(mesh), found.value) <= found.error * (1 + 1e-9)
     # Some that have no face left are stood for, where blocks are small by vertices of other blocks, too.
     assert any(gone for gone, _ in settled)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from multiprocessing import get_context
 from time import perf_counter
 from typing import Annotated
 
@@ -60,16 +63,23 @@ def pyramid(
     replace: Annotated[
         bool, typer.Option("--replace", help="Let coarser levels that there are give way to those that are made.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that read and coarsen; by default some threads do.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Make coarser levels of a store, for views from afar; each is a whole data set of its own."""
     started = perf_counter()
     strategy, _, attribute = sparsity.partition(":")
-    with zv.open(store, "r+") as opened, progress_bar("pyramid", quiet=quiet or as_json) as bar:
+    with (
+        zv.open(store, "r+") as opened,
+        processes(workers) as executor,
+        progress_bar("pyramid", quiet=quiet or as_json) as bar,
+    ):
         told = None if bar is None else lambda _, done, total: bar(done, total)
         if refresh:
-            report = opened.refresh_pyramid(progress=told)
+            report = opened.refresh_pyramid(progress=told, executor=executor)
         else:
             report = opened.build_pyramid(
                 checked("--factors", parse_factors, factors),
@@ -82,12 +92,19 @@ def pyramid(
                 cross_level_depth=depth,
                 replace=replace,
                 progress=told,
+                executor=executor,
             )
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
         return
     for line in pyramid_lines(report, perf_counter() - started):
         say(line, quiet=quiet)
+
+
+def processes(count: int) -> AbstractContextManager[Executor | None]:
+    """So many processes; none for one, since threads need not be told of the store."""
+    # Started afresh: a copy of a process with threads may wait for what no thread of its own lets go of.
+    return nullcontext() if count == 1 else ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
 
 def build_told(store: str, *, quiet: bool) -> None:

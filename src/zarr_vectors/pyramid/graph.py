@@ -125,7 +125,12 @@ def merge_edges(
 
 
 def graph_error(
-    fine: AnyArray, labels: IntArray, positions: AnyArray, edges: IntArray, ids: IntArray | None = None
+    fine: AnyArray,
+    labels: IntArray,
+    positions: AnyArray,
+    edges: IntArray,
+    ids: IntArray | None = None,
+    least: float = 0.0,
 ) -> float:
     """A distance that no node exceeds from the node that stands for it, or the edges of its object there.
 
@@ -135,6 +140,7 @@ def graph_error(
         positions: ``(M, D)`` positions of the coarse nodes.
         edges: ``(E, 2)`` edges between these, with all of those at the nodes that are in ``labels``.
         ids: ``(M,)`` their objects; None for one.
+        least: What is less is not measured; it may come out as anything up to this.
     """
     nodes = positions.astype(np.float64)
     if ids is not None:
@@ -145,4 +151,4 @@ def graph_error(
         return distance_to_segments(points[rows], nodes[edges[links, 0]], nodes[edges[links, 1]])
 
     bounds = distance_to_segments(points, nodes[labels], nodes[labels])
-    return farthest_from_links(bounds, labels, [incidence(edges, len(nodes))], distance)
+    return farthest_from_links(bounds, labels, [incidence(edges, len(nodes))], distance, least)

@@ -7,7 +7,7 @@ read some at a time, find their coarse ends. Links that become one are brought t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,8 @@ from zarr_vectors.typing import AnyArray, IntArray
 __all__ = ["CoarseLinks", "Large", "VertexPart", "bucket_numbers"]
 
 _MOST_BUCKETS = 1024
+_SHARES = 4
+"""Vertices with links take about so many times as much memory as those that are read for a piece."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +178,8 @@ class Large:
         self.folder.mkdir()
         ndim, present = self.finer.root.metadata.ndim, self.finer.level.vertices.present
         dtype = self.finer.level.position_dtype
-        self.blocks = self.finer.blocks(self.multiples)
+        self.block_rows = max(1, self.finer.batch_rows // _SHARES)
+        self.blocks = self.finer.blocks(self.multiples, self.block_rows)
         self.reader = self.crew.reader(self.finer)
         self.positions = Spool(self.folder / "positions", dtype, (ndim,))
         self.labels = Spool(self.folder / "labels", np.dtype(np.int64))
@@ -213,6 +216,18 @@ class Large:
             rows = np.arange(int(sizes.sum())) - np.repeat(offsets_of(sizes)[:-1], sizes)
             yield np.stack([np.repeat(at, sizes), rows], axis=1), self.stand_ins(block)
 
+    def farthest(self, task: Callable[[int, float], Callable[[], float]]) -> float:
+        """The largest of the errors of all blocks.
+
+        Args:
+            task: From a block, and what is known to be reached elsewhere, to what measures it. However far others have
+                come by then, the largest is the same.
+        """
+        worst = 0.0
+        for found in self.crew.in_order(task(block, worst) for block in range(len(self.blocks))):
+            worst = max(worst, found)
+        return worst
+
     # Reading
 
     def read_vertices(self, *, contracts: bool) -> Iterator[VertexPart]:
@@ -241,7 +256,9 @@ class Large:
         if family is None:
             return
         labels = self.labels.rows()
-        tasks = (self._link_task(cells) for cells in link_cells(family, self.finer.batch_rows))
+        chunks = self.finer.level.vertices.present
+        parts = link_cells(family, chunks, self.sizes, self.block_rows)
+        tasks = (self._link_task(cells) for cells in parts)
         for ends, columns in self.crew.in_order(tasks):
             there = np.flatnonzero((labels[ends] >= 0).all(axis=1))
             taken = {name: take_column(column, there) for name, column in columns.items()}
@@ -264,7 +281,7 @@ class Large:
         if family is None:
             return {}
         known: IntArray = self.finer.level.vertices.present
-        cells = next(link_cells(family, 1), LinkCells((), known[:0]))
+        cells = next(link_cells(family, known, np.ones(len(known), np.int64), 1), LinkCells((), known[:0]))
         # Only their types are looked at: which vertices there are need not be known.
         sizes = np.full(len(cells.chunks), 2**32, dtype=np.int64)
         links = read_link_cells(self.finer.storage, family, cells, sizes, list(family.columns))
@@ -294,7 +311,7 @@ class Large:
         """Files over which links are scattered, so that each fits into memory."""
         family = self.finer.level.links
         links = 0 if family is None else (family.links or 4 * len(self.positions)) * max(1, self.link_width - 2)
-        return min(_MOST_BUCKETS, max(1, -(-links // self.finer.batch_rows)))
+        return min(_MOST_BUCKETS, max(1, -(-links // self.block_rows)))
 
     def needs_places(self) -> bool:
         """Whether attributes of links hang on where the links are."""

@@ -54,10 +54,11 @@ class GraphErrorTask:
     labels: IntArray
     positions: AnyArray
     edges: IntArray
+    least: float
 
     def __call__(self) -> float:
         """Do it."""
-        return graph_error(self.fine, self.labels, self.positions, self.edges)
+        return graph_error(self.fine, self.labels, self.positions, self.edges, least=self.least)
 
 
 class LargeGraph(Large):
@@ -125,9 +126,9 @@ class LargeGraph(Large):
 
     def error(self) -> float:
         """As of ``Large``."""
-        return max(self.crew.in_order(self._error_task(block) for block in range(len(self.blocks))), default=0.0)
+        return self.farthest(self._error_task)
 
-    def _error_task(self, block: int) -> GraphErrorTask:
+    def _error_task(self, block: int, least: float) -> GraphErrorTask:
         edges = self._final.take(block)
         own = np.arange(self.firsts[block], self.firsts[block + 1])
         nodes = np.union1d(own, edges)
@@ -139,6 +140,7 @@ class LargeGraph(Large):
             np.searchsorted(nodes, labels[kept]),
             self.places.rows()[nodes],
             np.searchsorted(nodes, edges),
+            least,
         )
 
     def stand_ins(self, block: int) -> IntArray:

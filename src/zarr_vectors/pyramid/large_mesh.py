@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -317,9 +318,7 @@ class LargeMesh(Large):
 
     def error(self) -> float:
         """As of ``Large``."""
-        at = self._incidence()
-        tasks = (self._error_task(block, at) for block in range(len(self.blocks)))
-        return max(self.crew.in_order(tasks), default=0.0)
+        return self.farthest(partial(self._error_task, self._incidence()))
 
     def _incidence(self) -> Incidence:
         """The faces at each coarse vertex, in files."""
@@ -335,7 +334,7 @@ class LargeMesh(Large):
             links.append(pairs[np.argsort(pairs[:, 0], kind="stable"), 1])
         return Incidence(links.rows(), starts.rows(), counts.rows())
 
-    def _error_task(self, block: int, at: Incidence) -> MeshErrorTask:
+    def _error_task(self, at: Incidence, block: int, least: float) -> MeshErrorTask:
         """The vertices of a block, with the faces at what stands for them and at its neighbours."""
         found = self.stand_ins(block)
         fine = np.flatnonzero(found >= 0)
@@ -350,6 +349,7 @@ class LargeMesh(Large):
             self._final_places.rows()[known],
             np.searchsorted(known, faces),
             self.policy.bins,
+            least,
         )
 
 

@@ -179,7 +179,8 @@ class MeshErrorTask:
     positions: AnyArray
     faces: IntArray
     bins: FloatArray
+    least: float
 
     def __call__(self) -> float:
         """Do it."""
-        return mesh_error(self.fine, self.parents, self.positions, self.faces, self.bins)
+        return mesh_error(self.fine, self.parents, self.positions, self.faces, self.bins, least=self.least)

@@ -177,6 +177,7 @@ def mesh_error(
     faces: IntArray,
     bins: FloatArray,
     ids: IntArray | None = None,
+    least: float = 0.0,
 ) -> float:
     """A distance that no vertex exceeds from the vertex that stands for it, or the faces of its object there.
 
@@ -187,6 +188,7 @@ def mesh_error(
         faces: ``(F, 3)`` faces between these, with all at those that are in ``parents`` and at their neighbours.
         bins: ``(D,)``.
         ids: ``(M,)`` objects of the coarse vertices; None for one.
+        least: What is less is not measured; it may come out as anything up to this, or a small part of a bin.
     """
     vertices = positions.astype(np.float64)
     if ids is not None:
@@ -203,4 +205,4 @@ def mesh_error(
     at = incidence(faces, len(vertices))
     # In a flat part a vertex may lie beyond the faces at its own place, but then on those beside.
     near: list[Near] = [at, Wider(at, neighbours(faces, len(vertices)))]
-    return farthest_from_links(bounds, parents, near, distance, least=_SMALL * float(bins.min()))
+    return farthest_from_links(bounds, parents, near, distance, least=max(least, _SMALL * float(bins.min())))

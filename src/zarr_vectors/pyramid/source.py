@@ -29,6 +29,8 @@ __all__ = ["Finer", "PieceRead", "free_name", "object_tables", "rest_of", "with_
 
 _BATCH_ROWS = 1_000_000
 _SAMPLE_ROWS = 65_536
+_MOST_TIMES = 4
+"""Objects that have so many times more vertices than are asked for are not read whole."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,7 +160,7 @@ class Finer:
         """
         # Vertices that several objects share are read with each of them.
         if self.kind.connects == "nothing" and not self.level.metadata.shared_fragments:
-            return [PieceRead(chunks=chunks, stay=objects) for chunks in self.blocks(multiples)]
+            return [PieceRead(chunks=chunks, stay=objects) for chunks in self.blocks(multiples, self.batch_rows)]
         ids = self.present if objects is None else objects
         step = max(1, self.batch_rows * len(self.present) // max(1, self._rows))
         starts = range(0, max(1, len(ids)), step)
@@ -212,8 +214,13 @@ class Finer:
         return replace(value, attributes={**value.attributes, self.lead: lead})
 
     def some(self, rows: int) -> Geometry:
-        """About so many vertices, without attributes: of a place that is as full as most, or of some whole objects."""
-        if self.kind.connects == "nothing":
+        """About so many vertices, without attributes: of some whole objects, or of a place that is as full as most.
+
+        It is a place for points, and where objects are much larger.
+        """
+        count = max(1, rows * len(self.present) // max(1, self._rows)) if self.kind.is_linked else 0
+        expected = count * self._rows // max(1, len(self.present))
+        if self.kind.connects == "nothing" or (self.kind.connects == "links" and expected > _MOST_TIMES * rows):
             chunks = self.level.vertices.present
             if not self.level.is_unordered:
                 order = np.argsort(self._chunk_sizes, kind="stable")
@@ -221,7 +228,6 @@ class Finer:
                 chunks = chunks[order[np.searchsorted(sums, sums[-1] / 2)]][None]
             selection = Selection(chunks=chunks[:1], attributes=(), owners=False)
         else:
-            count = max(1, rows * len(self.present) // max(1, self._rows))
             step = max(1, len(self.present) // count)
             selection = Selection(object_ids=self.present[::step], attributes=())
         plan = replace(self._plan, link_attributes=())
@@ -237,8 +243,8 @@ class Finer:
         # Coordinates as they are stored: so they go back into the store.
         return replace(plan_for(self.root, self.kind, None, None), offset=None)
 
-    def blocks(self, multiples: IntArray) -> list[IntArray]:
-        """Chunks of about ``batch_rows`` vertices, of whole bins, since no bin lies in two blocks of chunks."""
+    def blocks(self, multiples: IntArray, rows: int) -> list[IntArray]:
+        """Chunks of about so many vertices, of whole bins, since no bin lies in two blocks of chunks."""
         chunks = self.level.vertices.present
         lead = chunks.shape[1] - len(multiples)
         blocks = chunks.copy()
@@ -252,7 +258,7 @@ class Finer:
         new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
         sizes = np.zeros(len(order), dtype=np.int64) if self.level.is_unordered else self._chunk_sizes[order]
         # A batch begins with the block in which another so many rows have come together.
-        number = (np.cumsum(sizes) - sizes) // self.batch_rows
+        number = (np.cumsum(sizes) - sizes) // rows
         starts = np.flatnonzero(new)
         batch_of_block = number[starts]
         first = np.ones(len(starts), dtype=np.bool_)

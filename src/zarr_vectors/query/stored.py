@@ -20,12 +20,16 @@ from zarr_vectors.query.fragments import read_fragments
 from zarr_vectors.query.links import LinkPart, Links, decode_links
 from zarr_vectors.query.objects import all_refs
 from zarr_vectors.query.rows import attribute_arrays, raise_errors
-from zarr_vectors.query.values import Rows, distinct_rows
+from zarr_vectors.query.values import RowFinder, Rows, distinct_rows
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import IntArray
 
 __all__ = ["LinkCells", "StoredRows", "link_cells", "read_link_cells", "read_stored_rows", "rows_are_single"]
+
+
+_LINKS_PER_ROW = 4
+"""Where a store does not say how many links it has."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +101,40 @@ def read_stored_rows(storage: Storage, level: LevelState, chunks: IntArray, name
     return StoredRows(rows, block.picks(), block.rows_per_cell)
 
 
-def link_cells(family: LinkFamily, at_once: int) -> Iterator[LinkCells]:
-    """All cells of all segments, in parts of about so many links.
+def link_cells(family: LinkFamily, chunks: IntArray, sizes: IntArray, at_once: int) -> Iterator[LinkCells]:
+    """All cells of all segments, in parts of at most about so many links.
 
     Args:
+        chunks: ``(C, K)`` chunks that hold vertices.
+        sizes: ``(C,)`` vertices of each, by which the links of their cells are estimated.
         at_once: From 1.
     """
-    cells = sum(len(segment.array.present) for segment in family.segments.values())
-    per_cell = max(1, (family.links or 0) // max(1, cells))
-    room = step = max(1, at_once // per_cell)
+    finder = RowFinder(chunks)
+    rows = max(1, int(sizes.sum()))
+    links = family.links or _LINKS_PER_ROW * rows
+    crossing = sum(len(segment.array.present) for segment in family.segments.values() if not segment.is_plain)
     parts: list[LinkPart] = []
+    room = float(at_once)
     for segment in family.segments.values():
         present = segment.array.present
+        place = finder.find(present)
+        expected = np.where(place >= 0, sizes[place], 0) * (links / rows)
+        if not segment.is_plain:
+            expected = np.minimum(expected, links / crossing)
+        sums = np.cumsum(np.maximum(expected, 1.0))
         start = 0
         while start < len(present):
-            some = present[start : start + room]
-            parts.append(LinkPart(segment, some))
-            start, room = start + len(some), room - len(some)
-            if not room:
+            done = float(sums[start - 1]) if start else 0.0
+            end = int(np.searchsorted(sums, done + room, side="right"))
+            end = end if parts else max(end, start + 1)
+            if end > start:
+                parts.append(LinkPart(segment, present[start:end]))
+                room -= float(sums[end - 1]) - done
+            start = end
+            if start < len(present):
+                # A part has each segment once.
                 yield LinkCells(tuple(parts), _chunks_of(parts))
-                parts, room = [], step
+                parts, room = [], float(at_once)
     if parts:
         yield LinkCells(tuple(parts), _chunks_of(parts))
 
