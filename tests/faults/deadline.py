@@ -58,16 +58,17 @@ def stop(program: subprocess.Popen[str]) -> None:
     _groups.discard(program.pid)
 
 
-def run_program(module: str, arguments: Sequence[str], *, seconds: float) -> None:
-    """Run a program of the tests to its end.
+def run_program(module: str, arguments: Sequence[str], *, seconds: float) -> str:
+    """Run a program of the tests to its end; what it has told.
 
     Raises:
         AssertionError: It fails, or is not done in time.
     """
-    program = start(module, *arguments, stderr=subprocess.PIPE)
+    program = start(module, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        _, told = program.communicate(timeout=seconds)
-        assert program.returncode == 0, told
+        said, told = program.communicate(timeout=seconds)
+        assert program.returncode == 0, said + told
+        return said
     except subprocess.TimeoutExpired:
         _signal(program.pid, signal.SIGABRT)
         _, told = program.communicate()

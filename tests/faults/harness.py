@@ -22,6 +22,7 @@ from zarr_vectors.constants import GENERATION_KEY
 from zarr_vectors.storage import commit, lease
 from zarr_vectors.storage.backend import Backend, Get
 from zarr_vectors.storage.commit import Step
+from zarr_vectors.storage.record import ROOT
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import open_backend
 
@@ -62,6 +63,11 @@ class Victims:
         stop(self._process)
 
 
+def _plain(content: Content) -> Content:
+    """Without the blank lines by which a root document is made another one of the same content."""
+    return {key: data.rstrip(b"\n") if key == ROOT else data for key, data in content.items()}
+
+
 class Where:
     """A place for one store."""
 
@@ -81,7 +87,7 @@ class Where:
             backend = self.backend()
             keys = list(backend.list_prefix("", recursive=True))
             found = backend.fetch([Get(key) for key in keys])
-            return {key: bytes(data) for key, data in zip(keys, found, strict=True) if data is not None}
+            return _plain({key: bytes(data) for key, data in zip(keys, found, strict=True) if data is not None})
         return Place(Path(self.url)).content()
 
     def visible(self) -> Content:
@@ -93,7 +99,7 @@ class Where:
         keys = storage.list_keys("", recursive=True)
         found = storage.fetch(Get(key) for key in keys)
         assert None not in found.values()
-        return {get.path: bytes(data) for get, data in found.items() if data is not None}
+        return _plain({get.path: bytes(data) for get, data in found.items() if data is not None})
 
     def remove(self) -> None:
         if not self.options:
@@ -133,7 +139,8 @@ class Harness:
             if job.before is not None:
                 job.before(where.backend())
             before = where.content()
-            done = self._victims.run(name, where, {})
+            with within(TRIAL_SECONDS, name):
+                done = self._victims.run(name, where, {})
             assert done["status"] == 0, f"{name} fails by itself"
             after = where.content()
             assert after != before
@@ -172,7 +179,7 @@ class Harness:
             assert made > fault.get("commits", 0), told
         elif status == FAILED:
             assert made < len(states) - 1, told
-        if "commits" in fault:
+        if "commits" in fault and status:
             assert 0 <= made - fault["commits"] <= (status != FAILED), told
         with Storage(where.backend()).lock():
             pass
@@ -200,7 +207,9 @@ class Harness:
                 # The lock is held from the first commit to the last.
                 continue
             status = self.trial(name, {"step": step, "error": error, "commits": number})
-            expected = (-9,) if error == "kill" else (FAILED, UNFINISHED)
+            # What fails when all is in its place costs a look at the store, and the commit is a success.
+            failed = (FAILED, UNFINISHED, 0) if step == Step.PUBLISHED else (FAILED, UNFINISHED)
+            expected = (-9,) if error == "kill" else failed
             assert status in expected, f"{name} was not met at {step!r}: {status}"
 
     def at_random_moments(self, name: str, count: int, seed: int = 0) -> None:

@@ -18,7 +18,16 @@ from zarr.buffer.cpu import Buffer as CpuBuffer
 from zarr.storage import MemoryStore
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.exceptions import ReadOnlyError, StoreError
+from zarr_vectors.exceptions import (
+    ArrayError,
+    ConcurrentEditError,
+    CorruptionError,
+    MetadataError,
+    MissingCellError,
+    ReadOnlyError,
+    StoreError,
+    ZVError,
+)
 from zarr_vectors.storage.backend import Get, Put, Versioned, swap_by_comparing
 from zarr_vectors.storage.lease import Lease, holding
 from zarr_vectors.storage.loop import IN_FLIGHT, Change, run, run_changes
@@ -29,6 +38,8 @@ T = TypeVar("T")
 
 
 _write_lock = threading.RLock()
+_OF_CONTENT = (CorruptionError, MetadataError, MissingCellError, ArrayError)
+"""Errors about what a store holds."""
 
 
 class ZarrBackend:
@@ -259,7 +270,13 @@ class ZarrBackend:
             with holding(self) as lease:
                 self._begin(lease)
                 self._leases[thread] = lease
-                yield
+                try:
+                    yield
+                except _OF_CONTENT as error:
+                    # What was read without the lock may be of two states, and means nothing.
+                    with _because_of(error):
+                        lease.check()
+                    raise
         finally:
             # It watches over its own removal, too.
             self._leases.pop(thread, None)
@@ -289,6 +306,15 @@ class ZarrBackend:
 
 def _nothing() -> None:
     """A place without a lock."""
+
+
+@contextmanager
+def _because_of(error: ZVError) -> Iterator[None]:
+    """What is raised names the error that led to it."""
+    try:
+        yield
+    except ConcurrentEditError as lost:
+        raise lost from error
 
 
 async def _outcomes(works: Iterable[Awaitable[T]]) -> list[T | BaseException]:
