@@ -5,9 +5,14 @@ FIRST ?= 0
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+# Tests make and delete very many small files and start many processes: in memory, where there are gigabytes of it to
+# be had, and with modules that are compiled once.
+test test-long: export TMPDIR := $(or $(TMPDIR),$(shell df -Pk /dev/shm 2>/dev/null | awk 'NR > 1 && $$4 > 4000000 { print $$6 }'))
+test test-long: export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-long lint format bench fuzz faults golden schemas docs clean
+.PHONY: help venv demo test test-long lint format bench fuzz properties faults golden schemas docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,10 +63,12 @@ bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy sid
 	$(BIN)/python benchmarks/shape_contest.py
 	$(BIN)/python benchmarks/pyramid_contest.py
 
-fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, and run the property tests for long
+fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, a million times and more
 	$(BIN)/python -m tests.fuzz.run --suite decoders --executions $(FUZZ) --first $(FIRST)
 	$(BIN)/python -m tests.fuzz.run --suite stores --seconds 300 --first $(FIRST)
 	$(BIN)/python -m tests.fuzz.run --suite files --seconds 300 --first $(FIRST)
+
+properties: $(INSTALLED) ## Look for new examples in all property tests, which takes hours
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis
 
 faults: $(INSTALLED) ## Kill and fail writers, let many write at once and others read, on a disk and on an S3 server

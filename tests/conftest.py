@@ -7,12 +7,15 @@ takes more of them; or ``fuzz``, which looks for new ones.
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Generator
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
 
 # No deadline and no check of pace: the first example of a test pays for imports, and shared machines stall.
@@ -21,6 +24,26 @@ settings.register_profile("test", SHARED, max_examples=30, derandomize=True)
 settings.register_profile("long", SHARED, max_examples=120, derandomize=True)
 settings.register_profile("fuzz", SHARED, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests are kept to the end: the garbage collector need not go through them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """No file of tests has examples to be found."""
+    found = yield
+    return [one for one in found if not isinstance(one, DoctestModule)]
+
 
 _STATES: dict[ModuleType, list[tuple[np.random.Generator, Any]]] = {}
 

@@ -67,18 +67,27 @@ def imports_of(root: Path) -> Iterator[Import]:
     """Every import below ``root``, with relative ones made absolute."""
     for path in sorted(root.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-        inner = {id(node) for function in functions for node in ast.walk(function)}
-        for node in ast.walk(tree):
-            for target in _targets(node, path.relative_to(root.parent)):
-                yield Import(path.relative_to(root).as_posix(), getattr(node, "lineno", 0), target, id(node) in inner)
+        file, below = path.relative_to(root).as_posix(), path.relative_to(root.parent)
+        for node, inside_function in _import_statements(tree):
+            for target in _targets(node, below):
+                yield Import(file, node.lineno, target, inside_function)
 
 
-def _targets(node: ast.AST, path: Path) -> list[str]:
+def _import_statements(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Each once, and whether it stands inside a function."""
+    waiting = [(tree, False)]
+    while waiting:
+        node, inside = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, inside
+        elif not isinstance(node, ast.expr):
+            inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            waiting += [(child, inside) for child in reversed(list(ast.iter_child_nodes(node)))]
+
+
+def _targets(node: ast.Import | ast.ImportFrom, path: Path) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    if not isinstance(node, ast.ImportFrom):
-        return []
     above = path.parts[: -node.level] if node.level else ()
     base = ".".join((*above, *([node.module] if node.module else [])))
     return [f"{base}.{alias.name}" for alias in node.names]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zarr_vectors import distributed
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
     from zarr_vectors.api.level import ZVLevel
+    from zarr_vectors.api.repair import repair
     from zarr_vectors.api.store import ZVStore, aopen
     from zarr_vectors.api.store import open_zv_store as open  # noqa: A004  (the verb of the API)
     from zarr_vectors.api.write import create, write
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from zarr_vectors.storage.backend import StorageBackend
     from zarr_vectors.storage.urls import detect_scheme
     from zarr_vectors.types.report import WriteReport
-    from zarr_vectors.validate.repair import repair
 
 __version__ = "0.1.0"
 
@@ -107,6 +107,7 @@ __all__ = [
 _HOMES = {
     "api.described": ("AttributeInfo", "ObjectTable"),
     "api.level": ("ZVLevel",),
+    "api.repair": ("repair",),
     "api.store": ("ZVStore", "aopen", "open"),
     "api.write": ("create", "write"),
     "api.writer": ("ZVWriter",),
@@ -136,7 +137,6 @@ _HOMES = {
     "storage.backend": ("StorageBackend",),
     "storage.urls": ("detect_scheme",),
     "types.report": ("WriteReport",),
-    "validate.repair": ("repair",),
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names}
 _MODULES = frozenset({"distributed"})

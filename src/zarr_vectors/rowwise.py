@@ -213,8 +213,19 @@ def take_rows(array: AnyArray, rows: Any) -> AnyArray:
     rows = np.asarray(rows)
     if rows.dtype == bool:
         rows = np.flatnonzero(rows)
-    taken: AnyArray = array.take(rows, axis=0)
-    return taken
+    nbytes = len(rows) * (array.nbytes // max(1, len(array)))
+    if nbytes < _THREADED_BYTES or not _is_plain(array):
+        taken: AnyArray = array.take(rows, axis=0)
+        return taken
+    # Rows from all over a table are waited for one by one, which threads do side by side.
+    result = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
+
+    def gather(start: int) -> None:
+        part = slice(start, start + _PART_ROWS)
+        result[part] = array.take(rows[part], axis=0)
+
+    run_all([partial(gather, start) for start in range(0, len(rows), _PART_ROWS)], threaded=True)
+    return result
 
 
 def extremes(rows: AnyArray) -> tuple[AnyArray, AnyArray]:

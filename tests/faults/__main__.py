@@ -1,7 +1,7 @@
 """The long run of the fault harness.
 
-Usage: python -m tests.faults [local] [s3] [moments] [COUNT] [JOB ...], by default both, and 200 kills at random moments
-in each, spread over all jobs; with ``moments`` these only, and not every step.
+Usage: python -m tests.faults [local] [s3] [moments] [COUNT] [JOB ...] [--server light|moto], by default both, and 200
+kills at random moments in each, spread over all jobs; with ``moments`` these only, and not every step.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.faults.harness import Harness, local, on_s3
 from tests.faults.jobs import JOBS
+from tests.storage import s3
 
 
 def long_run(harness: Harness, count: int, jobs: list[str], *, disk: bool, steps: bool) -> None:
@@ -29,6 +30,7 @@ def long_run(harness: Harness, count: int, jobs: list[str], *, disk: bool, steps
 
 
 def main(arguments: list[str]) -> None:
+    server, arguments = s3.chosen(arguments)
     count = next((int(text) for text in arguments if text.isdecimal()), 200)
     places = [text for text in arguments if text in ("local", "s3")] or ["local", "s3"]
     steps = "moments" not in arguments
@@ -38,8 +40,8 @@ def main(arguments: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder, local(Path(folder)) as harness:
             long_run(harness, count, jobs, disk=True, steps=steps)
     if "s3" in places:
-        print("on an S3 server")
-        with on_s3() as harness:
+        print(f"on an S3 server ({server})")
+        with on_s3(server) as harness:
             long_run(harness, count, jobs, disk=False, steps=steps)
 
 

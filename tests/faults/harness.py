@@ -7,26 +7,30 @@ import json
 import random
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import zarr_vectors as zv
+from tests.faults.deadline import start, stop, within
 from tests.faults.jobs import JOBS, Job
 from tests.faults.victim import FAILED, UNFINISHED
 from tests.storage import s3
 from tests.storage.faults import Place
-from tests.storage.running import environment
-from zarr_vectors.storage import lease
+from zarr_vectors.constants import GENERATION_KEY
+from zarr_vectors.storage import commit, lease
 from zarr_vectors.storage.backend import Backend, Get
 from zarr_vectors.storage.commit import Step
+from zarr_vectors.storage.record import ROOT
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import open_backend
 
 Content = dict[str, bytes]
 DEAD_SECONDS = 0.2
 """The harness knows that a victim is dead, and need not wait to be sure."""
+TRIAL_SECONDS = 600
+"""In which each trial comes to its end; most take one or two."""
 NEW_STEPS = (Step.LOCKED, Step.ANNOUNCED, Step.FILLED, Step.CREATED, Step.SWEPT)
 OLD_STEPS = (
     Step.LOCKED,
@@ -45,13 +49,7 @@ class Victims:
     """A process that runs jobs in children of its own."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.victim"],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = start("tests.faults.victim", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, job: str, where: Where, fault: dict[str, Any]) -> dict[str, Any]:
         order = {"job": job, "url": where.url, "options": where.options, "fault": fault}
@@ -62,8 +60,12 @@ class Victims:
         return answer
 
     def end(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        stop(self._process)
+
+
+def _plain(content: Content) -> Content:
+    """Without the blank lines by which a root document is made another one of the same content."""
+    return {key: data.rstrip(b"\n") if key == ROOT else data for key, data in content.items()}
 
 
 class Where:
@@ -85,7 +87,7 @@ class Where:
             backend = self.backend()
             keys = list(backend.list_prefix("", recursive=True))
             found = backend.fetch([Get(key) for key in keys])
-            return {key: bytes(data) for key, data in zip(keys, found, strict=True) if data is not None}
+            return _plain({key: bytes(data) for key, data in zip(keys, found, strict=True) if data is not None})
         return Place(Path(self.url)).content()
 
     def visible(self) -> Content:
@@ -97,7 +99,7 @@ class Where:
         keys = storage.list_keys("", recursive=True)
         found = storage.fetch(Get(key) for key in keys)
         assert None not in found.values()
-        return {get.path: bytes(data) for get, data in found.items() if data is not None}
+        return _plain({get.path: bytes(data) for get, data in found.items() if data is not None})
 
     def remove(self) -> None:
         if not self.options:
@@ -117,7 +119,7 @@ class Harness:
         self._options = options or {}
         self._numbers = itertools.count()
         self._victims = Victims()
-        self._known: dict[str, tuple[Content, Content, float]] = {}
+        self._known: dict[str, tuple[list[Content], float]] = {}
         self.trials = self.kept = 0
         """How many, and how many of them ended with the store as it was before."""
 
@@ -129,58 +131,91 @@ class Harness:
         where.fill(content)
         return where
 
-    def known(self, name: str) -> tuple[Content, Content, float]:
-        """What a store has before and after a job, and how long the job takes."""
+    def known(self, name: str) -> tuple[list[Content], float]:
+        """What a store has before a job and after each commit of it, and how long the job takes."""
         if name not in self._known:
             job: Job = JOBS[name]
             where = self.fresh({})
             if job.before is not None:
                 job.before(where.backend())
             before = where.content()
-            done = self._victims.run(name, where, {})
+            with within(TRIAL_SECONDS, name):
+                done = self._victims.run(name, where, {})
             assert done["status"] == 0, f"{name} fails by itself"
             after = where.content()
             assert after != before
             assert where.visible() == after
-            self._known[name] = before, after, done["seconds"]
+            between = self._between(job, before) if job.several else []
+            self._known[name] = [before, *between, after], done["seconds"]
         return self._known[name]
+
+    def _between(self, job: Job, before: Content) -> list[Content]:
+        """What a store has after each commit of a job but the last; all of it is sound."""
+        where = self.fresh(before)
+        seen: list[Content] = []
+        with watched_commits(lambda: seen.append(where.visible())):
+            job.run(where.backend())
+        for content in seen:
+            result = zv.validate(self.fresh(content).backend())
+            assert {problem.kind for problem in result.problems} <= {"level_stale"}, result.summary()
+        return seen[:-1]
 
     def trial(self, name: str, fault: dict[str, Any]) -> int:
         """Harm a job, and check what it leaves; how it ended."""
-        before, after, _ = self.known(name)
-        where = self.fresh(before)
+        where = self.fresh(self.known(name)[0][0])
+        with within(TRIAL_SECONDS, f"{name}, {fault}, {where.url}"):
+            return self._checked(name, fault, where)
+
+    def _checked(self, name: str, fault: dict[str, Any], where: Where) -> int:
+        states, _ = self.known(name)
         status = int(self._victims.run(name, where, fault)["status"])
         told = f"{name}, {fault}, status {status}, {where.url}"
         seen = where.visible()
-        assert seen in (before, after), f"neither before nor after: {told}"
-        if status in (0, UNFINISHED):
-            assert seen == after, told
+        assert seen in states, f"neither before nor after: {told}"
+        made = states.index(seen)
+        if status == 0:
+            assert seen == states[-1], told
+        elif status == UNFINISHED:
+            assert made > fault.get("commits", 0), told
         elif status == FAILED:
-            assert seen == before, told
+            assert made < len(states) - 1, told
+        if "commits" in fault and status:
+            assert 0 <= made - fault["commits"] <= (status != FAILED), told
         with Storage(where.backend()).lock():
             pass
         assert where.visible() == seen, f"the next writer changed the store: {told}"
         assert where.content() == seen, f"something is left: {told}"
-        if seen == before and self.trials % 3 == 0:
-            JOBS[name].run(where.backend())
-            assert where.visible() == after, f"it cannot be done again: {told}"
+        if seen != states[-1] and self.trials % 3 == 0:
+            self._run_again(JOBS[name], where, states[-1], told)
         where.remove()
         self.trials += 1
-        self.kept += seen == before
+        self.kept += not made
         return status
 
-    def at_every_step(self, name: str, errors: tuple[str, ...]) -> None:
-        """Kill and fail a job at each step of its commit."""
+    def _run_again(self, job: Job, where: Where, after: Content, told: str) -> None:
+        """Do what a user does after a job was cut short, which makes of the store what the job would have made."""
+        (job.again or job.run)(where.backend())
+        wanted, got = without_generation(after), without_generation(where.visible())
+        assert got == wanted, f"it cannot be done again: {told}"
+
+    def at_every_step(self, name: str, errors: tuple[str, ...], commits: Iterable[int] | None = None) -> None:
+        """Kill and fail a job at each step of its commits, or of some of them."""
         steps = NEW_STEPS if JOBS[name].before is None else OLD_STEPS
-        for step, error in itertools.product(steps, errors):
-            status = self.trial(name, {"step": step, "error": error})
-            expected = (-9,) if error == "kill" else (FAILED, UNFINISHED)
+        commits = range(len(self.known(name)[0]) - 1) if commits is None else commits
+        for number, step, error in itertools.product(commits, steps, errors):
+            if number and step == Step.LOCKED:
+                # The lock is held from the first commit to the last.
+                continue
+            status = self.trial(name, {"step": step, "error": error, "commits": number})
+            # What fails when all is in its place costs a look at the store, and the commit is a success.
+            failed = (FAILED, UNFINISHED, 0) if step == Step.PUBLISHED else (FAILED, UNFINISHED)
+            expected = (-9,) if error == "kill" else failed
             assert status in expected, f"{name} was not met at {step!r}: {status}"
 
     def at_random_moments(self, name: str, count: int, seed: int = 0) -> None:
         """Kill a job at moments spread over the time that it takes."""
         moments = random.Random(f"{name} {seed}")
-        seconds = self.known(name)[2]
+        seconds = self.known(name)[1]
         for _ in range(count):
             self.trial(name, {"after": moments.uniform(0, 1.1 * seconds)})
 
@@ -189,6 +224,24 @@ class Harness:
         for change in range(first, 10_000, step):
             if self.trial(name, {"change": change, "error": error}) == 0:
                 return
+
+
+def without_generation(content: Content) -> Content:
+    """A store but for the number of changes that it has seen, which hangs on how often a job was begun."""
+    root = json.loads(content["zarr.json"])
+    root["attributes"].pop(GENERATION_KEY, None)
+    return {**content, "zarr.json": json.dumps(root).encode()}
+
+
+@contextmanager
+def watched_commits(ended: Callable[[], None]) -> Iterator[None]:
+    """Call a function after each commit of this process."""
+    before = commit.on_step
+    commit.on_step = lambda step: ended() if step == Step.SWEPT else None
+    try:
+        yield
+    finally:
+        commit.on_step = before
 
 
 @contextmanager
@@ -201,11 +254,11 @@ def local(folder: Path) -> Iterator[Harness]:
 
 
 @contextmanager
-def on_s3() -> Iterator[Harness]:
+def on_s3(server: str = "moto") -> Iterator[Harness]:
     before = lease.DEAD_SECONDS
     lease.DEAD_SECONDS = DEAD_SECONDS
     try:
-        with s3.serving() as endpoint:
+        with s3.serving(server=server) as endpoint:
             harness = Harness(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint))
             try:
                 yield harness

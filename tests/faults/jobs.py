@@ -14,6 +14,7 @@ import numpy as np
 import zarr_vectors as zv
 from zarr_vectors.core.store import add_resolution_level, open_store, remove_resolution_level, set_bounds
 from zarr_vectors.formats.registry import ingest
+from zarr_vectors.multiresolution.coarsen import coarsen_level
 from zarr_vectors.pyramid import PyramidOptions, build_levels, coarsen_one, refresh_levels
 from zarr_vectors.storage.storage import Storage
 
@@ -21,6 +22,8 @@ __all__ = ["JOBS", "Job"]
 
 LAYOUT = zv.Layout(chunk_shape=10, shard_shape=None)
 SHARDED = zv.Layout(chunk_shape=10, shard_shape=2)
+LEVELS = [(2, 1), (2, 2), (2, 1)]
+OTHER_LEVELS = [(4, 1), (4, 1)]
 LINKED = PyramidOptions(factors=[(2.0, 1.0)], cross_level_storage="explicit", cross_level_depth=-1)
 
 
@@ -107,6 +110,30 @@ def refresh(target: Any) -> None:
     zv.open(target, "r+").refresh_pyramid()
 
 
+def build_levels_of(target: Any, factors: Any = LEVELS, *, replaced: bool = False) -> None:
+    """Several levels, each a commit of its own."""
+    zv.open(target, "r+").build_pyramid(factors, replace=replaced)
+
+
+def create_level(target: Any) -> None:
+    create(target)
+    build(target)
+
+
+def create_levels(target: Any) -> None:
+    create(target)
+    build_levels_of(target)
+
+
+def create_stale_levels(target: Any) -> None:
+    create_levels(target)
+    append(target)
+
+
+def coarsen(target: Any) -> None:
+    coarsen_level(target, 1, 2, coarsen_factor=2)
+
+
 def remove_level(target: Any) -> None:
     remove_resolution_level(open_store(target, mode="r+"), 1)
 
@@ -143,10 +170,14 @@ class Job:
     Args:
         run: Makes it.
         before: Makes the store that it needs; None for none.
+        again: What is run after the job was cut short; None for the job.
+        several: Whether it is several commits, of which each leaves a whole store.
     """
 
     run: Callable[[Any], None]
     before: Callable[[Any], None] | None = create
+    again: Callable[[Any], None] | None = None
+    several: bool = False
 
 
 JOBS = {
@@ -164,6 +195,12 @@ JOBS = {
     "add a level": Job(add_level),
     "build a pyramid": Job(build),
     "refresh a pyramid": Job(refresh, create_stale),
+    "build levels": Job(build_levels_of, again=partial(build_levels_of, replaced=True), several=True),
+    "build other levels": Job(
+        partial(build_levels_of, factors=OTHER_LEVELS, replaced=True), create_levels, several=True
+    ),
+    "refresh levels": Job(refresh, create_stale_levels, several=True),
+    "coarsen a level": Job(coarsen, create_level),
     "remove a level": Job(remove_level, create_two_levels),
     "add a linked level": Job(add_linked_level, create_linked_level),
     "build a linked level anew": Job(refresh_linked_level, create_linked_level),

@@ -1,13 +1,12 @@
 """Readers beside a writer that appends, replaces and cuts anew: every read is one of the states that were committed.
 
-Usage: python -m tests.faults.readers [TURNS] for the long run on an S3 server; with ``write URL OPTIONS TURNS`` for the
-writer alone.
+Usage: python -m tests.faults.readers [TURNS] [--server light|moto] for the long run on an S3 server; with ``write URL
+OPTIONS TURNS`` for the writer alone.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -18,16 +17,19 @@ from typing import Any
 import numpy as np
 
 import zarr_vectors as zv
+from tests.faults.deadline import run_program, within
 from tests.faults.harness import Where
 from tests.storage import s3
-from tests.storage.running import environment
 from zarr_vectors.exceptions import ConcurrentEditError, ObjectNotFoundError
 
 LAYOUT = zv.Layout(chunk_shape=10, shard_shape=2)
 BOUNDS = ([0, 0], [40, 40])
 BOX = ([5.0, 5.0], [25.0, 35.0])
-READERS = 2
+PAUSES = (0.0, 0.05)
+"""Of each reader, between two reads."""
 ROWS = 60
+TURN_SECONDS = 10
+"""Within which each commit is done, and each read."""
 
 
 def version(number: int) -> zv.Points:
@@ -67,11 +69,13 @@ class Reader:
         where: The store.
         turns: Of the writer.
         done: Whether the writer has come to its end.
+        pause: Between two reads, in seconds.
     """
 
     where: Where
     turns: int
     done: threading.Event
+    pause: float
     reads: Counter[str] = field(default_factory=Counter)
     errors: list[BaseException] = field(default_factory=list)
 
@@ -81,15 +85,14 @@ class Reader:
 
     def run(self) -> None:
         try:
-            level = zv.open(self.where.backend(read_only=True))[0]
+            level = None
             number = 0
             while not self.done.is_set() or number < 6:
                 number += 1
-                # Readers that never pause leave a small server no time for the writer.
-                time.sleep(0.02)
-                if number % 7 == 0:
-                    level = zv.open(self.where.backend(read_only=True))[0]
+                time.sleep(self.pause)
                 try:
+                    if level is None or number % 7 == 0:
+                        level = zv.open(self.where.backend(read_only=True))[0]
                     (self._whole, self._box, self._object)[number % 3](level)
                 except ConcurrentEditError:
                     self.reads["changed again"] += 1
@@ -130,19 +133,18 @@ def run(where: Where, turns: int) -> Counter[str]:
     """How many reads of which kind there were beside so many turns of a writer."""
     zv.write(where.backend(), version(0), layout=LAYOUT, bounds=BOUNDS)
     done = threading.Event()
-    readers = [Reader(where, turns, done) for _ in range(READERS)]
-    threads = [threading.Thread(target=reader.run) for reader in readers]
+    readers = [Reader(where, turns, done, pause) for pause in PAUSES]
+    threads = [threading.Thread(target=reader.run, daemon=True) for reader in readers]
     for thread in threads:
         thread.start()
     told = ["write", where.url, json.dumps(where.options), str(turns)]
-    command = [sys.executable, "-m", "tests.faults.readers", *told]
     try:
-        ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        run_program("tests.faults.readers", told, seconds=60 + TURN_SECONDS * turns)
     finally:
         done.set()
-        for thread in threads:
-            thread.join()
-    assert ended.returncode == 0, ended.stderr
+        with within(TURN_SECONDS * turns, "the last reads"):
+            for thread in threads:
+                thread.join()
     for reader in readers:
         for error in reader.errors:
             raise error
@@ -156,11 +158,13 @@ def main(arguments: list[str]) -> None:
         _, url, options, count = arguments
         write(Where(url, json.loads(options)), int(count))
         return
-    turns = int(arguments[0]) if arguments else 150
-    print("readers beside a writer on an S3 server", flush=True)
+    server, arguments = s3.chosen(arguments)
+    turns = int(arguments[0]) if arguments else 150 if server == "light" else 15
+    print(f"readers beside a writer on an S3 server ({server})", flush=True)
     began = time.monotonic()
-    with s3.serving() as endpoint:
+    with s3.serving(server=server) as endpoint:
         reads = run(Where(f"s3://{s3.BUCKET}/store", s3.for_obstore(endpoint)), turns)
+    assert min(reads[what] for what in ("whole", "box", "object")) >= turns // 2, f"readers were starved: {reads}"
     print(f"  {turns} commits, reads: {dict(reads)}, none torn, {time.monotonic() - began:.0f} s", flush=True)
 
 

@@ -63,8 +63,14 @@ class Disk:
 
 
 def suffer(fault: dict[str, Any]) -> None:
+    """A fault at a step may leave so many commits unharmed."""
+    left = fault.get("commits", 0)
+
     def at_step(step: str) -> None:
-        if step == fault["step"]:
+        nonlocal left
+        if left:
+            left -= step == commit.Step.SWEPT
+        elif step == fault["step"]:
             if fault["error"] == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ERRORS[fault["error"]]

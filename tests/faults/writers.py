@@ -1,19 +1,21 @@
 """Many processes that append to one store at once.
 
-Usage: python -m tests.faults.writers [local] [s3] [same] [disjoint] [outside] [COUNT] for the long run, by default of
-1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so many writers, children of a
-process that has touched nothing yet.
+Usage: python -m tests.faults.writers [local] [s3] [same] [disjoint] [outside] [stopped] [COUNT] [--server light|moto]
+for the long run, by default of 1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so
+many writers, children of a process that has touched nothing yet. ``stopped`` stops them for longer than others wait.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
+import random
+import signal
 import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,23 +23,34 @@ from typing import Any
 import numpy as np
 
 import zarr_vectors as zv
+from tests.faults.deadline import run_program
 from tests.faults.harness import Where
 from tests.storage import s3
-from tests.storage.running import environment
 from zarr_vectors.core.state import open_level, open_root
+from zarr_vectors.exceptions import ConcurrentEditError, UnfinishedCommitError
 from zarr_vectors.spatial.grid import format_keys
+from zarr_vectors.storage import lease
+from zarr_vectors.storage.backend import Backend
 from zarr_vectors.storage.storage import Storage
 
-WHERES = ("same", "disjoint", "outside")
+WHERES = ("same", "disjoint", "outside", "stopped")
 SIDE = 100.0
 ROWS = 3
 PROCESSES = 8
+STOPPED_LEASE_SECONDS = 2.0
+APPEND_SECONDS = 5
+"""Within which each append is done, with all others at once."""
 
 
 def points(number: int, turn: int, where: str) -> zv.Points:
     """What a writer appends: objects of its own, in cells that all write to, or in a column of its own."""
     rng = np.random.default_rng([number, turn])
-    low, high = {"same": (0.0, 20.0), "disjoint": (10.0 * number, 10.0 * number + 9), "outside": (-60.0, 0.0)}[where]
+    low, high = {
+        "same": (0.0, 20.0),
+        "stopped": (0.0, 20.0),
+        "disjoint": (10.0 * number, 10.0 * number + 9),
+        "outside": (-60.0, 0.0),
+    }[where]
     xy = np.stack([rng.uniform(low, high, ROWS), rng.uniform(0, 20, ROWS)], axis=1)
     mark = 10_000 * number + turn
     return zv.Points(xy, attributes={"mark": np.full(ROWS, mark)}, object_ids=np.full(ROWS, mark))
@@ -49,13 +62,12 @@ def begin(where: Where) -> None:
     zv.write(where.backend(), start, layout=layout, bounds=([0, 0], [SIDE, 20]))
 
 
-def run(where: Where, processes: int, turns: int, how: str) -> None:
-    """Let all write, and wait for them."""
+def run(where: Where, processes: int, turns: int, how: str) -> Counter[str]:
+    """Let all write, and wait for them; what they have told."""
     begin(where)
     told = ["together", where.url, json.dumps(where.options), str(processes), str(turns), how]
-    command = [sys.executable, "-m", "tests.faults.writers", *told]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    said = run_program("tests.faults.writers", told, seconds=120 + APPEND_SECONDS * processes * turns)
+    return Counter(said.splitlines())
 
 
 def check(where: Where, processes: int, turns: int, how: str) -> None:
@@ -88,9 +100,24 @@ def check(where: Where, processes: int, turns: int, how: str) -> None:
 
 
 def write(where: Where, number: int, turns: int, how: str) -> None:
+    """All turns; those that the library says have not happened once more."""
     backend = where.backend()
     for turn in range(turns):
-        zv.write(backend, points(number, turn, how), mode="append", out_of_bounds="expand")
+        while not _appended(backend, points(number, turn, how), how == "stopped"):
+            pass
+
+
+def _appended(backend: Backend, value: zv.Points, may_lose: bool) -> bool:
+    try:
+        zv.write(backend, value, mode="append", out_of_bounds="expand")
+    except UnfinishedCommitError:
+        print("happened all the same", flush=True)
+    except ConcurrentEditError as error:
+        if not may_lose:
+            raise
+        print(f"lost: {error}".partition("\n")[0], flush=True)
+        return False
+    return True
 
 
 def try_all(base: str, options: dict[str, Any], hows: Sequence[str], turns: int) -> None:
@@ -98,14 +125,18 @@ def try_all(base: str, options: dict[str, Any], hows: Sequence[str], turns: int)
     for how in hows:
         where = Where(f"{base}/{how}", options)
         began = time.monotonic()
-        run(where, processes, turns, how)
+        said = run(where, processes, turns, how)
         check(where, processes, turns, how)
-        told = f"{processes * turns} appends of {processes} processes, {how} cells"
+        told = f"{processes * turns} appends of {processes} processes, {how}"
+        for line, count in said.most_common():
+            print(f"    {count} x {line}")
         print(f"  {told}: nothing lost, {time.monotonic() - began:.0f} s", flush=True)
 
 
 def write_together(where: Where, processes: int, turns: int, how: str) -> int:
     """Whether any of so many children has failed."""
+    if how == "stopped":
+        lease.LEASE_SECONDS = lease.DEAD_SECONDS = STOPPED_LEASE_SECONDS
     children = []
     for number in range(processes):
         child = os.fork()
@@ -117,23 +148,45 @@ def write_together(where: Where, processes: int, turns: int, how: str) -> int:
                 os._exit(1)
             os._exit(0)
         children.append(child)
+    if how == "stopped":
+        return _end_of_stopped(children)
     return max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+
+
+def _end_of_stopped(children: list[int]) -> int:
+    """Stop half of the children again and again, at times for so long that the others take them for dead."""
+    moments, left, worst = random.Random(0), list(children), 0
+    while left:
+        stopped = moments.sample(left, (len(left) + 1) // 2)
+        for child in stopped:
+            os.kill(child, signal.SIGSTOP)
+        time.sleep(moments.uniform(0.1, 2.5) * STOPPED_LEASE_SECONDS)
+        for child in stopped:
+            os.kill(child, signal.SIGCONT)
+        time.sleep(moments.uniform(0, 0.5))
+        for other in list(left):
+            ended, status = os.waitpid(other, os.WNOHANG)
+            if ended:
+                left.remove(other)
+                worst = max(worst, abs(os.waitstatus_to_exitcode(status)))
+    return worst
 
 
 def main(arguments: list[str]) -> int:
     if len(arguments) == 6 and arguments[0] == "together":
         _, url, options, processes, turns, how = arguments
         return write_together(Where(url, json.loads(options)), int(processes), int(turns), how)
+    server, arguments = s3.chosen(arguments)
     count = next((int(text) for text in arguments if text.isdecimal()), 1000)
     hows = [how for how in WHERES if how in arguments] or list(WHERES)
     places = [place for place in ("local", "s3") if place in arguments] or ["local", "s3"]
     if "local" in places:
         print("many writers on a disk", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            try_all(str(Path(folder)), {}, hows, -(-count // PROCESSES))
+            try_all(str(Path(folder)), {}, [how for how in hows if how != "stopped"], -(-count // PROCESSES))
     if "s3" in places:
-        print("many writers on an S3 server", flush=True)
-        with s3.serving() as endpoint:
+        print(f"many writers on an S3 server ({server})", flush=True)
+        with s3.serving(server=server) as endpoint:
             try_all(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), hows, -(-count // PROCESSES))
     return 0
 

@@ -35,8 +35,9 @@ def write_arguments(kind: str) -> dict[str, Any]:
     positions = rng.uniform(0, 24, (ROWS, 3)).astype("f4")
     ids = np.repeat(np.arange(8) * 3, ROWS // 8)
     common: dict[str, Any] = {
-        "chunk_shape": (5.0, 5.0, 5.0),
-        **({"shard_shape": 3} if kind in ("points", "lines") else {}),
+        "chunk_shape": (8.0, 8.0, 8.0),
+        "bin_shape": (4.0, 4.0, 4.0),
+        **({"shard_shape": 2} if kind in ("points", "lines") else {}),
     }
     if kind == "polylines":
         return {**common, "polylines": lines(rng), "geometry_type": "streamline"}
@@ -159,9 +160,9 @@ def parts_of(lines: dict[int, list[Any]]) -> dict[int, list[list[Any]]]:
 
 SPECS = {
     "same": zv.RechunkSpec("spatial"),
-    "larger": zv.RechunkSpec("spatial", spatial_chunk_shape=(10, 20, 5)),
-    "smaller": zv.RechunkSpec("spatial", spatial_chunk_shape=(5, 2.5, 5)),
-    "uneven": zv.RechunkSpec("spatial", spatial_chunk_shape=(7.5, 7.5, 7.5)),
+    "larger": zv.RechunkSpec("spatial", spatial_chunk_shape=(16, 32, 8)),
+    "smaller": zv.RechunkSpec("spatial", spatial_chunk_shape=(8, 4, 8)),
+    "uneven": zv.RechunkSpec("spatial", spatial_chunk_shape=(12, 12, 12)),
 }
 
 
@@ -180,7 +181,7 @@ def test_every_level_is_rechunked(kind: str, spec: str, make: Maker, peer: Peer,
     report = zv.rechunk(before, SPECS[spec], tmp_path / "after")
     check_same(peer, before, tmp_path / "after", kind)
     assert (report["levels_rechunked"], report["levels_dropped"], report["links_left_out"]) == ([0, 1, 2], [], [])
-    zv.rechunk(tmp_path / "after", zv.RechunkSpec("spatial", spatial_chunk_shape=(5, 5, 5)))
+    zv.rechunk(tmp_path / "after", zv.RechunkSpec("spatial", spatial_chunk_shape=(8, 8, 8)))
     check_same(peer, before, tmp_path / "after", kind)
 
 
@@ -205,7 +206,7 @@ def apart(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("apart") / "store"
     rng = np.random.default_rng(8)
     ids = np.repeat([0, 3, 4], 30)
-    positions = (rng.uniform(0, 20, (90, 3)) + 20.0 * np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]])[ids // 2]).astype(
+    positions = (rng.uniform(0, 20, (90, 3)) + 40.0 * np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0]])[ids // 2]).astype(
         "f4"
     )
     size = {"size": np.array([5.0, 1.0, 5.0])}
@@ -214,7 +215,7 @@ def apart(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "positions": positions,
             "object_ids": ids,
-            "chunk_shape": (5.0, 5.0, 5.0),
+            "chunk_shape": (10.0, 10.0, 10.0),
             "shard_shape": 3,
             "object_attributes": size,
             "groups": {0: [3], 1: [0, 4]},
@@ -226,7 +227,7 @@ def apart(peer: Peer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("by", ["object_id", "group", "attribute:size"])
 def test_coarser_levels_get_the_bins_of_level_0(by: str, apart: Path, peer: Peer, tmp_path: Path) -> None:
-    report = zv.rechunk(apart, zv.RechunkSpec(by, spatial_chunk_shape=(10, 10, 10)), tmp_path / "after")
+    report = zv.rechunk(apart, zv.RechunkSpec(by, spatial_chunk_shape=(20, 20, 20)), tmp_path / "after")
     assert (report["levels_rechunked"], report["links_left_out"]) == ([0, 1, 2], [])
     check_same(peer, apart, tmp_path / "after", "points")
     store = zv.open(tmp_path / "after")
@@ -237,17 +238,17 @@ def test_coarser_levels_get_the_bins_of_level_0(by: str, apart: Path, peer: Peer
     if by == "attribute:size":
         got = [sorted(map(tuple, each.read(where={"size": 1.0}).positions.tolist())) for each in store]
         assert got == [sorted(told(objects_of, apart, level)[3]) for level in range(3)]
-    set_bounds(open_store(tmp_path / "after", mode="r+"), ((4, 0, 0), (44, 20, 20)), force=True)
+    set_bounds(open_store(tmp_path / "after", mode="r+"), ((4, 0, 0), (84, 20, 20)), force=True)
     assert peer.validate(tmp_path / "after")["errors"] == []
     for level in range(3):
-        left = [row for row in told(positions_of, apart, level) if 4 <= row[0] <= 44]
+        left = [row for row in told(positions_of, apart, level) if 4 <= row[0] <= 84]
         assert positions_of(tmp_path / "after", level) == left
         keys = set(rows_by_chunk(tmp_path / "after", level))
         assert keys <= set(zv.open(tmp_path / "after")[level].chunk_keys)
     zv.rechunk(tmp_path / "after", zv.RechunkSpec("spatial"))
     for level, delta in families(apart):
         wanted = told(links_between, apart, level, delta)
-        kept = {ends: n for ends, n in wanted.items() if all(4 <= end[0] <= 44 for end in ends)}
+        kept = {ends: n for ends, n in wanted.items() if all(4 <= end[0] <= 84 for end in ends)}
         assert links_between(tmp_path / "after", level, delta) == Counter(kept)
 
 

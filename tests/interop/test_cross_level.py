@@ -94,7 +94,7 @@ def test_0_9_2_reads_ours(kind: str, peer: Peer, tmp_path: Path) -> None:
             [(np.cumsum(part, axis=0) / 20).clip(-14, 20) for part in positions.reshape(4, 30, 2)], kind="streamline"
         ),
     }
-    zv.write(place, values[kind](), layout=zv.Layout(chunk_shape=(4.0, 4.0), shard_shape=2))
+    zv.write(place, values[kind](), layout=zv.Layout(chunk_shape=(8.0, 8.0), shard_shape=2))
     with zv.open(place, "r+") as store:
         store.build_pyramid(factors=[(2.0, 1.0), (2.0, 1.0)], **BOTH)
     assert peer.validate(place)["errors"] == []

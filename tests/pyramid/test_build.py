@@ -19,9 +19,10 @@ from zarr_vectors.storage.urls import open_backend
 
 LAYOUT = zv.Layout(chunk_shape=20, bin_shape=2.5)
 FACTORS: Any = [(2, 1), ((4, 2, 2), 2)]
+WITHOUT_OBJECTS: Any = [(2, 1), ((4, 2, 2), 1)]
 
 
-def built(value: Any, target: Any = None, factors: Any = FACTORS, layout: zv.Layout = LAYOUT, **options: Any) -> Any:
+def built(value: Any, target: Any = None, factors: Any = None, layout: zv.Layout = LAYOUT, **options: Any) -> Any:
     """An open store with a pyramid, over bins of 2.5."""
     target = memory() if target is None else target
     bounds = ([0.0] * value.ndim, [100.0] * value.ndim)
@@ -35,7 +36,7 @@ def built(value: Any, target: Any = None, factors: Any = FACTORS, layout: zv.Lay
         entry[0]["datasets"][0]["coordinateTransformations"][1:] = [half]
         root.attrs["multiscales"] = entry
     store = zv.open(target, "r+")
-    store.build_pyramid(factors, **options)
+    store.build_pyramid(factors or (FACTORS if store[0].has_objects else WITHOUT_OBJECTS), **options)
     return store
 
 

@@ -14,6 +14,7 @@ from tests.cli.running import Result
 from tests.pyramid.samples import level_rows, sample
 from tests.types.clouds import memory, rows_of
 from zarr_vectors.core.store import open_store, remove_resolution_level
+from zarr_vectors.multiresolution.coarsen import coarsen_level
 
 LAYOUT = zv.Layout(chunk_shape=20)
 FACTORS: Any = [(2, 1), (2, 1)]
@@ -49,8 +50,11 @@ def test_levels_are_stale_until_they_are_built_anew(kind: str) -> None:
         True,
         True,
     ]
-    told = [problem for problem in zv.validate(target).problems if problem.kind == "level_stale"]
-    assert [(problem.path, problem.severity) for problem in told] == [("1", "warning"), ("2", "warning")]
+    told = zv.validate(target).problems
+    assert [(problem.kind, problem.path, problem.severity) for problem in told] == [
+        ("level_stale", "1", "warning"),
+        ("level_stale", "2", "warning"),
+    ]
     assert "refresh" in told[0].message
     assert store[0].vertex_count == 2 * value.vertex_count
     assert [level.level for level in store.refresh_pyramid().levels] == [1, 2]
@@ -127,3 +131,17 @@ def test_a_level_that_is_built_anew_keeps_its_chunks(tmp_path: Path) -> None:
     assert before == [(8, 8), (16, 16), (16, 32)]
     store.refresh_pyramid(force=True)
     assert [level.chunk_shape for level in store] == before
+
+
+def test_a_level_that_is_made_from_a_stale_one_is_stale() -> None:
+    target = memory()
+    zv.write(target, sample("points"), layout=LAYOUT)
+    zv.open(target, "r+").build_pyramid([(2, 1)])
+    zv.write(target, moved(sample("points", seed=9), 0), mode="append", out_of_bounds="expand")
+    coarsen_level(target, 1, 2, coarsen_factor=2)
+    store = zv.open(target, "r+")
+    assert [level.is_stale for level in store] == [False, True, True]
+    assert {problem.kind for problem in zv.validate(target).problems} == {"level_stale"}
+    store.refresh_pyramid()
+    assert not zv.validate(target).problems
+    assert store[2].read().attributes["count"].sum() == store[0].vertex_count

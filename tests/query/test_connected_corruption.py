@@ -29,7 +29,7 @@ VERTICES = ["vertices", "vertex_fragments", "vertex_attributes/row", "fragment_a
 
 
 def value_of(kind: str) -> Any:
-    """About eighty vertices in as many chunks; parents are rarely the vertex before, but sometimes they are."""
+    """Eighty vertices; parents are rarely the vertex before, but sometimes they are."""
     rng = np.random.default_rng(3)
     at = rng.uniform(0, 8, (80, 2)).round(3)
     columns: dict[str, Any] = {"row": np.arange(80)}
@@ -38,10 +38,10 @@ def value_of(kind: str) -> Any:
     if kind == "skeleton":
         parents = [-1, *(row - 1 if row % 4 else int(rng.integers(0, row)) for row in range(1, 80))]
         return Skeleton(at, parents, attributes=columns)
-    links = rng.integers(0, 80, (90, 2 if kind == "graph" else 3))
+    links = rng.integers(0, 80, (40, 2 if kind == "graph" else 3))
     if kind == "graph":
-        return Graph(at, links, attributes=columns, edge_attributes={"link": np.arange(90)})
-    return Mesh(at, links, attributes=columns, face_attributes={"link": np.arange(90)})
+        return Graph(at, links, attributes=columns, edge_attributes={"link": np.arange(40)})
+    return Mesh(at, links, attributes=columns, face_attributes={"link": np.arange(40)})
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def value_of(kind: str, count: int = 30, *, first: int = 0, step: int = 1, sprea
 
 def written(value: Any, shard: int | None) -> CountingStore:
     store = CountingStore()
-    zv.write(store, value, layout=zv.Layout(chunk_shape=2, shard_shape=shard))
+    zv.write(store._store, value, layout=zv.Layout(chunk_shape=2, shard_shape=shard))
     store.reset()
     return store
 

@@ -127,15 +127,15 @@ def test_an_append_writes_them_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("kind", ["points", "polyline", "skeleton"])
 def test_objects_take_no_more_rounds(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     store = CountingStore()
-    write(store, kind, step=1)
+    write(store._store, kind, step=1)
     level = zv.open(store)[0]
     assert rounds_of(store, lambda: level.read(object_ids=[7, 30])) <= 3
     store = CountingStore()
-    write(store, kind)
+    write(store._store, kind)
     level = zv.open(store)[0]
     assert rounds_of(store, lambda: level.read(object_ids=[7, 33])) <= 4
     monkeypatch.setattr(constants, "MANIFEST_CHUNK", 30)
     store = CountingStore()
-    write(store, kind)
+    write(store._store, kind)
     level = zv.open(store)[0]
     assert rounds_of(store, lambda: level.read(object_ids=[7, 33])) <= 3

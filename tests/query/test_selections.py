@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
+from tests.choice import covering
 from tests.types.clouds import (
     assert_same_cloud,
     cloud,
@@ -110,9 +111,7 @@ def test_attributes_are_those_named(level: zv.ZVLevel, names: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("batch_rows", [1, 7, 100, 499, 1500, 10**9])
-@pytest.mark.parametrize("box", [None, BOX])
-@pytest.mark.parametrize("which", ["level", "plain"])
+@covering("batch_rows, box, which", [1, 7, 100, 499, 1500, 10**9], {"all": None, "box": BOX}, ["level", "plain"])
 def test_batches_make_up_the_read(request: pytest.FixtureRequest, which: str, box: Any, batch_rows: int) -> None:
     level: zv.ZVLevel = request.getfixturevalue(which)
     batches = list(level.iter(box, batch_rows=batch_rows))

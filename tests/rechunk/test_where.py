@@ -38,8 +38,8 @@ def cells_read(store: CountingStore) -> set[tuple[str, int]]:
 def test_only_matching_bins_are_read(sharded: bool) -> None:
     store = CountingStore()
     value = spots()
-    zv.write(store, value, layout=zv.Layout(chunk_shape=20, shard_shape=1 if sharded else None))
-    zv.rechunk_by_attribute(store, "gene")
+    zv.write(store._store, value, layout=zv.Layout(chunk_shape=20, shard_shape=1 if sharded else None))
+    zv.rechunk_by_attribute(store._store, "gene")
     level = zv.open(store)[0]
     store.reset()
     got = level.read(where={"gene": "gene3"})
@@ -64,8 +64,8 @@ def test_objects_of_a_value_are_read_from_their_bins_alone(bins: Any) -> None:
     ids = np.arange(ROWS) % 100
     sizes = np.arange(100) % 9
     value = spots(object_ids=ids, objects=np.arange(100), object_attributes={"size": sizes})
-    zv.write(store, value, layout=zv.Layout(chunk_shape=20, shard_shape=None))
-    zv.rechunk(store, zv.RechunkSpec("attribute:size", bins=bins))
+    zv.write(store._store, value, layout=zv.Layout(chunk_shape=20, shard_shape=None))
+    zv.rechunk(store._store, zv.RechunkSpec("attribute:size", bins=bins))
     level = zv.open(store)[0]
     store.reset()
     got = level.read(where={"size": 4})
@@ -144,8 +144,8 @@ def test_what_cannot_be_meant_is_refused() -> None:
 def test_the_filter_of_read_points_reads_the_same_chunks() -> None:
     store = CountingStore()
     value = spots()
-    zv.write(store, value, layout=zv.Layout(chunk_shape=20, shard_shape=None))
-    zv.rechunk_by_attribute(store, "gene")
+    zv.write(store._store, value, layout=zv.Layout(chunk_shape=20, shard_shape=None))
+    zv.rechunk_by_attribute(store._store, "gene")
     store.reset()
     got = read_points(store, attribute_filter={"gene": "gene3"}, attribute_names=["n", "gene"])
     expected = np.flatnonzero(np.asarray(value.attributes["gene"]) == "gene3")

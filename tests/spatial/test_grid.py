@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from fractions import Fraction
 from itertools import product
@@ -16,7 +17,7 @@ from hypothesis.extra import numpy as npst
 from tests.spatial.arrays import finite_arrays
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.spatial.chunking import compute_grid_shape
-from zarr_vectors.spatial.grid import Grid, bin_numbers, chunk_coords, format_keys, parse_keys
+from zarr_vectors.spatial.grid import Grid, bin_numbers, chunk_coords, format_keys, parse_key_text, parse_keys
 
 SMALL = st.integers(-5, 5)
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -142,3 +143,29 @@ def test_keys_survive(coords: list[tuple[int, ...]]) -> None:
 def test_what_is_no_key_of_the_rank_is_refused(keys: list[str]) -> None:
     with pytest.raises(ValueError, match=r"key|literal"):
         parse_keys(keys, 2)
+
+
+LISTED = st.lists(st.tuples(*[st.integers(-(10**18) + 1, 10**18 - 1) | st.integers(-12, 120)] * 3), min_size=1)
+
+
+@given(LISTED)
+def test_keys_are_read_from_the_text_of_a_list(coords: list[tuple[int, ...]]) -> None:
+    text = json.dumps(format_keys(np.array(coords, dtype=np.int64)), separators=(",", ":")).encode()
+    got = parse_key_text(text, 3)
+    assert got is not None
+    assert got.tolist() == [list(row) for row in coords]
+    assert parse_key_text(text, 4) is None or len(coords) % 4 == 0
+
+
+@given(st.lists(st.text(alphabet="01.-2", max_size=6), min_size=1, max_size=4), st.integers(1, 3))
+def test_texts_of_other_keys_are_left_alone(keys: list[str], ndim: int) -> None:
+    got = parse_key_text(json.dumps(keys, separators=(",", ":")).encode(), ndim)
+    if got is not None:
+        assert format_keys(got) == keys
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", '["1.2";"3.4"]', '["1.2"]]', '[ "1.2"]', '["1.2","3.4"', '["1.2"7]', '["01.2"]']
+)
+def test_texts_that_are_no_list_of_keys(text: str) -> None:
+    assert parse_key_text(text.encode(), 2) is None

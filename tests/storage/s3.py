@@ -1,7 +1,7 @@
-"""An S3 server on loopback: moto's, made exact about conditional puts, with latency on demand.
+"""S3 servers on loopback: moto's, made exact about conditional puts, or the light one, with latency on demand.
 
-Usage as a program: python -m tests.storage.s3 [SECONDS]; prints its endpoint and serves until its input ends. Every
-request takes so many seconds more.
+Usage as a program: python -m tests.storage.s3 [SECONDS]; prints the endpoint of moto's and serves until its input ends.
+Every request takes so many seconds more.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from typing import Any
 
 import pytest
 
+from tests.storage.light_s3 import LOG, RESET
 from tests.storage.running import environment
 
 BUCKET = "bucket"
-_LOG = "/.log"
+SERVERS = {"moto": "tests.storage.s3", "light": "tests.storage.light_s3"}
+"""Programs that serve. moto's knows all of S3 and takes its time; the light one knows what plain stores need."""
 _KEYS = {"region": "us-east-1", "access_key_id": "a", "secret_access_key": "b"}
 
 
@@ -42,19 +44,32 @@ def for_icechunk(endpoint: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(latency: float = 0.0) -> Iterator[str]:
+def serving(latency: float = 0.0, server: str = "moto") -> Iterator[str]:
     """The endpoint of a server in another process, with an empty bucket; tests are skipped where moto is missing."""
-    pytest.importorskip("moto.server")
-    endpoint = _server(latency)
-    for method, path in (("POST", "moto-api/reset"), ("PUT", BUCKET)):
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{path}", method=method)).close()
+    if server == "moto":
+        pytest.importorskip("moto.server")
+    endpoint = _server(latency, server)
+    for method, path in (("POST", RESET), ("PUT", f"/{BUCKET}")):
+        urllib.request.urlopen(urllib.request.Request(f"{endpoint}{path}", method=method)).close()
     yield endpoint
 
 
+def chosen(arguments: list[str]) -> tuple[str, list[str]]:
+    """Which server ``--server NAME`` asks for, the light one by default, and all other arguments."""
+    rest = list(arguments)
+    if "--server" not in rest:
+        return "light", rest
+    at = rest.index("--server")
+    (server,) = rest[at + 1 : at + 2]
+    if server not in SERVERS:
+        sys.exit(f"there is no server {server!r}; known: {', '.join(SERVERS)}")
+    return server, rest[:at] + rest[at + 2 :]
+
+
 @cache
-def _server(latency: float) -> str:
+def _server(latency: float, server: str) -> str:
     """Of this process: it takes longer to start than most tests take."""
-    program = [sys.executable, "-m", "tests.storage.s3", str(latency)]
+    program = [sys.executable, "-m", SERVERS[server], str(latency)]
     child = subprocess.Popen(program, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def end() -> None:
@@ -83,7 +98,7 @@ class Log:
 
 def log_of(endpoint: str) -> Log:
     """What the server was asked for since this was called last."""
-    with urllib.request.urlopen(f"{endpoint}{_LOG}") as answer:
+    with urllib.request.urlopen(f"{endpoint}{LOG}") as answer:
         return Log(**json.load(answer))
 
 
@@ -99,7 +114,7 @@ class _Counting:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         path = environ["PATH_INFO"]
-        if path == _LOG:
+        if path == LOG:
             start_response("200 OK", [("Content-Type", "application/json")])
             with self._turn:
                 told = {"requests": self._requests, "most_in_flight": self._most}

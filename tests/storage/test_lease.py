@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -15,12 +16,14 @@ from zarr.storage import MemoryStore, ObjectStore, WrapperStore
 import zarr_vectors as zv
 from tests.storage import jobs
 from tests.storage.faults import OLD, SCENARIOS, root_of
-from zarr_vectors.exceptions import ConcurrentEditError, StoreError
+from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, MetadataError, StoreError, ZVError
 from zarr_vectors.storage import commit, lease
 from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.commit import Batch, Step
 from zarr_vectors.storage.lease import LEASE_KEY, Lease
+from zarr_vectors.storage.memory import MemoryBackend
 from zarr_vectors.storage.objects import ObstoreBackend, zarr_backend
+from zarr_vectors.storage.record import Record
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.storage import ROOT, Storage
 
@@ -138,11 +141,84 @@ def test_one_that_has_run_out_is_renewed_where_nobody_has_taken_it(kind: str, qu
     held.end()
 
 
+def test_what_is_slept_through_does_not_make_a_holder_dead(quick: pytest.MonkeyPatch) -> None:
+    """All machines were asleep: whoever waits wakes up first, and may not take over what its holder goes on with."""
+    quick.setattr(lease, "LEASE_SECONDS", 4.0)
+    quick.setattr(lease, "DEAD_SECONDS", 4.0)
+    quick.setattr(lease, "_LONGEST_TURN", 0.1)
+    clock, asleep = lease._now, [0.0]
+    quick.setattr(lease, "_now", lambda: clock() + asleep[0])
+    place, taken = Place("obstore"), threading.Event()
+    held = Lease(place.backend())
+
+    def wait() -> None:
+        Lease(place.backend()).end()
+        taken.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.3)
+    asleep[0] = 60.0
+    assert not taken.wait(0.3)
+    held.check()
+    assert held.is_sure
+    held.end()
+    waiting.join(10)
+    assert taken.is_set()
+
+
+@KINDS
+def test_a_change_that_takes_longer_than_the_lease_is_given_up(kind: str, quick: pytest.MonkeyPatch) -> None:
+    """Clients repeat requests for minutes; by then another writer may be at work."""
+    backend = Place(kind).backend()
+    given_up = threading.Event()
+
+    async def stall(*_: Any, **__: Any) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    with backend.lock():
+        quick.setattr(backend, "swap", fails)
+        quick.setattr(backend, "_put", stall)
+        began = time.monotonic()
+        with pytest.raises(ConcurrentEditError, match="lock on the store was lost") as caught:
+            backend.put_all([("a", b"1"), ("b", b"2")])
+        assert time.monotonic() - began < 20
+        assert given_up.is_set()
+        assert isinstance(caught.value.__cause__, StoreError)
+        assert "the server is gone" in str(caught.value)
+    assert not backend.exists("a")
+
+
+@pytest.mark.parametrize("error", [CorruptionError("a cell cannot be read"), MetadataError("a document is malformed")])
+def test_what_was_read_after_the_lease_was_lost_is_no_corruption(error: ZVError, quick: pytest.MonkeyPatch) -> None:
+    quick.setattr(Lease, "_renew", lambda _: None)
+    place = Place("obstore")
+    backend = place.backend()
+
+    def read() -> None:
+        with backend.lock():
+            time.sleep(0.5)
+            abandoned(place.backend())
+            raise error
+
+    with pytest.raises(ConcurrentEditError, match="lock on the store was lost") as caught:
+        read()
+    assert caught.value.__cause__ is error
+    place.backend().delete(LEASE_KEY)
+    with pytest.raises(type(error)), place.backend().lock():
+        raise error
+
+
+def fails(key: str, *_: Any) -> Any:
+    raise StoreError("the server is gone", got=key)
+
+
 def test_a_lease_that_cannot_be_removed_fails_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Place("obstore").backend()
-
-    def fails(key: str) -> None:
-        raise StoreError("the server is gone", got=key)
 
     monkeypatch.setattr(backend, "delete", fails)
     jobs.create(backend)
@@ -207,6 +283,48 @@ def test_a_root_document_that_somebody_else_has_changed_is_not_overwritten(kind:
     assert sorted(place.backend().list_prefix("", recursive=True)) == sorted(OLD)
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_root_document_that_arrives_late_does_not_bring_a_swept_commit_back() -> None:
+    """Its sender was asleep for so long that others took it for dead."""
+    place = Place("obstore")
+    asleep = place.backend()
+    asleep.put_all(OLD.items())
+    record = Record("late", frozenset({"a/x", ROOT}), frozenset())
+    asleep.put_all([(record.staged("a/x"), b"late"), (record.staged(ROOT), b"{}"), (record.path, record.to_bytes())])
+    expected = asleep.read_versioned(ROOT)
+    abandoned(asleep)
+    with Storage(place.backend()).lock():
+        pass
+    with pytest.raises(ConcurrentEditError):
+        asleep.swap(ROOT, record.marked(root_of(0)), expected)
+    assert sorted(place.backend().list_prefix("", recursive=True)) == sorted(OLD)
+    assert Storage(place.backend()).read_root()[0] == json.loads(OLD[ROOT])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_root_document_that_arrives_just_now_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("obstore")
+    asleep, awake = place.backend(), place.backend()
+    asleep.put_all(OLD.items())
+    record = Record("late", frozenset({"a/x", ROOT}), frozenset())
+    root = json.dumps(root_of(9)).encode()
+    asleep.put_all([(record.staged("a/x"), b"late"), (record.staged(ROOT), root), (record.path, record.to_bytes())])
+    expected, swap = asleep.read_versioned(ROOT), awake.swap
+
+    def overtaken(key: str, data: bytes, old: Any) -> Any:
+        if key == ROOT:
+            monkeypatch.setattr(awake, "swap", swap)
+            asleep.swap(ROOT, record.marked(root_of(0)), expected)
+        return swap(key, data, old)
+
+    monkeypatch.setattr(awake, "swap", overtaken)
+    with Storage(awake).lock():
+        pass
+    assert place.backend().get_bytes("a/x") == b"late"
+    assert Storage(place.backend()).read_root()[0] == root_of(9)
+    assert not list(place.backend().list_prefix(".zv", recursive=True))
+
+
 def test_a_store_that_somebody_else_has_made_meanwhile_stays() -> None:
     place = Place("obstore")
 
@@ -259,7 +377,7 @@ def test_only_stores_that_can_are_asked_for_conditions(tmp_path: Any) -> None:
     jobs.create(disk)
     jobs.append(disk)
     assert zv.open(tmp_path)[0].vertex_count == 12
-    assert type(zarr_backend(MemoryStore())) is ZarrBackend
+    assert type(zarr_backend(MemoryStore())) is MemoryBackend
 
 
 def test_copies_and_deletions_of_an_object_store() -> None:

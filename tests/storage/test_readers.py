@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from zarr.storage import MemoryStore
 
 import zarr_vectors as zv
 from tests.storage.running import environment
+from tests.storage.stores import open_memory
+from zarr_vectors.constants import COMMIT_KEY
 from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError
 from zarr_vectors.storage import storage as kernel
+from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.parametric import read_parametric_tables
 from zarr_vectors.types.points import read_points
@@ -128,6 +132,40 @@ def test_a_read_that_is_overtaken_again_and_again_says_so(monkeypatch: pytest.Mo
 
     with before_each_fetch(monkeypatch, act), pytest.raises(ConcurrentEditError, match="changed while it was read"):
         read(level, store)
+
+
+def test_opening_what_changes_again_and_again_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documents never fit together: each state lacks a column that the one before had."""
+    store = written()
+    busy = [False]
+
+    def act(number: int) -> None:
+        if not busy[0]:
+            busy[0] = True
+            value = version(number)
+            column = {f"column {number}": np.asarray(value.attributes["by"])}
+            zv.write(store, zv.Points(value.positions, attributes=column), mode="replace", layout=LAYOUT)
+            busy[0] = False
+
+    with before_each_fetch(monkeypatch, act), pytest.raises(ConcurrentEditError, match="changed while it was read"):
+        zv.open(store)
+
+
+def test_commits_that_are_under_way_at_every_look_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = written()
+    place = open_memory(store)
+    looks = iter(range(10_000))
+
+    def fetch(requests: Sequence[Get]) -> list[bytes | None]:
+        """The record of each commit is gone when the reader asks for it."""
+        number = next(looks)
+        marker = {"id": str(number), "state": "complete", "record": f".zv/{number}/record.json"}
+        root = json.dumps({"attributes": {COMMIT_KEY: marker}}).encode()
+        return [root if get.path == "zarr.json" else None for get in requests]
+
+    monkeypatch.setattr(place.backend, "fetch", fetch)
+    with pytest.raises(ConcurrentEditError, match="changed while it was read"):
+        place.read_root()
 
 
 def test_batches_of_two_states_are_not_mixed() -> None:

@@ -39,7 +39,7 @@ def points(objects: Any = None, rows: int = 400) -> zv.Points:
 
 def written(cloud: zv.Points, layout: str) -> CountingStore:
     store = CountingStore()
-    zv.write(store, cloud, layout=LAYOUTS[layout], headers={"las": {"a": 1}})
+    zv.write(store._store, cloud, layout=LAYOUTS[layout], headers={"las": {"a": 1}})
     store.reset()
     return store
 
@@ -195,7 +195,7 @@ def many_points(objects: int, per_object: int = 20) -> zv.Points:
 def test_a_box_over_eight_shards_needs_few_requests() -> None:
     store = CountingStore()
     cloud = many_points(2000)
-    zv.write(store, zv.Points(cloud.positions, attributes=dict(cloud.attributes)), layout=SHARDED)
+    zv.write(store._store, zv.Points(cloud.positions, attributes=dict(cloud.attributes)), layout=SHARDED)
     level = zv.open(store)[0]
     store.reset()
     found = level.read(bbox=([20.5] * 3, [59.5] * 3))
@@ -206,7 +206,7 @@ def test_a_box_over_eight_shards_needs_few_requests() -> None:
 
 def test_a_hundred_compact_objects_need_few_requests() -> None:
     store = CountingStore()
-    zv.write(store, many_points(1000), layout=zv.Layout(chunk_shape=10, shard_shape=8))
+    zv.write(store._store, many_points(1000), layout=zv.Layout(chunk_shape=10, shard_shape=8))
     level = zv.open(store)[0]
     store.reset()
     wanted = np.random.default_rng(4).choice(1000, 100, replace=False)

@@ -72,17 +72,17 @@ def test_appended_geometry_stands_beside_what_was_there(kind: str, layout: zv.La
 def test_a_stream_reads_like_one_value(
     kind: str, layout: zv.Layout, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spill, "_IN_MEMORY_ROWS", 50)
+    monkeypatch.setattr(spill, "_IN_MEMORY_ROWS", 30)
     monkeypatch.setattr(spill, "_GROUP_ROWS", rows)
-    monkeypatch.setattr(column_file, "_READ_ROWS", 23)
+    monkeypatch.setattr(column_file, "_READ_ROWS", 13)
     monkeypatch.setattr(sort, "_PART_ROWS", rows)
-    monkeypatch.setattr(links, "_IN_MEMORY_RECORDS", 30)
+    monkeypatch.setattr(links, "_IN_MEMORY_RECORDS", 18)
     monkeypatch.setattr(links, "_BLOCK_LINKS", 11)
-    parts = [value_of(kind, 40, 1), value_of(kind, 30, 4), value_of(kind, 20, 7)]
+    parts = [value_of(kind, 20, 1), value_of(kind, 20, 4), value_of(kind, 18, 7)]
     target = memory()
     zv.write(target, iter(parts), layout=layout)
     same(read(target), concatenate(parts))
-    more = [value_of(kind, 40, 11), value_of(kind, 30, 14)]
+    more = [value_of(kind, 20, 11), value_of(kind, 20, 14)]
     zv.write(target, iter(more), mode="append", out_of_bounds="expand")
     same(read(target), concatenate([*parts, *more]))
 

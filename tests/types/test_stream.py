@@ -34,7 +34,12 @@ from zarr_vectors.types import column_file, sort, spill
 ROWS = {"defaults": None, "one row": 1, "37 rows": 37, "one group": 10**9}
 
 
-@pytest.fixture(params=list(ROWS.values()), ids=list(ROWS))
+@pytest.fixture(
+    params=[
+        pytest.param(rows, id=name, marks=[pytest.mark.long] if name == "one group" else [])
+        for name, rows in ROWS.items()
+    ]
+)
 def group_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """How many rows are taken at a time, from the library's own choice to one by one."""
     if request.param is not None:

@@ -316,6 +316,7 @@ KINDS: list[Case] = [
     ("ids with gaps", "points", attributes("", ZV, object_index_convention="identity"),
      "identity_ids", "0/object_index"),
 ]  # fmt: skip
+COUNT = "1/vertex_attributes/count"
 LEVELS: list[Case] = [
     ("a gap", "pyramid", renamed("1", "2"), "level_gap", ""),
     ("its own parent", "pyramid", attributes("1", LEVEL, parent_level=1), "level_parent", "1"),
@@ -335,6 +336,13 @@ LEVELS: list[Case] = [
      "level_metadata", "2"),
     ("another sparsity", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "sparsity": 4}),
      "level_metadata", "2"),
+    ("a stale parent", "our pyramid", attributes("1", LEVEL, pyramid=lambda facts: {**facts, "stale": True}),
+     "level_stale", "2"),
+    ("an error below that of the parent", "our pyramid",
+     attributes("2", LEVEL, pyramid=lambda facts: {**facts, "max_error": 0.0}), "level_error", "2"),
+    ("a vertex that stands for more", "our pyramid", cell(COUNT, numbers("<i8", put((0, 99)))), "level_count", "1"),
+    ("a vertex that stands for more, of objects that are kept", "our sparse pyramid",
+     cell(COUNT, numbers("<i8", put((0, 99)))), "level_count", "1"),
     ("an error below 0", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "max_error": -1}),
      "level_metadata", "2"),
     ("facts of text", "our pyramid", attributes("2", LEVEL, pyramid="x"), "level_metadata", "2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,12 @@ def _our_pyramid(place: Path) -> None:
     zv.open(place, "r+").build_pyramid([(2, 1), (2, 1)])
 
 
+def _our_sparse_pyramid(place: Path) -> None:
+    """Of a graph, of which one object of two is kept, and one of two of these."""
+    zv.write(place, replace(_graph(), object_ids=np.array([1, 1, 2, 2, 3, 4])), layout=FLAT)
+    zv.open(place, "r+").build_pyramid([(2, 2), (2, 2)])
+
+
 BASES: dict[str, Callable[[Path], object]] = {
     "points": lambda place: zv.write(place, POINTS, layout=zv.Layout(chunk_shape=8, shard_shape=None)),
     "sharded": lambda place: zv.write(place, POINTS, layout=zv.Layout(chunk_shape=4, shard_shape=2)),
@@ -75,6 +82,7 @@ BASES: dict[str, Callable[[Path], object]] = {
     "mesh": lambda place: zv.write(place, zv.Mesh(_NEAR, [[0, 1, 2], [1, 2, 3], [5, 4, 0]]), layout=FLAT),
     "parametric": _parametric,
     "our pyramid": _our_pyramid,
+    "our sparse pyramid": _our_sparse_pyramid,
     "pyramid": lambda place: shutil.copytree(GOLDEN / "kinds" / "pyramid", place, dirs_exist_ok=True),
     "objects pyramid": lambda place: shutil.copytree(GOLDEN / "pyramid", place, dirs_exist_ok=True),
 }

@@ -13,7 +13,7 @@ from tests.query.damage import stored
 from tests.storage.stores import memory_of
 from tests.types.clouds import memory, rows_of
 from tests.validate.cases import CASES
-from tests.validate.spoiling import BASES, Spoil, both, build, cell, document, flipped, gone, listed, numbers, table
+from tests.validate.spoiling import BASES, Spoil, both, cell, document, flipped, gone, listed, numbers, table
 from zarr_vectors.exceptions import ReadOnlyError
 from zarr_vectors.storage.urls import open_backend
 
@@ -55,6 +55,8 @@ MENDED = {
     "a stale count of links",
     "a stale count of logical links",
     "no capability",
+    "stale",
+    "a stale parent",
 }
 """Afterwards nothing is wrong any more."""
 UNTOLD = {
@@ -82,12 +84,6 @@ UNTOLD = {
 """Nothing tells what is right: repairing one witness by the other might destroy the one that is."""
 SPOILS = {name: (base, spoil) for name, base, spoil, _, _ in CASES}
 DERIVED = ("fragment_attributes/object_id", "fragment_attributes/object_offset", "object_index/fragment_refs")
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("sound")
-    return {base: build(base, folder / base.replace(" ", "-")) for base in BASES}
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -225,3 +221,19 @@ def test_objects_come_back_with_their_manifests(sound: dict[str, Path], tmp_path
     ids = np.unique(zv.open(sound[base])[0].read().object_ids)[:3] if base != "lines" else [0, 1, 2]
     read, kept = (zv.open(place)[0].read(object_ids=ids) for place in (store, sound[base]))
     assert read.positions.tolist() == kept.positions.tolist()
+
+
+def test_stale_levels_are_built_anew_unless_errors_are_left(tmp_path: Path) -> None:
+    zv.write(tmp_path / "store", zv.Points([[1.0, 1.0], [2.0, 1.0], [9.0, 9.0]]), layout=zv.Layout(chunk_shape=5))
+    zv.open(tmp_path / "store", "r+").build_pyramid([(2, 1), (2, 1)])
+    zv.write(tmp_path / "store", zv.Points([[4.0, 4.0]]), mode="append")
+    shutil.copytree(tmp_path / "store", tmp_path / "damaged")
+    done = zv.repair(tmp_path / "store", dry_run=False)
+    assert [(repair.action, repair.path) for repair in done.repairs] == [("rebuilt", "1"), ("rebuilt", "2")]
+    assert zv.open(tmp_path / "store")[2].read().attributes["count"].sum() == 4
+    assert not any(level.is_stale for level in zv.open(tmp_path / "store"))
+    stored(tmp_path / "damaged", "vertices")[0].unlink()
+    before = contents(tmp_path / "damaged")
+    done = zv.repair(tmp_path / "damaged", dry_run=False)
+    assert {problem.kind for problem in done.left} == {"cell_missing", "level_stale"}
+    assert contents(tmp_path / "damaged") == before

@@ -11,16 +11,9 @@ import zarr_vectors as zv
 from tests.query.damage import flip, stored
 from tests.storage.stores import REPOSITORY
 from tests.validate.cases import CASES, LEVEL
-from tests.validate.spoiling import BASES, Spoil, attributes, build
+from tests.validate.spoiling import BASES, Spoil, attributes
 from zarr_vectors.validate.problems import Problem
 from zarr_vectors.validate.rules import RULES
-
-
-@pytest.fixture(scope="session")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A sound store of every base."""
-    folder = tmp_path_factory.mktemp("sound")
-    return {base: build(base, folder / base.replace(" ", "-")) for base in BASES}
 
 
 def found(place: Path, level: int = 5) -> list[Problem]:

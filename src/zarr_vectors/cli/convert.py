@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import os
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -29,24 +25,16 @@ from zarr_vectors.cli.options import (
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
 from zarr_vectors.cli.pyramid import build_told
 from zarr_vectors.cli.tally import Tally, level_text
-from zarr_vectors.constants import ROOT_KEY
-from zarr_vectors.exceptions import ExportError, IngestError, InputError, StoreExistsError
+from zarr_vectors.cli.ways import Way, find_way
+from zarr_vectors.exceptions import ExportError, StoreExistsError
 from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.formats.outgoing import in_batches
-from zarr_vectors.formats.registry import FORMATS, export, format_at, format_named, format_of, has_format, ingest
+from zarr_vectors.formats.registry import export, format_of, ingest
 from zarr_vectors.spatial.lattice import DEFAULT_BITS
 from zarr_vectors.types.options import POLICIES
 from zarr_vectors.types.report import WriteReport
 
 __all__ = ["convert"]
-
-
-class _Way(Enum):
-    """What becomes what."""
-
-    FILE_TO_STORE = "a file to a store"
-    STORE_TO_FILE = "a store to a file"
-    STORE_TO_STORE = "a store to a store"
 
 
 _ONLY_FOR_STORES = (
@@ -66,9 +54,9 @@ _ONLY_FOR_STORES = (
 )
 _ONLY_FOR_FILES = ("--object-attributes", "--no-groups")
 _NOT_FOR = {
-    _Way.FILE_TO_STORE: ("--group-ids", "--level", "--format", "--mode", *_ONLY_FOR_FILES),
-    _Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column", "--triangulate"),
-    _Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate", "--format", *_ONLY_FOR_FILES),
+    Way.FILE_TO_STORE: ("--group-ids", "--level", "--format", "--mode", *_ONLY_FOR_FILES),
+    Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column", "--triangulate"),
+    Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate", "--format", *_ONLY_FOR_FILES),
 }
 
 
@@ -181,7 +169,7 @@ def convert(
         raise typer.BadParameter("cannot go together with --replace", param_hint="--append")
     if out_of_bounds not in POLICIES:
         raise typer.BadParameter(f"{out_of_bounds!r} is none of {', '.join(POLICIES)}", param_hint="--out-of-bounds")
-    way = _way(source, target, file_format)
+    way = find_way(source, target, file_format)
     _refuse_idle_options(ctx, way)
     picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode)
     shards = checked("--shard-shape", parse_shard_shape, shard_shape)
@@ -222,7 +210,7 @@ def convert(
         pyramid=pyramid,
         quiet=quiet,
     )
-    steps = {_Way.FILE_TO_STORE: _ingest, _Way.STORE_TO_FILE: _export, _Way.STORE_TO_STORE: _relayout}
+    steps = {Way.FILE_TO_STORE: _ingest, Way.STORE_TO_FILE: _export, Way.STORE_TO_STORE: _relayout}
     if append and pyramid:
         raise typer.BadParameter(
             "cannot go together with --append; afterwards use zarr-vectors pyramid --refresh", param_hint="--pyramid"
@@ -234,70 +222,7 @@ def convert(
         raise
 
 
-def _way(source: str, target: str, file_format: str | None) -> _Way:
-    """Find out what is a file, or a folder of files, and what a store.
-
-    Raises:
-        FileNotFoundError: There is nothing at ``source``, which by its suffix would be a file.
-        typer.BadParameter: Both are files, ``source`` is a file of no known format, or ``file_format`` is not known.
-    """
-    path = Path(source)
-    is_one = path.is_file() and path.suffix.lower() != ".zip"  # which holds a store
-    from_file = "://" not in source and (is_one or (_has_suffix(source) and not path.exists()) or _holds_files(path))
-    to_file = _is_file_to_be(target, file_format)
-    if not from_file:
-        return _Way.STORE_TO_FILE if to_file else _Way.STORE_TO_STORE
-    if not Path(source).exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
-    if Path(source).is_file() and not _has_suffix(source):
-        known = ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
-        raise typer.BadParameter(f"{source} has none of the suffixes {known}", param_hint="IN")
-    if to_file:
-        raise typer.BadParameter("one of IN and OUT must be a store; convert to a store first", param_hint="OUT")
-    return _Way.FILE_TO_STORE
-
-
-def _is_file_to_be(target: str, file_format: str | None) -> bool:
-    """Whether a file, or a folder of files, is to be written."""
-    if file_format is not None:
-        if "://" in target:
-            raise typer.BadParameter("files are written to local folders only", param_hint="OUT")
-        try:
-            format_named(file_format, target)
-        except InputError as error:
-            raise typer.BadParameter(str(error), param_hint="--format") from error
-        return True
-    return _has_suffix(target) and (not Path(target).is_dir() or format_of(target).recognises is not None)
-
-
-def _holds_files(folder: Path) -> bool:
-    """Whether a folder is no store and something else that can be read."""
-    if not folder.is_dir() or _is_store(folder):
-        return False
-    if _has_suffix(str(folder)) and format_of(folder).recognises is not None:
-        return True
-    try:
-        format_at(folder)
-    except IngestError:
-        # What lies in it tells whether a store or a folder of files was meant.
-        return any(_has_suffix(entry.name) for entry in folder.iterdir() if entry.is_file())
-    return True
-
-
-def _is_store(folder: Path) -> bool:
-    try:
-        document = json.loads((folder / "zarr.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    attributes = document.get("attributes") if isinstance(document, dict) else None
-    return isinstance(attributes, dict) and ROOT_KEY in attributes
-
-
-def _has_suffix(path: str) -> bool:
-    return "://" not in path and has_format(path)
-
-
-def _refuse_idle_options(ctx: typer.Context, way: _Way) -> None:
+def _refuse_idle_options(ctx: typer.Context, way: Way) -> None:
     """An option that could not change anything is a mistake that would go unseen."""
     for option in _NOT_FOR[way]:
         name = option.removeprefix("--").replace("-", "_")

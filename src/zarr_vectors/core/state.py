@@ -341,7 +341,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
     metadata = LevelMetadata.parse(attributes.get(constants.LEVEL_KEY) or {}, where=path)
     names = array_names(storage, number, attributes)
     paths = {name: f"{number}/{name}/zarr.json" for name in names}
-    documents = storage.read_documents(list(paths.values()))
+    documents = storage.read_documents(list(paths.values()), as_text=True)
     refuse_old_layout(number, {name: documents[place] for name, place in paths.items()}, storage.url)
     cells: dict[str, CellArray] = {}
     tables: dict[str, TableArray] = {}

@@ -115,6 +115,11 @@ class ArrayDocument(Document):
         }
         return cls.parse(facts, where="a new array")
 
+    def to_json(self) -> JsonObject:
+        """The JSON object, without keys that were never set."""
+        bare = self.model_copy(update={"attributes": {}}) if self.attributes else self
+        return super(ArrayDocument, bare).to_json() | ({"attributes": dict(self.attributes)} if self.attributes else {})
+
     @cached_property
     def chunk_shape(self) -> tuple[int, ...]:
         """Elements of a stored chunk (of a shard, where sharded) along each axis."""

@@ -153,7 +153,8 @@ class PyramidFacts(Document):
     No vertex of level 0, of the objects that the level keeps, is farther from their geometry here than ``max_error``,
     in data units; None where a finer level does not say. ``counts`` names the vertex attribute that tells how many
     vertices of level 0 each vertex stands for, ``link_counts`` that of links. ``left_out`` is what the finer level has
-    and this one does not. A level is ``stale`` once a finer one has changed.
+    and this one does not. A level is ``stale`` once a finer one has changed. ``cross_level_storage`` and
+    ``cross_level_depth`` are those of the level where they are not those of the root.
     """
 
     method: str
@@ -168,6 +169,8 @@ class PyramidFacts(Document):
     link_counts: str | None = None
     left_out: tuple[str, ...] = ()
     stale: bool = False
+    cross_level_storage: str | None = None
+    cross_level_depth: int | None = None
 
 
 class LevelMetadata(Document):

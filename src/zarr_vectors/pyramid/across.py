@@ -22,9 +22,9 @@ from zarr_vectors.types.across import CrossSink, stored_cells
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.links import LinkPlan, MakeArray
 from zarr_vectors.types.places import Places
-from zarr_vectors.typing import AnyArray, IntArray
+from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
-__all__ = ["LevelLinks", "plan_links"]
+__all__ = ["LevelLinks", "plan_links", "said_of_links"]
 
 _BLOCK_ROWS = 1 << 18
 _IN_MEMORY_ROWS = 4_000_000
@@ -204,6 +204,25 @@ def plan_links(
     )
 
 
+def said_of_links(root: RootState, options: PyramidOptions) -> tuple[JsonObject, JsonObject]:
+    """What the root says of links once a level is made, and what the level says itself, where that is another thing."""
+    asked: JsonObject = {
+        "cross_level_storage": options.cross_level_storage,
+        "cross_level_depth": options.cross_level_depth,
+    }
+    metadata = root.metadata
+    linked = constants.CAP_MULTISCALE_LINKS in metadata.format_capabilities
+    if not linked or metadata.cross_level_storage in (None, constants.XLEVEL_NONE):
+        return asked, {}
+    depths = (1 if metadata.cross_level_depth is None else metadata.cross_level_depth, options.cross_level_depth)
+    # Other levels keep the links that they have.
+    stays = {
+        "cross_level_storage": metadata.cross_level_storage,
+        "cross_level_depth": -1 if min(depths) < 0 else max(depths),
+    }
+    return stays, {} if stays == asked else asked
+
+
 def _before(storage: Storage, root: RootState, level: LevelState, least: int | None) -> Iterator[LevelState]:
     """The levels that a level was made from in turn, from the nearest one down to ``least``."""
     parent = level.metadata.parent_level
@@ -229,7 +248,7 @@ def _check_linkable(level: LevelState) -> None:
     """Refuse a level whose vertices no link of another level can name."""
     if level.metadata.leading_axes:
         raise ConventionError(
-            "coarser levels are chunked by place alone, and no link leads there from chunks with another axis before",
+            "links between levels are not made where chunks have an axis before the spatial ones",
             store=level.store,
             got=f"level {level.number}, chunked by {level.metadata.chunk_attribute_name or 'another axis'}",
             hint="use cross_level_storage='none'",

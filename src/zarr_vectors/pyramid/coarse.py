@@ -23,12 +23,14 @@ class Policy:
         aggregations: ``{attribute: how}`` for attributes of vertices and links; others as their type has it.
         seed: Of choices that are made at random.
         method: The way of coarsening, of the ones that a kind has.
+        lead: Attribute of vertices that no two which become one differ in; None for none.
     """
 
     bins: FloatArray
     aggregations: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     method: str = ""
+    lead: str | None = None
 
 
 @dataclass(frozen=True)

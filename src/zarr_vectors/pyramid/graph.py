@@ -12,7 +12,7 @@ from zarr_vectors.geometry import Column, Graph, take_column
 from zarr_vectors.pyramid.aggregate import aggregate_all
 from zarr_vectors.pyramid.coarse import Coarse, Policy, clusters_of
 from zarr_vectors.pyramid.distances import distance_to_segments
-from zarr_vectors.pyramid.linked import NO_TABLES, vertex_clusters
+from zarr_vectors.pyramid.linked import NO_TABLES, owner_groups, vertex_clusters
 from zarr_vectors.pyramid.placement import cluster_means
 from zarr_vectors.pyramid.reach import farthest_from_links, incidence
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
@@ -62,7 +62,7 @@ def coarsen_graph(
 
 def contract_nodes(value: Graph, policy: Policy, weights: IntArray | None = None) -> Coarse:
     """The nodes of a coarser graph, without edges and without a measure of how far they are; as ``coarsen_graph``."""
-    clusters, numbers = vertex_clusters(value.positions, value.object_ids, policy.bins)
+    clusters, numbers = vertex_clusters(value.positions, owner_groups(value, policy), policy.bins)
     first = clusters.order[clusters.starts]
     ids = value.object_ids
     coarse = replace(

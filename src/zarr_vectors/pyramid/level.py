@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nextafter
 from pathlib import Path
@@ -19,7 +19,7 @@ from zarr_vectors.core.session import Session
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column, Geometry, Linked
 from zarr_vectors.metadata.root import PyramidFacts
-from zarr_vectors.pyramid.across import LevelLinks, Standing
+from zarr_vectors.pyramid.across import LevelLinks, Standing, said_of_links
 from zarr_vectors.pyramid.aggregate import check_aggregation
 from zarr_vectors.pyramid.coarse import Coarse, Policy
 from zarr_vectors.pyramid.keep import kept_objects
@@ -27,7 +27,7 @@ from zarr_vectors.pyramid.large_kinds import large_of
 from zarr_vectors.pyramid.methods import inside
 from zarr_vectors.pyramid.options import PyramidOptions, Step
 from zarr_vectors.pyramid.plan import block_multiples, chunk_multiples, grown_chunk_shape, rows_beside
-from zarr_vectors.pyramid.source import Finer, object_tables, with_link_attributes
+from zarr_vectors.pyramid.source import Finer, free_name, object_tables, with_link_attributes
 from zarr_vectors.pyramid.tasks import Crew, coarse_pieces
 from zarr_vectors.spatial.layout import check_edges
 from zarr_vectors.storage.storage import Put, Storage
@@ -129,6 +129,8 @@ class LevelJob:
             standing = None if self.links is None else self.links.begun(Path(folder) / "across")
             work = _Work(policy, multiples, standing, options, Path(folder), least_reduction)
             intake = self._blocks(work) if finer.is_cut else self._pieces(work)
+            if finer.lead is not None:
+                intake.lead_by(finer.lead)
             if intake.extent.rows * least_reduction > self.read:
                 return False
             if intake.has_objects:
@@ -156,10 +158,19 @@ class LevelJob:
             check_aggregation(name, how, _empty_column(known[name]))
         return Policy(
             bins=np.asarray(self.bins),
-            aggregations=dict(options.aggregations),
+            aggregations={**self._equal(known), **options.aggregations},
             seed=options.seed,
             method=options.method_of(finer.kind.connects),
+            lead=finer.lead,
         )
+
+    def _equal(self, known: Mapping[str, ColumnSpec]) -> dict[str, str]:
+        """Attributes that all vertices which become one have the same value of: that value stays, to its last digit."""
+        lead, name = self.finer.lead, self.finer.level.metadata.chunk_attribute_name
+        if lead is None:
+            return {}
+        numbers = name in self.finer.names and known[name].categories is None
+        return {lead: "min", **({name: "min"} if name is not None and numbers else {})}
 
     def _link_columns(self) -> Mapping[str, ColumnSpec]:
         family = self.finer.level.links
@@ -224,10 +235,10 @@ class LevelJob:
         """The value with what each vertex and link stands for."""
         value = coarse.value
         if coarse.counts is not None:
-            self.counts = self.finer.counts or _free_name(value.attributes)
+            self.counts = self.finer.counts or free_name(_COUNT, value.attributes)
             value = replace(value, attributes={**value.attributes, self.counts: coarse.counts})
         if coarse.link_counts is not None and isinstance(value, Linked):
-            self.link_counts = self.finer.link_counts or _free_name(value.link_attributes)
+            self.link_counts = self.finer.link_counts or free_name(_COUNT, value.link_attributes)
             links = {**value.link_attributes, self.link_counts: coarse.link_counts}
             value = with_link_attributes(value, links)
         return value
@@ -236,7 +247,7 @@ class LevelJob:
 
     def _level(self, intake: Intake, standing: Standing | None) -> NewLevel:
         finer = self.finer
-        root, options = finer.root, self.options
+        root = finer.root
         self.facts = self._made(intake)
         changed = {} if tuple(root.metadata.bin_shape) == self.base_bins else {"base_bin_shape": list(self.base_bins)}
         tokens = list(root.metadata.format_capabilities)
@@ -244,11 +255,6 @@ class LevelJob:
             tokens.append(constants.CAP_PRESERVED_OBJECT_IDS)
         if standing is not None and constants.CAP_MULTISCALE_LINKS not in tokens:
             tokens.append(constants.CAP_MULTISCALE_LINKS)
-        stamped = {
-            "cross_level_storage": options.cross_level_storage,
-            "cross_level_depth": options.cross_level_depth,
-            "format_capabilities": tokens,
-        }
         return NewLevel(
             root=root,
             model=finer.level,
@@ -257,7 +263,7 @@ class LevelJob:
             bins=self.bins,
             chunk_shape=self._chunk_shape(intake),
             facts=self.facts,
-            root_facts={**changed, **stamped},
+            root_facts={**changed, **said_of_links(root, self.options)[0], "format_capabilities": tokens},
             across=standing,
             also=self.also,
         )
@@ -282,6 +288,8 @@ class LevelJob:
             counts=self.counts,
             link_counts=self.link_counts,
             left_out=self._left_out(),
+            stale=before is not None and before.stale,
+            **said_of_links(finer.root, options)[1],
         )
         facts: JsonObject = {
             "object_sparsity": 1 / self.step.sparsity,
@@ -295,8 +303,7 @@ class LevelJob:
     def _left_out(self) -> tuple[str, ...]:
         """What the finer level has and this one has not."""
         finer = self.finer
-        axis = ("chunk_dims",) if finer.level.metadata.leading_axes else ()
-        return finer.left_out + axis + (("vertices of no object",) if finer.leaves_vertices else ())
+        return finer.left_out + (("vertices of no object",) if finer.leaves_vertices else ())
 
     def _chunk_shape(self, intake: Intake) -> tuple[float, ...]:
         root, level, given = self.finer.root, self.finer.level, self.step.chunk_factor
@@ -351,7 +358,3 @@ def _anywhere(ndim: int) -> None:
     """Coarser vertices are brought into the bounds when they are made."""
 
 
-def _free_name(taken: Collection[str]) -> str:
-    """The name of an attribute that counts, where others may have it already."""
-    names = [_COUNT, *(f"{_COUNT}_{number}" for number in range(1, len(taken) + 1))]
-    return next(name for name in names if name not in taken)

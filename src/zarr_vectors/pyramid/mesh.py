@@ -12,7 +12,7 @@ from zarr_vectors.pyramid.aggregate import aggregate_all
 from zarr_vectors.pyramid.coarse import Clusters, Coarse, Policy, clusters_of
 from zarr_vectors.pyramid.distances import distance_to_triangles, norms
 from zarr_vectors.pyramid.faces import Merged, as_triangles, merge_faces
-from zarr_vectors.pyramid.linked import NO_TABLES, vertex_clusters
+from zarr_vectors.pyramid.linked import NO_TABLES, owner_groups, vertex_clusters
 from zarr_vectors.pyramid.lost import settle, staying
 from zarr_vectors.pyramid.placement import mean_shifts, place, shifts_from_first, within_bins
 from zarr_vectors.pyramid.quadrics import best_shifts
@@ -57,13 +57,14 @@ def coarsen_mesh(
         ([[0, 3, 1], [0, 2, 3]], [0, 2, 3, 1, 0], 0.0)
     """
     faces, polygons = as_triangles(value.faces)
-    clusters, numbers = vertex_clusters(value.positions, value.object_ids, policy.bins)
+    owners = owner_groups(value, policy)
+    clusters, numbers = vertex_clusters(value.positions, owners, policy.bins)
     labels, first = clusters.labels, clusters.order[clusters.starts]
     ids = None if value.object_ids is None else value.object_ids[first]
     surface = Surface(value.positions, faces, labels, value.object_ids)
     places = place_clusters(surface, clusters, weights, policy.bins, numbers[first])
     merged = merge_faces(labels[faces], places)
-    stands = _stands(faces, labels, merged.corners, ids, numbers[first])
+    stands = _stands(faces, labels, merged.corners, None if owners is None else owners[first], numbers[first])
     kept = np.flatnonzero(stands == np.arange(len(stands)))
     new = np.empty(len(stands), dtype=np.int64)
     new[kept] = np.arange(len(kept))

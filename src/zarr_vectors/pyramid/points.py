@@ -6,8 +6,9 @@ import numpy as np
 
 from zarr_vectors.geometry import Points, take_column
 from zarr_vectors.pyramid.aggregate import aggregate_all
-from zarr_vectors.pyramid.coarse import Clusters, Coarse, Policy, bin_numbers, clusters_of, hashes
+from zarr_vectors.pyramid.coarse import Clusters, Coarse, Policy, hashes
 from zarr_vectors.pyramid.farthest import farthest
+from zarr_vectors.pyramid.linked import owner_groups, vertex_clusters
 from zarr_vectors.pyramid.placement import cluster_means
 from zarr_vectors.typing import FloatArray, IntArray
 
@@ -34,9 +35,8 @@ def coarsen_points(value: Points, policy: Policy, weights: IntArray | None = Non
         >>> coarse.value.positions.tolist(), coarse.counts.tolist(), coarse.error
         ([[0.5, 0.0], [5.0, 5.0]], [2, 1], 0.5)
     """
-    numbers = bin_numbers(value.positions, policy.bins)
-    keys = [numbers] if value.object_ids is None else [value.object_ids, numbers]
-    clusters = clusters_of(*keys)
+    owners = owner_groups(value, policy)
+    clusters, numbers = vertex_clusters(value.positions, owners, policy.bins)
     first = clusters.order[clusters.starts]
     if policy.method == SUBSAMPLE:
         chosen = _drawn(value, clusters, policy.seed)
@@ -55,7 +55,7 @@ def coarsen_points(value: Points, policy: Policy, weights: IntArray | None = Non
         value=coarse,
         parents=clusters.labels,
         counts=clusters.totals(weights),
-        error=_error(value, coarse, clusters, numbers, policy.bins),
+        error=_error(value, coarse, clusters, numbers, policy.bins, owners),
     )
 
 
@@ -67,19 +67,22 @@ def _drawn(value: Points, clusters: Clusters, seed: int) -> IntArray:
     return order[clusters.starts]
 
 
-def _error(value: Points, coarse: Points, clusters: Clusters, numbers: IntArray, bins: FloatArray) -> float:
+def _error(
+    value: Points, coarse: Points, clusters: Clusters, numbers: IntArray, bins: FloatArray, owners: IntArray | None
+) -> float:
     """How far the farthest point is from the nearest coarse one of its object, or a little more."""
     moved = value.positions.astype(np.float64) - coarse.positions.astype(np.float64)[clusters.labels]
     bounds = np.sqrt(np.einsum("nd,nd->n", moved, moved))
     # Clusters follow each other by object, and inside one by their bin along the first axis.
-    along = numbers[clusters.order[clusters.starts], 0]
+    first_rows = clusters.order[clusters.starts]
+    along, kept = numbers[first_rows, 0], None if owners is None else owners[first_rows]
 
     def nearest(rows: IntArray) -> FloatArray:
         near = np.empty(len(rows))
         for at, row in enumerate(rows.tolist()):
             low, high = 0, len(along)
-            if coarse.object_ids is not None and value.object_ids is not None:
-                low, high = np.searchsorted(coarse.object_ids, value.object_ids[row] + np.array([0, 1]))
+            if owners is not None and kept is not None:
+                low, high = np.searchsorted(kept, owners[row] + np.array([0, 1]))
             reach = int(np.ceil(bounds[row] / bins[0])) + 1
             ends = np.array([numbers[row, 0] - reach, numbers[row, 0] + reach + 1])
             first, last = low + np.searchsorted(along[low:high], ends)

@@ -87,8 +87,9 @@ def coarsen_one(storage: Storage, source: int, target: int, options: PyramidOpti
             raise StoreExistsError(f"the store has a level {target} already", store=storage.url)
         if target <= source:
             raise InputError("target_level must be above source_level", got=f"{target} from {source}")
-        steps = options.steps(root.metadata.ndim)
-        job = _job(storage, source, target, steps[0] if steps else Step(), options)
+        steps = options.steps(root.metadata.ndim) or [Step()]
+        job = _job(storage, source, target, steps[0], options)
+        _check_sparsity(job, steps[:1])
         job.write()
         return PyramidReport(url=storage.url, levels=(LevelReport.of(job),))
 
@@ -180,6 +181,7 @@ def _job(storage: Storage, source: int, target: int, step: Step, options: Pyrami
 def _check_steps(job: LevelJob, steps: list[Step]) -> None:
     """Refuse what no level could be made with, before the first is made."""
     job.check()
+    _check_sparsity(job, steps)
     bins = np.asarray(job.base_bins, dtype=np.float64)
     chunk: AnyArray | None = np.asarray(job.finer.level.chunk_shape, dtype=np.float64)
     for step in steps:
@@ -190,6 +192,18 @@ def _check_steps(job: LevelJob, steps: list[Step]) -> None:
             chunk_multiples(job.finer.root.metadata.chunk_shape, bins.tolist())
         else:
             check_filled(chunk.tolist(), bins.tolist())
+
+
+def _check_sparsity(job: LevelJob, steps: list[Step]) -> None:
+    """Refuse to keep some objects of a store that has none."""
+    sparsest = max((step.sparsity for step in steps), default=1.0)
+    if sparsest > 1 and not job.finer.level.has_objects:
+        raise InputError(
+            "a coarser level can keep one object of so many only where there are objects",
+            store=job.storage.url,
+            got=f"a sparsity of {sparsest:g}, and no objects",
+            hint="use a sparsity of 1, and larger factors",
+        )
 
 
 def _base_bins(finer: Finer) -> tuple[float, ...]:
@@ -234,7 +248,9 @@ def _chunk_factor(level: LevelState, finer: LevelState) -> tuple[int, ...] | Non
 
 
 def _as_before(options: PyramidOptions, root: RootState, facts: PyramidFacts) -> PyramidOptions:
-    depth, storage = root.metadata.cross_level_depth, root.metadata.cross_level_storage
+    metadata = root.metadata
+    depth = metadata.cross_level_depth if facts.cross_level_depth is None else facts.cross_level_depth
+    storage = facts.cross_level_storage or metadata.cross_level_storage
     return replace(
         options,
         method=facts.method,

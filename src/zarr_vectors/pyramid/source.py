@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -25,7 +25,7 @@ from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.value import plan_for, value_of
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["Finer", "PieceRead", "object_tables", "rest_of", "with_link_attributes"]
+__all__ = ["Finer", "PieceRead", "free_name", "object_tables", "rest_of", "with_link_attributes"]
 
 _BATCH_ROWS = 1_000_000
 _SAMPLE_ROWS = 65_536
@@ -93,13 +93,22 @@ class Finer:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Attributes of vertices that a coarser level has too."""
-        return tuple(name for name in attribute_names(self.level) if name != constants.ROW_ID and "/" not in name)
+        """Attributes of vertices that a coarser level has arrays of too."""
+        said = self.level.chunk_columns if self.lead else {}
+        known = [name for name in attribute_names(self.level) if name not in said]
+        return tuple(name for name in known if name != constants.ROW_ID and "/" not in name)
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Attributes of vertices that a coarser level cannot have."""
-        return tuple(name for name in attribute_names(self.level) if name not in self.names)
+        said = self.level.chunk_columns if self.lead else {}
+        return tuple(name for name in attribute_names(self.level) if name not in self.names and name not in said)
+
+    @cached_property
+    def lead(self) -> str | None:
+        """A name of no attribute, by which values tell the place of their chunk on the axis before the spatial ones."""
+        known = attribute_names(self.level)
+        return free_name("lead", known) if self.level.metadata.leading_axes else None
 
     @property
     def counts(self) -> str | None:
@@ -166,9 +175,10 @@ class Finer:
             attributes: Of vertices; None for all.
             places: Whether to tell where vertices are stored.
         """
+        leads = self.lead is not None and attributes is None
         selection = Selection(
             attributes=self.names if attributes is None else attributes,
-            places=places,
+            places=places or leads,
             chunks=read.chunks,
             object_ids=read.ids,
             lenient=True,
@@ -180,6 +190,8 @@ class Finer:
             shape = Shape(shape.rows.take(self._stay(owners, read.stay)))
         family = self.level.links if self.kind.connects == "links" else None
         value = value_of(shape, self.kind, self.root.axes, family)
+        if leads:
+            value = self._with_lead(value, shape.rows.places)
         return replace(self._piece(value), places=shape.rows.places), shape.links_left
 
     def sampled(self, positions: AnyArray) -> AnyArray:
@@ -191,7 +203,15 @@ class Finer:
         """Whether graphs or meshes are too large to be read at once, and can be read chunk by chunk."""
         if self.kind.connects != "links" or not self.level.has_objects or self._rows <= self.batch_rows:
             return False
-        return rows_are_single(self.storage, self.level)
+        return self.lead is None and rows_are_single(self.storage, self.level)
+
+    def _with_lead(self, value: Geometry, places: IntArray | None) -> Geometry:
+        """The value with an attribute of the places of its chunks on the axis before the spatial ones, from 0."""
+        assert self.lead is not None
+        assert places is not None
+        vertices = self.level.vertices
+        lead = vertices.present[places[:, 0], 0] - vertices.grid.origin[0]
+        return replace(value, attributes={**value.attributes, self.lead: lead})
 
     def some(self, rows: int) -> Geometry:
         """About so many vertices, without attributes: of some whole objects, or of a place that is as full as most.
@@ -277,6 +297,12 @@ def with_link_attributes(value: Linked, columns: Mapping[str, Column]) -> Linked
         return replace(value, face_attributes=columns)
     assert isinstance(value, (Graph, Skeleton))
     return replace(value, edge_attributes=columns)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name of an attribute, with a number behind it where others have it already."""
+    names = [name, *(f"{name}_{number}" for number in range(1, len(taken) + 1))]
+    return next(one for one in names if one not in taken)
 
 
 def _weights(column: Column | None) -> IntArray | None:

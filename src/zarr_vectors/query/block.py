@@ -18,6 +18,7 @@ from zarr_vectors.geometry import Column, take_column
 from zarr_vectors.query.draco import unpack_vertices
 from zarr_vectors.query.kept import Kept, keep_only
 from zarr_vectors.query.objects import ObjectRefs
+from zarr_vectors.query.owners import fragment_numbers, owners_from_manifests
 from zarr_vectors.query.values import Rows, categorical, find_rows, part_of, with_gaps
 from zarr_vectors.rowwise import RowChoice, RowPlaces, RowRuns, row_numbers
 from zarr_vectors.spatial.grid import format_keys
@@ -343,7 +344,7 @@ class Block:
         if self.table is None or (foreign is None and _OWNED not in self.reads):
             return None
         if foreign is not None:
-            return self._owners_from_manifests(self.table, foreign)
+            return owners_from_manifests(self.level, self.coords, self.table, foreign)
         return self.fragment_values(_OWNED)
 
     def fragment_values(self, name: str) -> IntArray:
@@ -369,34 +370,9 @@ class Block:
         owners[np.repeat(good, table.per_cell)] = np.frombuffer(stored, dtype=dtype)
         return owners
 
-    def _owners_from_manifests(self, table: FragmentTable, refs: ObjectRefs) -> IntArray:
-        owners = np.full(len(table.counts), constants.OWNER_NONE, dtype=np.int64)
-        cell = find_rows(self.coords, refs.chunks)
-        here = cell >= 0
-        fragment = self.fragment_numbers(table, cell[here], refs.fragments[here])
-        ids = refs.ids[here]
-        owners[fragment] = ids
-        times = np.bincount(fragment, minlength=len(owners))
-        shared = np.flatnonzero(times > 1)
-        if len(shared):
-            different = np.zeros(len(owners), dtype=bool)
-            different[fragment[owners[fragment] != ids]] = True
-            owners[different] = constants.OWNER_SEVERAL
-        return owners
-
     def fragment_numbers(self, table: FragmentTable, cell: IntArray, fragment: IntArray) -> IntArray:
         """Numbers in the table of fragments given by cell and number inside it."""
-        beyond = np.flatnonzero((fragment < 0) | (fragment >= table.per_cell[cell]))
-        if len(beyond):
-            at = int(beyond[0])
-            raise CorruptionError(
-                "a manifest names a fragment that its chunk does not have",
-                store=self.level.store,
-                array=f"{self.level.number}/{constants.OBJECT_MANIFESTS}",
-                cell=format_keys(self.coords[cell[at] : cell[at] + 1])[0],
-                got=f"fragment {fragment[at]} of {table.per_cell[cell[at]]}",
-            )
-        return offsets_of(table.per_cell)[cell] + fragment
+        return fragment_numbers(self.level, self.coords, table, cell, fragment)
 
     def rows_of_fragments(self, order: IntArray | None = None) -> RowRuns | IntArray:
         """Places in the buffers of the rows of these fragments one after another; of all fragments by default."""

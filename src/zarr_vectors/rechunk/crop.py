@@ -67,7 +67,8 @@ def crop_store(
     Every level keeps those of its own vertices that lie in the box. Links that lose an end go, within a level and
     between levels; objects keep their ids, attributes and groups, also without vertices. A line that falls into parts
     keeps its id for the first, and the others become objects of their own with the same attributes and groups; the
-    n-th part of a line has the same id on every level. A straight line that loses an end goes.
+    n-th part of a line has the same id on every level. A straight line that loses an end goes. Levels that say how they
+    were made are stale afterwards, if the finest has lost vertices.
 
     Args:
         root: The root as it is to be.
@@ -104,6 +105,7 @@ def crop_store(
         work.read()
         _check_counts(storage, jobs)
         _number_parts(storage, root, jobs)
+        _mark_stale(jobs)
         work.plan()
         storage.commit(Batch(puts=work.puts(), root=lambda: document, deletes=work.deletes()))
 
@@ -124,6 +126,16 @@ def _check_counts(storage: Storage, jobs: Mapping[int, LevelJob]) -> None:
                 got=f"{other.count} and {one.count} vertices",
                 hint="remove coarser levels with remove_resolution_level, set the bounds, and build them again",
             )
+
+
+def _mark_stale(jobs: Mapping[int, LevelJob]) -> None:
+    """Let coarser levels say that the finest, which they tell of, has lost vertices."""
+    if jobs[0].found.count == jobs[0].found.read:
+        return
+    for job in jobs.values():
+        made = job.level.metadata.pyramid
+        if made is not None:
+            job.facts = {**job.facts, "pyramid": made.replace(stale=True).to_json()}
 
 
 def _number_parts(storage: Storage, root: RootState, jobs: Mapping[int, LevelJob]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "parse_keys"]
+__all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "parse_key_text", "parse_keys"]
 
 _FARTHEST = 2**53
 """Beyond it float64 does not tell neighbouring chunks apart."""
@@ -162,11 +162,60 @@ def format_keys(coords: IntArray) -> list[str]:
     return list(map(key.__mod__, map(tuple, coords.tolist())))
 
 
+_SURE_DIGITS = 18
+"""Numbers of so many fit 64 bits."""
+
+
 @lru_cache(maxsize=8)
 def _plain_keys(ndim: int) -> re.Pattern[str]:
     """Keys joined by commas, of numbers that surely fit 64 bits."""
     key = r"\.".join([r"-?[0-9]{1,18}"] * ndim)
     return re.compile(f"{key}(?:,{key})*")
+
+
+def parse_key_text(text: bytes, ndim: int) -> IntArray | None:
+    """``(n, ndim)`` coordinates of chunk keys in the text of a JSON list; None where they are not plain numbers.
+
+    Args:
+        text: The list, without spaces.
+
+    Example:
+        >>> parse_key_text(b'["-1.0.12","3.4.5"]', 3).tolist()
+        [[-1, 0, 12], [3, 4, 5]]
+        >>> parse_key_text(b'["-1.0"]', 3) is None
+        True
+    """
+    raw = np.frombuffer(text, dtype=np.uint8)
+    digits = raw - np.uint8(ord("0"))
+    is_digit = digits < 10
+    edges = np.flatnonzero(is_digit[1:] != is_digit[:-1]) + 1
+    starts, ends = edges[0::2], edges[1::2]
+    if not text.startswith(b'["') or not len(starts) or len(starts) != len(ends) or len(starts) % ndim:
+        return None
+    lengths = ends - starts
+    longest = int(lengths.max())
+    if longest > _SURE_DIGITS or ((digits[starts] == 0) & (lengths > 1)).any():
+        return None
+    numbers = digits[ends - 1].astype(np.int64)
+    for place in range(1, longest):
+        longer = np.flatnonzero(lengths > place)
+        numbers[longer] += digits[ends[longer] - 1 - place] * np.int64(10**place)
+    negative = raw[starts - 1] == ord("-")
+    numbers[negative] *= -1
+    # Between numbers stands nothing but what has to: then the length is that of the list written out.
+    before = raw[starts - 1 - negative].reshape(-1, ndim)
+    after = raw[ends].reshape(-1, ndim)
+    dots = (before[:, 1:] == ord(".")).all() and (after[:, :-1] == ord(".")).all()
+    quotes = (before[:, 0] == ord('"')).all() and (after[:, -1] == ord('"')).all()
+    others = len(before) * (ndim + 2) + 1 + int(np.count_nonzero(negative))
+    if (
+        not (dots and quotes)
+        or text.count(b'","') != len(before) - 1
+        or int(lengths.sum()) + others != len(text)
+        or (negative & (numbers == 0)).any()
+    ):
+        return None
+    return numbers.reshape(-1, ndim)
 
 
 def parse_keys(keys: Iterable[str], ndim: int) -> IntArray:

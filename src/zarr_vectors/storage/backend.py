@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError
@@ -25,6 +25,7 @@ __all__ = [
     "Transactional",
     "Versioned",
     "changed_meanwhile",
+    "keeps_changing",
     "swap_by_comparing",
 ]
 
@@ -36,8 +37,7 @@ JOBS = f"{STAGE}/jobs"
 """Where partitioned writers keep theirs until their job ends, a folder for each job that the root document names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Get:
+class Get(NamedTuple):
     """A request for an object or a byte range of it.
 
     Args:
@@ -299,4 +299,11 @@ def changed_meanwhile(url: str, key: str) -> ConcurrentEditError:
         store=url,
         array=key,
         hint="open the store again and repeat the write",
+    )
+
+
+def keeps_changing(url: str) -> ConcurrentEditError:
+    """The error for a read that another writer has overtaken again and again."""
+    return ConcurrentEditError(
+        "the store was changed while it was read", store=url, hint="read again when the writer is done"
     )

@@ -20,7 +20,8 @@ from zarr_vectors.encoding.limits import UNBELIEVABLE, most_content
 from zarr_vectors.encoding.sharding import encode_shard
 from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
-from zarr_vectors.spatial.grid import Grid, format_keys, parse_keys
+from zarr_vectors.metadata.presence import PresenceText
+from zarr_vectors.spatial.grid import Grid, format_keys, parse_key_text, parse_keys
 from zarr_vectors.storage.fallback import encode_chunk
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -28,9 +29,6 @@ __all__ = ["CellArray", "CellRead", "groups_of_rows", "grown", "renamed"]
 
 _PARSE_COST = 4
 """Looking a key up costs as much as parsing so many."""
-_MAP_CELLS = 2**26
-"""Grids up to this size are worth a map of their cells; the bounds of a store may be far wider than its data."""
-
 _FARTHEST = 2**62
 
 
@@ -94,6 +92,10 @@ class CellArray:
             return None
         return known_chain(chain[1:])
 
+    @property
+    def _listed(self) -> object:
+        return self.document.attributes.get(constants.NONEMPTY_CHUNKS)
+
     @cached_property
     def keys(self) -> frozenset[str] | None:
         """The presence list; None where the array has none.
@@ -101,10 +103,10 @@ class CellArray:
         Raises:
             MetadataError: It is not a list of texts.
         """
-        listed = self.document.attributes.get(constants.NONEMPTY_CHUNKS)
+        listed = self._listed
         if listed is None:
             return None
-        if isinstance(listed, (list, tuple)):
+        if isinstance(listed, (list, tuple, PresenceText)):
             with suppress(TypeError):
                 "".join(listed)  # the fastest way to see that all are text
                 keys = frozenset(listed)
@@ -117,6 +119,13 @@ class CellArray:
             expected="a list of chunk keys, each once",
         )
 
+    @property
+    def count(self) -> int | None:
+        """How many cells are listed as present; None where the array has no presence list."""
+        if isinstance(self._listed, PresenceText):
+            return len(self._listed)
+        return None if self.keys is None else len(self.keys)
+
     @cached_property
     def present(self) -> IntArray:
         """``(n, K)`` coordinates of the cells that are present, in numeric order.
@@ -124,25 +133,63 @@ class CellArray:
         Raises:
             MetadataError: The presence list is malformed, or there is none.
         """
-        if self.keys is None:
-            raise self._no_list()
-        try:
-            coords = parse_keys(self.keys, self.ndim)
-        except ValueError as error:
-            raise MetadataError(
-                "the presence list is malformed", store=self.store, array=self.path, got=str(error)
-            ) from error
-        coords = coords[np.lexsort(coords.T[::-1])] if len(coords) else coords
-        twice = np.zeros(len(coords), dtype=bool)
-        twice[1:] = (coords[1:] == coords[:-1]).all(axis=1)
-        for what, bad in (("outside the grid", ~self.grid.contains(coords)), ("twice", twice)):
-            if bad.any():
+        if self._numbers_fit:
+            return self._coords_of(self._numbers)
+        coords = self._parsed()
+        coords = coords[np.lexsort(coords.T[::-1])]
+        self._refuse("twice", coords[1:][(coords[1:] == coords[:-1]).all(axis=1)])
+        return coords
+
+    @cached_property
+    def _numbers(self) -> IntArray:
+        """``(n,)`` ascending numbers of the cells that are present."""
+        numbers = np.sort(self._numbers_of(self._parsed()))
+        self._refuse("twice", self._coords_of(numbers[1:][numbers[1:] == numbers[:-1]]))
+        return numbers
+
+    def _parsed(self) -> IntArray:
+        """Coordinates of the keys, all in the grid, as they are listed."""
+        listed = self._listed
+        coords = parse_key_text(listed.text, self.ndim) if isinstance(listed, PresenceText) else None
+        if coords is None:
+            if self.keys is None:
+                raise self._no_list()
+            try:
+                coords = parse_keys(self.keys, self.ndim)
+            except ValueError as error:
                 raise MetadataError(
-                    f"the presence list names a cell {what}",
-                    store=self.store,
-                    array=self.path,
-                    cell=format_keys(coords[bad][:1])[0],
-                )
+                    "the presence list is malformed", store=self.store, array=self.path, got=str(error)
+                ) from error
+        self._refuse("outside the grid", coords[~self.grid.contains(coords)])
+        return coords
+
+    def _refuse(self, what: str, coords: IntArray) -> None:
+        if len(coords):
+            raise MetadataError(
+                f"the presence list names a cell {what}",
+                store=self.store,
+                array=self.path,
+                cell=format_keys(coords[:1])[0],
+            )
+
+    @property
+    def _numbers_fit(self) -> bool:
+        return self.grid.cells < _FARTHEST
+
+    def _numbers_of(self, coords: IntArray) -> IntArray:
+        """``(n,)`` C-order number of cells of the grid."""
+        numbers = np.zeros(len(coords), dtype=np.int64)
+        for axis, (start, length) in enumerate(zip(self.grid.origin, self.grid.shape, strict=True)):
+            numbers *= length
+            numbers += coords[:, axis] - start
+        return numbers
+
+    def _coords_of(self, numbers: IntArray) -> IntArray:
+        """``(n, K)`` the way back."""
+        coords = np.empty((len(numbers), self.ndim), dtype=np.int64)
+        for axis in range(self.ndim - 1, -1, -1):
+            numbers, coords[:, axis] = np.divmod(numbers, max(1, self.grid.shape[axis]))
+        coords += np.asarray(self.grid.origin)
         return coords
 
     def _no_list(self) -> MetadataError:
@@ -159,7 +206,7 @@ class CellArray:
 
     def has_all_of(self, other: CellArray) -> bool:
         """Whether every cell that is present in another array is present here, told by the presence lists alone."""
-        listed, others = (array.document.attributes.get(constants.NONEMPTY_CHUNKS) for array in (self, other))
+        listed, others = self._listed, other._listed
         if listed is not None and (listed is others or listed == others):
             return True
         return self.keys is not None and other.keys is not None and self.keys >= other.keys
@@ -170,11 +217,17 @@ class CellArray:
         Raises:
             MetadataError: There is no presence list.
         """
-        if self.keys is None:
+        if self._listed is None:
             raise self._no_list()
-        if len(coords) > len(self.keys) and self.grid.cells <= _MAP_CELLS:
-            return self._has_many(coords)
-        return np.fromiter((key in self.keys for key in format_keys(coords)), dtype=bool, count=len(coords))
+        if self._numbers_fit and (isinstance(self._listed, PresenceText) or len(coords) > (self.count or 0)):
+            inside = self.grid.contains(coords)
+            found = np.zeros(len(coords), dtype=bool)
+            numbers = self._numbers_of(coords[inside])
+            place = np.searchsorted(self._numbers, numbers)
+            found[inside] = np.append(self._numbers, -1)[place] == numbers
+            return found
+        keys = self.keys or frozenset()
+        return np.fromiter((key in keys for key in format_keys(coords)), dtype=bool, count=len(coords))
 
     def present_in(self, low: IntArray, high: IntArray) -> IntArray:
         """``(n, K)`` coordinates of the cells that are present in a block of cells, in numeric order.
@@ -188,18 +241,10 @@ class CellArray:
         if (high < low).any():
             return np.zeros((0, self.ndim), dtype=np.int64)
         block = Grid(tuple(low.tolist()), tuple((high - low + 1).tolist()))
-        if self.keys is None or block.cells * _PARSE_COST > len(self.keys):
+        if self.count is None or block.cells * _PARSE_COST > self.count:
             return self.present[block.contains(self.present)]
         coords = block.all_coords()
         return coords[self.has(coords)]
-
-    def _has_many(self, coords: IntArray) -> BoolArray:
-        inside = self.grid.contains(coords)
-        known = np.zeros(self.grid.shape, dtype=bool)
-        known[tuple((self.present - np.asarray(self.grid.origin)).T)] = True
-        found = np.zeros(len(coords), dtype=bool)
-        found[inside] = known[tuple((coords[inside] - np.asarray(self.grid.origin)).T)]
-        return found
 
     def locate(self, coords: IntArray) -> tuple[IntArray, IntArray]:
         """``(n, K)`` index of the stored object of each cell, and ``(n,)`` C-order number inside it."""

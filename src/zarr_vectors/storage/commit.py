@@ -21,7 +21,13 @@ from enum import StrEnum
 from uuid import uuid4
 
 from zarr_vectors.constants import GENERATION_KEY, JOBS_KEY
-from zarr_vectors.exceptions import CorruptionError, StoreError, StoreExistsError, UnfinishedCommitError
+from zarr_vectors.exceptions import (
+    ConcurrentEditError,
+    CorruptionError,
+    StoreError,
+    StoreExistsError,
+    UnfinishedCommitError,
+)
 from zarr_vectors.metadata.base import dump_json, parse_json
 from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional, Versioned
 from zarr_vectors.storage.record import ROOT, Record, left_by_writers, marker_of, open_jobs, read_record
@@ -111,7 +117,7 @@ class Committer:
                 raise CorruptionError("the root document of a commit is gone", store=backend.url, array=ROOT)
             self._publish(record, bytes(new_root), root)
         elif backend.locks_everyone:
-            self._sweep_all()
+            self._sweep_after(root)
         elif root is not None:
             backend.delete(_CREATING)
         on_step(Step.LOCKED)
@@ -317,12 +323,31 @@ class Committer:
     def _sweep_all(self) -> None:
         """Remove whatever is staged, but for what belongs to jobs that are open."""
         backend = self._backend
-        jobs = {} if self._root is None or _JOBS not in self._root.data else open_jobs(self._parsed(self._root))
+        jobs = self._open_jobs()
         if not jobs:
             backend.delete_prefix(STAGE)
             return
         for key in left_by_writers(backend, jobs):
             backend.delete_prefix(key.rstrip("/"))
+
+    def _sweep_after(self, root: Versioned | None) -> None:
+        """Remove what a writer has left that did not come to record its commit.
+
+        Where it is reached by requests, one may still be under way: the root document that names its record. That must
+        not find the one that it is to replace, so this becomes another one, of the same content.
+        """
+        backend = self._backend
+        if root is not None and not backend.is_local and left_by_writers(backend, self._open_jobs()):
+            try:
+                self._root = backend.swap(ROOT, root.data + b"\n", root)
+            except ConcurrentEditError:
+                # It has just arrived.
+                self.recover()
+                return
+        self._sweep_all()
+
+    def _open_jobs(self) -> JsonObject:
+        return {} if self._root is None or _JOBS not in self._root.data else open_jobs(self._parsed(self._root))
 
     def _parsed(self, root: Versioned) -> JsonObject:
         return parse_json(root.data, store=self._backend.url, path=ROOT)

@@ -1,8 +1,9 @@
 """A lock for places that many machines write to: an object that its holder renews, and that others may take over.
 
 No clock is compared with another. Whoever waits has seen the object unchanged for the whole of ``DEAD_SECONDS`` before
-taking it over; its holder stops changing the store somewhat earlier after the last renewal that it knows of, unless it
-can renew the lease even then, because nobody has taken it over.
+taking it over, not counting what it has slept through itself. Its holder stops changing the store somewhat earlier
+after the last renewal that it knows of, and gives up what is still under way, unless it can renew the lease even then,
+because nobody has taken it over.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _RENEWALS = 4
 _PATIENCE_SECONDS = 60.0
 """How long one other writer may hold the lease before whoever waits gives up."""
 _LONGEST_TURN = 5.0
-"""More than this between two looks is no patience, but a machine or a server that was asleep."""
+"""What is more than this between two looks does not count: a machine or a server was asleep, others perhaps too."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.8
 
 # Unlike the monotonic clock of Linux, this one goes on while a machine sleeps.
@@ -81,6 +82,7 @@ class Lease:
         self._beats = 0
         self._renewed = _now()
         self._late = False
+        self._failed: StoreError | None = None
         self._ended = threading.Event()
         self._turn = threading.Lock()
         self._held = self._taken()
@@ -98,29 +100,40 @@ class Lease:
         Raises:
             ConcurrentEditError: It may.
         """
-        if not (self.is_sure or self._late or self._renewed_late()):
-            raise ConcurrentEditError(
-                "the lock on the store was lost, as it could not be renewed in time",
-                store=self._place.url,
-                hint="open the store again, see what is there and repeat the write",
-            )
+        if self.is_sure or self._late or self._renewed_late():
+            return
+        raise ConcurrentEditError(
+            "the lock on the store was lost, as it could not be renewed in time",
+            store=self._place.url,
+            got=None if self._failed is None else str(self._failed),
+            hint="open the store again, see what is there and repeat the write",
+        ) from self._failed
 
     def _renewed_late(self) -> bool:
         """Whether nobody has taken it although it had run out: then it may be renewed, and nothing has happened."""
         if not self._place.locks_everyone or self._renewed == -math.inf:
             return False
-        with self._turn, suppress(StoreError):
+        with self._turn:
             # The renewal is itself a change that is checked.
             self._late = True
             try:
-                held = self._swap(self._held)
+                return self._beat()
             finally:
                 self._late = False
-            self._held = held or self._held
-            if held is None:
-                self._renewed = -math.inf
-            return held is not None
-        return False
+
+    def _beat(self) -> bool:
+        """Renew it; whether it is still held. A place that does not answer now may do so before it has run out."""
+        try:
+            held = self._swap(self._held)
+        except StoreError as error:
+            self._failed = error
+            return False
+        if held is None:
+            # Somebody has removed it, or has overwritten it against the rules.
+            self._renewed, self._failed = -math.inf, None
+            return False
+        self._held, self._failed = held, None
+        return True
 
     def keeps_others_out(self) -> bool:
         """Whether the place heeds the condition of a put; there are some that overwrite all the same."""
@@ -135,7 +148,7 @@ class Lease:
         self._renewing.join()
         if self.is_sure:
             # What was written is there; a lease that is not removed runs out by itself.
-            with suppress(StoreError):
+            with suppress(StoreError, ConcurrentEditError):
                 self._place.delete(LEASE_KEY)
 
     def _swap(self, expected: Versioned | None) -> Versioned | None:
@@ -151,9 +164,9 @@ class Lease:
         return held
 
     def _taken(self) -> Versioned:
-        waited, owner, pause = 0.0, "", _FIRST_PAUSE
+        waited, still, owner, pause = 0.0, 0.0, "", _FIRST_PAUSE
         seen: Versioned | None = None
-        since = looked = _now()
+        looked = _now()
         found: Versioned | None = None
         while True:
             if found is None:
@@ -164,13 +177,14 @@ class Lease:
             found = self._place.read_versioned(LEASE_KEY)
             if found is None:
                 continue
-            if seen is None or found.data != seen.data:
-                seen, since = found, _now()
-            waited += min(_now() - looked, _LONGEST_TURN)
+            turn = min(_now() - looked, _LONGEST_TURN)
             looked = _now()
+            waited += turn
+            still = still + turn if seen is not None and found.data == seen.data else 0.0
+            seen = found
             if _owner_of(found) != owner:
                 owner, waited = _owner_of(found), 0.0
-            if _now() - since >= DEAD_SECONDS:
+            if still >= DEAD_SECONDS:
                 held = self._swap(found)
                 if held is not None and self._is_settled(held):
                     return held
@@ -193,14 +207,10 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._ended.wait(LEASE_SECONDS / _RENEWALS):
-            with self._turn, suppress(StoreError):
-                # A place that does not answer now may do so before the lease has run out.
-                held = self._swap(self._held)
-                if held is None:
-                    # Somebody has removed it, or has overwritten it against the rules.
-                    self._renewed = -math.inf
-                    return
-                self._held = held
+            with self._turn:
+                self._beat()
+            if self._renewed == -math.inf:
+                return
 
 
 def _owner_of(found: Versioned) -> str:

@@ -17,6 +17,8 @@ IN_FLIGHT = 64
 """Requests under way at once."""
 _BYTES_IN_FLIGHT = 64 << 20
 """Bytes of changes under way at once, but for a single larger one."""
+_LOOK_SECONDS = 0.5
+"""Between two looks at whether what is under way may go on."""
 
 
 class _Loop:
@@ -69,20 +71,27 @@ class Change:
     make: Callable[[], Coroutine[Any, Any, None]]
 
 
-def run_changes(changes: Iterable[Change], *, at_once: int = IN_FLIGHT) -> None:
+def run_changes(changes: Iterable[Change], *, at_once: int = IN_FLIGHT, check: Callable[[], None]) -> None:
     """Make changes as they come, a bounded number at once; those of one object in order.
 
     The iterable is consumed in the caller's thread and may send requests of its own. Nothing is under way any more
     when this returns or raises, be it what a change or the iterable raised, or an interrupt.
+
+    Args:
+        changes: What to do.
+        at_once: How many at most.
+        check: Called before each change, and again and again while changes are under way, which the client of a store
+            may repeat for minutes. When it raises, those are given up.
     """
     under_way: dict[Future[None], Change] = {}
     try:
         for change in changes:
             while not _fits(change, under_way, at_once):
-                _take_out(under_way)
+                _take_out(under_way, check)
+            _check(under_way, check)
             under_way[_loop.submit(change.make())] = change
         while under_way:
-            _take_out(under_way)
+            _take_out(under_way, check)
     finally:
         wait(under_way)
 
@@ -96,8 +105,26 @@ def _fits(change: Change, under_way: dict[Future[None], Change], at_once: int) -
     )
 
 
-def _take_out(under_way: dict[Future[None], Change]) -> None:
+def _take_out(under_way: dict[Future[None], Change], check: Callable[[], None]) -> None:
     """Wait until something is done."""
-    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+    while not (done := wait(under_way, _LOOK_SECONDS, FIRST_COMPLETED).done):
+        _check(under_way, check)
+    for future in done:
         del under_way[future]
         future.result()
+
+
+def _check(under_way: dict[Future[None], Change], check: Callable[[], None]) -> None:
+    try:
+        check()
+    except BaseException:
+        for future in under_way:
+            future.cancel()
+        run(_settled())
+        raise
+
+
+async def _settled() -> None:
+    """What has been cancelled comes to its end in the turns of the loop that follow."""
+    for _ in range(3):
+        await asyncio.sleep(0)

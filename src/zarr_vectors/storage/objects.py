@@ -8,11 +8,13 @@ from importlib import import_module
 from typing import Any
 
 from zarr.abc.store import Store
+from zarr.storage import MemoryStore
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.storage.backend import Versioned, changed_meanwhile
 from zarr_vectors.storage.lease import Lease
 from zarr_vectors.storage.loop import IN_FLIGHT, Change
+from zarr_vectors.storage.memory import MemoryBackend
 from zarr_vectors.storage.remote import ZarrBackend
 
 __all__ = ["ObstoreBackend", "zarr_backend"]
@@ -29,6 +31,8 @@ def _obstore() -> Any:
 
 def zarr_backend(store: Store, *, url: str | None = None, read_only: bool = False) -> ZarrBackend:
     """The backend that makes the most of a zarr store."""
+    if type(store) is MemoryStore:
+        return MemoryBackend(store, url=url, read_only=read_only)
     handle = getattr(store, "store", None)
     through_obstore = type(store).__name__ == "ObjectStore" and type(handle).__module__.startswith("obstore")
     fit = through_obstore and type(handle).__name__ not in _UNFIT

@@ -18,7 +18,16 @@ from zarr.buffer.cpu import Buffer as CpuBuffer
 from zarr.storage import MemoryStore
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.exceptions import ReadOnlyError, StoreError
+from zarr_vectors.exceptions import (
+    ArrayError,
+    ConcurrentEditError,
+    CorruptionError,
+    MetadataError,
+    MissingCellError,
+    ReadOnlyError,
+    StoreError,
+    ZVError,
+)
 from zarr_vectors.storage.backend import Get, Put, Versioned, swap_by_comparing
 from zarr_vectors.storage.lease import Lease, holding
 from zarr_vectors.storage.loop import IN_FLIGHT, Change, run, run_changes
@@ -29,6 +38,8 @@ T = TypeVar("T")
 
 
 _write_lock = threading.RLock()
+_OF_CONTENT = (CorruptionError, MetadataError, MissingCellError, ArrayError)
+"""Errors about what a store holds."""
 
 
 class ZarrBackend:
@@ -71,10 +82,15 @@ class ZarrBackend:
 
         async def one(request: Get) -> bytes | None:
             async with gate:
-                buffer = await self.store.get(request.path, self._prototype, _byte_request(request))
-            return None if buffer is None else buffer.to_bytes()
+                return await self._get(request)
 
-        outcomes = await _outcomes(one(request) for request in requests)
+        return self._results(requests, await _outcomes(one(request) for request in requests))
+
+    async def _get(self, request: Get) -> bytes | None:
+        buffer = await self.store.get(request.path, self._prototype, _byte_request(request))
+        return None if buffer is None else buffer.to_bytes()
+
+    def _results(self, requests: Sequence[Get], outcomes: Sequence[bytes | BaseException | None]) -> list[bytes | None]:
         results: list[bytes | None] = []
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, (FileNotFoundError, KeyError)):
@@ -143,7 +159,7 @@ class ZarrBackend:
     def _change_all(self, changes: Iterable[Change], at_once: int = IN_FLIGHT) -> None:
         self._check_writable()
         lease = self._leases.get(threading.get_ident())
-        run_changes(changes if lease is None else _while_sure(lease, changes), at_once=at_once)
+        run_changes(changes, at_once=at_once, check=_nothing if lease is None else lease.check)
 
     async def _put(self, key: str, data: bytes) -> None:
         with self._told(key):
@@ -250,13 +266,20 @@ class ZarrBackend:
                 yield
             return
         thread = threading.get_ident()
-        with holding(self) as lease:
-            self._begin(lease)
-            self._leases[thread] = lease
-            try:
-                yield
-            finally:
-                del self._leases[thread]
+        try:
+            with holding(self) as lease:
+                self._begin(lease)
+                self._leases[thread] = lease
+                try:
+                    yield
+                except _OF_CONTENT as error:
+                    # What was read without the lock may be of two states, and means nothing.
+                    with _because_of(error):
+                        lease.check()
+                    raise
+        finally:
+            # It watches over its own removal, too.
+            self._leases.pop(thread, None)
 
     def _begin(self, lease: Lease) -> None:
         """Called when the lease has been taken."""
@@ -281,10 +304,17 @@ class ZarrBackend:
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
 
 
-def _while_sure(lease: Lease, changes: Iterable[Change]) -> Iterator[Change]:
-    for change in changes:
-        lease.check()
-        yield change
+def _nothing() -> None:
+    """A place without a lock."""
+
+
+@contextmanager
+def _because_of(error: ZVError) -> Iterator[None]:
+    """What is raised names the error that led to it."""
+    try:
+        yield
+    except ConcurrentEditError as lost:
+        raise lost from error
 
 
 async def _outcomes(works: Iterable[Awaitable[T]]) -> list[T | BaseException]:

@@ -13,7 +13,7 @@ from zarr_vectors.constants import PUBLISHED_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError
 from zarr_vectors.metadata.base import DocumentParser, parse_json
-from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional
+from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional, keeps_changing
 from zarr_vectors.storage.commit import Batch, Committer
 from zarr_vectors.storage.published import children_of, published_documents, without_documents
 from zarr_vectors.storage.record import ROOT, Record, marker_of, read_record
@@ -21,6 +21,9 @@ from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
 
 __all__ = ["ROOT", "Batch", "Put", "ShardIndex", "Storage"]
+
+_LOOKS = 10
+"""At a root document that names commits under way, before a reader gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ class Storage:
     _seen: frozenset[bytes] = frozenset()
     _depth: int = 0
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @cached_property
+    def _is_transactional(self) -> bool:
+        # Asked by every read, and slow to find out.
+        return isinstance(self.backend, Transactional)
 
     @property
     def url(self) -> str:
@@ -95,6 +103,9 @@ class Storage:
         """The root document, and other documents in the same round; None for those that are not there.
 
         Reads through a recorded commit, at the cost of two more rounds.
+
+        Raises:
+            ConcurrentEditError: A commit after another was under way at every look.
         """
         self._record = self._published = None
         self.shard_indexes.clear()
@@ -106,7 +117,10 @@ class Storage:
                 return root, self._copies(also)
         root, others, raw = self._read_documents_with_root(also)
         seen = {raw}
-        while (marker := marker_of(root)) is not None:
+        for _ in range(_LOOKS):
+            marker = marker_of(root)
+            if marker is None:
+                break
             try:
                 self._record = read_record(self.backend, marker)
             except CorruptionError:
@@ -119,6 +133,8 @@ class Storage:
             else:
                 root, others, raw = self._read_documents_with_root(also)
                 seen = {raw, *(seen if marker_of(root) is None else ())}
+        else:
+            raise keeps_changing(self.url)
         self._seen = frozenset(seen)
         return root, others
 
@@ -158,21 +174,27 @@ class Storage:
 
         To be asked when everything has been read: objects change only after the root document has.
         """
-        if isinstance(self.backend, Transactional) or self.is_published:
+        if self._is_transactional or self.is_published:
             return True
         raw = self.backend.fetch([Get(ROOT)])[0]
         return (b"" if raw is None else bytes(raw)) in seen
 
-    def read_documents(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
-        """Parse JSON documents, read in one round; those of a published store are there already."""
-        return self._copies(paths) if self.is_published and ROOT not in paths else self.read_stored(paths)
+    def read_documents(self, paths: Sequence[str], *, as_text: bool = False) -> dict[str, JsonObject | None]:
+        """Parse JSON documents, read in one round; those of a published store are there already.
+
+        Args:
+            as_text: Whether presence lists may be left as they are written; those of copies are parsed anyway.
+        """
+        if self.is_published and ROOT not in paths:
+            return self._copies(paths)
+        return self._parsed(self.fetch(Get(path) for path in paths), as_text=as_text)
 
     def read_stored(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """Parse JSON documents where they are stored, read in one round."""
         return self._parsed(self.fetch(Get(path) for path in paths))
 
-    def _parsed(self, found: Mapping[Get, Buffer | None]) -> dict[str, JsonObject | None]:
-        parser = DocumentParser(self.url)
+    def _parsed(self, found: Mapping[Get, Buffer | None], *, as_text: bool = False) -> dict[str, JsonObject | None]:
+        parser = DocumentParser(self.url, as_text=as_text)
         return {
             get.path: None if data is None else parser.parse(bytes(data), path=get.path) for get, data in found.items()
         }

@@ -96,7 +96,7 @@ def open_backend(
         MissingDependencyError: The place needs obstore or icechunk, which is not installed.
     """
     options = dict(storage_options or {})
-    if isinstance(target, OpenGroup):
+    if not isinstance(target, (str, os.PathLike)) and isinstance(target, OpenGroup):
         target = _backend_of(target)
     _check_backend(backend, target)
     if _wants_icechunk(target, backend):

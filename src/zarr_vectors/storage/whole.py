@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, MetadataError, OutOfMemoryError, ZVError
+from zarr_vectors.exceptions import CorruptionError, MetadataError, OutOfMemoryError, ZVError
+from zarr_vectors.storage.backend import keeps_changing
 from zarr_vectors.storage.storage import Storage
 
 __all__ = ["check_current", "no_memory", "open_whole", "read_whole"]
 
 T = TypeVar("T")
+_TRIES = 2
 
 
 def read_whole(
@@ -31,7 +33,7 @@ def read_whole(
         ConcurrentEditError: The store has changed again meanwhile.
         OutOfMemoryError: There is not enough memory.
     """
-    for _ in range(2):
+    for _ in range(_TRIES):
         try:
             found = work()
         except ZVError:
@@ -43,20 +45,25 @@ def read_whole(
             if storage.is_current(seen()):
                 return found
         open_whole(storage, again)
-    raise _keeps_changing(storage)
+    raise keeps_changing(storage.url)
 
 
 def open_whole(storage: Storage, work: Callable[[], T]) -> T:
     """What documents say, read once more if they do not fit together because the store has changed meanwhile.
 
     That they fit without being of one state is found out by the read that follows.
+
+    Raises:
+        ConcurrentEditError: They do not fit together even then, as the store has changed again.
     """
-    try:
-        return work()
-    except (CorruptionError, MetadataError):
-        if storage.is_current(storage.seen):
-            raise
-    return work()
+    for _ in range(_TRIES):
+        try:
+            return work()
+        except (CorruptionError, MetadataError) as error:
+            if storage.is_current(storage.seen):
+                raise
+            overtaken = error
+    raise keeps_changing(storage.url) from overtaken
 
 
 def check_current(storage: Storage, seen: frozenset[bytes]) -> None:
@@ -66,7 +73,7 @@ def check_current(storage: Storage, seen: frozenset[bytes]) -> None:
         ConcurrentEditError: The store has changed.
     """
     if not storage.is_current(seen):
-        raise _keeps_changing(storage)
+        raise keeps_changing(storage.url)
 
 
 def no_memory(what: str, store: str | None, error: MemoryError) -> OutOfMemoryError:
@@ -78,10 +85,4 @@ def no_memory(what: str, store: str | None, error: MemoryError) -> OutOfMemoryEr
         store=store,
         got=str(error) or None,
         hint="read fewer rows at a time" if store is None else "select less, or read in batches: level.iter()",
-    )
-
-
-def _keeps_changing(storage: Storage) -> ConcurrentEditError:
-    return ConcurrentEditError(
-        "the store was changed while it was read", store=storage.url, hint="read again when the writer is done"
     )

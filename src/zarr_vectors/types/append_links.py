@@ -21,7 +21,7 @@ from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.storage import Put, Storage
-from zarr_vectors.types.append_tables import filler, merge_categories
+from zarr_vectors.types.append_columns import filler, merge_categories
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.intake import Intake, casts_exactly
 from zarr_vectors.types.kinds import Kind

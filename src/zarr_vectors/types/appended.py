@@ -14,7 +14,8 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column, Geometry, Graph, Lines, Linked, Mesh, Points, Polylines, Skeleton
 from zarr_vectors.geometry.arrays import as_ids, as_positions
 from zarr_vectors.spatial.partition import runs_of
-from zarr_vectors.types.append_tables import filler, missing_rows
+from zarr_vectors.types.append_columns import filler
+from zarr_vectors.types.append_tables import missing_rows
 from zarr_vectors.types.check import tables_of
 from zarr_vectors.types.intake import casts_exactly, numbered
 from zarr_vectors.types.kinds import Kind

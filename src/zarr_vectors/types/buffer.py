@@ -20,7 +20,8 @@ from zarr_vectors.query.values import distinct_rows
 from zarr_vectors.spatial.grid import chunk_coords
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.amend import Changes, amend, count_links, count_vertices
-from zarr_vectors.types.append_tables import fillable_names, missing_rows
+from zarr_vectors.types.append_columns import fillable_names
+from zarr_vectors.types.append_tables import missing_rows
 from zarr_vectors.types.appended import (
     as_value,
     cast_column,

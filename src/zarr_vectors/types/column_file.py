@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,15 @@ class ColumnFile:
             dtype = code_dtype(len(final), name in self._missing)
             columns[name] = ColumnSpec(dtype=dtype, categories=tuple(final), ordered=self._ordered[name])
         return columns, lookups
+
+    def with_field(self, name: str, new: str) -> ColumnFile:
+        """The same file with an attribute, of numbers, as a fixed field of a new name."""
+        names = [one for one in self.names if one != name]
+        renamed = {f"a{self.names.index(one)}": f"a{number}" for number, one in enumerate(names)}
+        renamed[f"a{self.names.index(name)}"] = new
+        fields: Any = self.record.fields or {}
+        record = np.dtype([(renamed.get(field, field), fields[field][0]) for field in self.record.names or ()])
+        return replace(self, record=record, names=names)
 
     def read(self) -> Iterator[AnyArray]:
         """The records, some hundred thousand at a time."""

@@ -61,6 +61,8 @@ def write_new(
         check_ids(into.root.metadata, intake.tables.ids, storage.url)
     bounds = resolve_bounds(intake, options)
     layout = options.layout.resolve(intake.extent.sample, intake.extent.rows, (bounds[0].tolist(), bounds[1].tolist()))
+    if isinstance(into, NewLevel):
+        layout = into.led(layout)
     plan = cell_plan(0 if into is None else into.number, layout, intake, kind.connects, options)
     if into is not None:
         plan = replace(plan, explicit=keeps_every_link(into.root.metadata))

@@ -21,8 +21,8 @@ from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.cell_array import CellArray, grown
 from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.types.append_columns import merge_categories
 from zarr_vectors.types.append_links import link_arrays
-from zarr_vectors.types.append_tables import merge_categories
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["ArrayMerge", "Part", "arrays_of", "check_apart", "union_of"]

@@ -101,6 +101,10 @@ class Intake(Protocol):
         """Sorted distinct ids of the rows."""
         ...
 
+    def lead_by(self, name: str) -> None:
+        """Take an attribute, which is none from then on, for the place of rows on the axis before the spatial ones."""
+        ...
+
     def set_object_id(self, value: int) -> None:
         """Give all rows, which have no ids, to one object."""
         ...
@@ -161,6 +165,11 @@ class MemoryIntake:
     def object_ids(self) -> IntArray:
         """Sorted distinct ids of the rows."""
         return self.tables.ids
+
+    def lead_by(self, name: str) -> None:
+        """Take an attribute for the place of each row on the axis before the spatial ones."""
+        self.table.lead = self.table.columns.pop(name)
+        del self.columns[name]
 
     def set_object_id(self, value: int) -> None:
         """Give all rows to one object."""

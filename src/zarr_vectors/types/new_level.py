@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from zarr_vectors import constants
 from zarr_vectors.core.listing import level_numbers
@@ -11,7 +12,8 @@ from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.metadata.ngff import axes_of, dataset_entry, level_names, ome_node, upsert_dataset
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.query.across import groups_across
-from zarr_vectors.spatial.layout import Layout
+from zarr_vectors.spatial.grid import Grid
+from zarr_vectors.spatial.layout import Layout, ResolvedLayout
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.across import Across
 from zarr_vectors.types.kept import array_attributes, with_described
@@ -20,6 +22,11 @@ from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["NewLevel"]
+
+_AXIS = ("chunk_dims", "chunk_attribute_name", "chunk_attribute_values", "chunk_axis")
+"""What a level says of the axis before the spatial ones."""
+_SHARD_CELLS = 4096
+"""Cells of a shard up to which it takes several places on that axis: each has 16 bytes in the shard's index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +74,19 @@ class NewLevel:
         dtype = self.model.position_dtype
         return replace(options, mode="replace", layout=layout, bounds=self.root.metadata.bounds, dtype=dtype)
 
+    def led(self, layout: ResolvedLayout) -> ResolvedLayout:
+        """The layout with the axis that the model's chunks have before the spatial ones."""
+        lead = self.model.metadata.leading_axes
+        if not lead:
+            return layout
+        model, spatial = self.model.vertices.grid, layout.grid
+        grid = Grid((*model.origin[:lead], *spatial.origin), (*model.shape[:lead], *spatial.shape))
+        shards = layout.shard_shape
+        if shards is not None:
+            room = max(1, _SHARD_CELLS // prod(shards))
+            shards = (*(min(length, room) for length in model.shape[:lead]), *shards)
+        return replace(layout, grid=grid, shard_shape=shards)
+
     def root_document(self, facts: JsonObject, kind: Kind, headers: Iterable[str]) -> JsonObject:  # noqa: ARG002 (as of a refill)
         """The root with the level in its NGFF blocks; what a new store would say of itself is left out."""
         old = self.root.metadata
@@ -88,7 +108,9 @@ class NewLevel:
     def level_facts(self, facts: JsonObject) -> JsonObject:
         """The level's metadata, with how it was made."""
         chunks = {"chunk_shape": list(self.chunk_shape)} if self.chunk_shape != self.root.metadata.chunk_shape else {}
-        parsed = LevelMetadata.parse({**facts, **self.facts, **chunks}, where=f"{self.number}/zarr.json")
+        told = self.model.metadata.to_json()
+        axis = {name: told[name] for name in _AXIS if name in told}
+        parsed = LevelMetadata.parse({**facts, **self.facts, **chunks, **axis}, where=f"{self.number}/zarr.json")
         return parsed.to_json()
 
     def described(self, puts: Iterable[Put]) -> Iterator[Put]:

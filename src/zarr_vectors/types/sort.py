@@ -56,30 +56,25 @@ def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
     if not len(table):
         return
     for rows in _parts(plan, table):
-        yield _sorted_part(plan, table, rows)
+        # Rows of a part are taken as they come and then sorted among themselves, so that what is jumped about in stays
+        # in the cache.
+        yield _sorted(plan, table if rows is None else table.take(rows))
 
 
-def _sorted_part(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> SortedRows:
-    """Some of the rows in storage order, or all."""
-    keys = _keys_of(plan, table, rows)
-    fine = _fine_key(plan, table, rows)
+def _sorted(plan: CellPlan, table: RowTable) -> SortedRows:
+    """The rows in storage order."""
+    keys = plan.keys(table.positions, table.lead)
+    fine = _fine_key(plan, table)
     order = stable_order([keys] if fine is None else [keys, fine])
-    picked = order if rows is None else rows.take(order)
-    keys = keys.take(order)
+    keys = take_rows(keys, order)
     cells = runs_of(keys)
-    part = table.take(picked)
+    part = table.take(order)
     # With objects the fine key is the id, which has just been gathered.
     fine = part.object_ids if plan.has_objects or fine is None else fine.take(order)
-    del order, picked
+    del order
     cut = _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
     # Fragments now say who owns which rows.
     return replace(cut, table=replace(part, object_ids=None, breaks=None))
-
-
-def _keys_of(plan: CellPlan, table: RowTable, rows: AnyArray | None) -> AnyArray:
-    if rows is None:
-        return plan.keys(table.positions, table.lead)
-    return plan.keys(take_rows(table.positions, rows), None if table.lead is None else take_rows(table.lead, rows))
 
 
 def _parts(plan: CellPlan, table: RowTable) -> Iterator[AnyArray | None]:
@@ -100,18 +95,16 @@ def _parts(plan: CellPlan, table: RowTable) -> Iterator[AnyArray | None]:
             start = end
 
 
-def _fine_key(plan: CellPlan, table: RowTable, rows: IntArray | None) -> AnyArray | None:
+def _fine_key(plan: CellPlan, table: RowTable) -> AnyArray | None:
     """What orders rows inside a cell: the object, or the bin."""
     if plan.has_objects:
-        assert table.object_ids is not None
-        return table.object_ids if rows is None else table.object_ids.take(rows)
+        return table.object_ids
     if not plan.binned:
         return None
-    positions = table.positions if rows is None else take_rows(table.positions, rows)
-    numbers = np.empty(len(positions), dtype=np.int32)
-    for start in range(0, len(positions), _BLOCK_ROWS):
+    numbers = np.empty(len(table), dtype=np.int32)
+    for start in range(0, len(table), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
-        numbers[block] = bin_numbers(positions[block], plan.chunk_shape, plan.bin_shape, plan.bins)
+        numbers[block] = bin_numbers(table.positions[block], plan.chunk_shape, plan.bin_shape, plan.bins)
     return numbers
 
 

@@ -278,6 +278,11 @@ class SpillIntake:
         """Sorted distinct ids of the rows."""
         return self.tables.ids
 
+    def lead_by(self, name: str) -> None:
+        """Take an attribute for the place of each row on the axis before the spatial ones."""
+        self.rows = self.rows.with_field(name, "lead")
+        del self.columns[name]
+
     def set_object_id(self, value: int) -> None:
         """Give all rows to one object."""
         self.one_object = value

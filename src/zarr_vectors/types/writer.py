@@ -23,8 +23,9 @@ from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.objects import read_ids
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
+from zarr_vectors.types.append_columns import match_columns
 from zarr_vectors.types.append_links import match_links
-from zarr_vectors.types.append_tables import TableMerge, match_columns, merge_object_tables
+from zarr_vectors.types.append_tables import TableMerge, merge_object_tables
 from zarr_vectors.types.bare import is_bare
 from zarr_vectors.types.check import check_same_axes
 from zarr_vectors.types.conventions import check_conventions

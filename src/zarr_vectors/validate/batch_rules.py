@@ -39,6 +39,7 @@ class Part:
     stated: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     widths: dict[str, int] = field(default_factory=dict)
     extent: tuple[FloatArray, FloatArray] | None = None
+    counted: int | None = None
 
 
 def tell_unreadable(read: CellRead, findings: Findings) -> BoolArray:
@@ -99,10 +100,18 @@ class Batch:
             family = name.partition("/")[0]
             if family == constants.VERTEX_ATTRIBUTES:
                 self._column(name, read, usable[name], rows, part)
+                if name == self._counts:
+                    part.counted = self._sum(read, rows)
             elif family == constants.FRAGMENT_ATTRIBUTES:
                 self._column(name, read, usable[name], part.fragments, part)
                 self._keep(name, read, usable[name], part)
         return part
+
+    @property
+    def _counts(self) -> str | None:
+        """The array that tells what vertices of a coarser level stand for."""
+        facts = self.level.metadata.pyramid
+        return None if facts is None or facts.counts is None else f"{constants.VERTEX_ATTRIBUTES}/{facts.counts}"
 
     @property
     def _is_binned(self) -> bool:
@@ -174,6 +183,13 @@ class Batch:
         width = check_column(read, spec, self._at(read, rows), usable, self.findings)
         if width is not None and width != spec.channels:
             part.widths[name] = width
+
+    def _sum(self, read: CellRead, rows: IntArray) -> int | None:
+        """What an attribute comes to; None where not every vertex has a value that is a whole number."""
+        dtype = self.level.dtype_of(read.array, "int64")
+        if dtype.kind not in "iu" or read.errors or read.cells.total != int(rows.sum()) * dtype.itemsize:
+            return None
+        return int(np.frombuffer(read.cells.joined(), dtype=dtype).sum(dtype=np.int64))
 
     def _keep(self, name: str, read: CellRead, usable: BoolArray, part: Part) -> None:
         """Keep what fragments state about their owners and places."""

@@ -105,6 +105,7 @@ def _joined(level: LevelState, coords: IntArray, parts: Sequence[Part]) -> Level
         np.concatenate([none, *(part.offsets for part in parts if part.offsets is not None)]) if placed else None,
         np.concatenate([np.zeros(0, dtype=bool), *(part.stated for part in parts)]),
         _extent([part.extent for part in parts if part.extent is not None]),
+        _total([part.counted for part in parts]),
     )
 
 
@@ -112,6 +113,11 @@ def _extent(parts: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray,
     if not parts:
         return None
     return np.fmin.reduce([low for low, _ in parts]), np.fmax.reduce([high for _, high in parts])
+
+
+def _total(sums: Sequence[int | None]) -> int | None:
+    known = [one for one in sums if one is not None]
+    return sum(known) if known and len(known) == len(sums) else None
 
 
 def _check_count(level: LevelState, cells: LevelCells, findings: Findings) -> None:

@@ -36,6 +36,7 @@ class LevelCells:
         offsets: ``(F,)`` its place along its line that each fragment states; None where fragments state none.
         stated: ``(F,)`` whether owners and offsets could be read.
         extent: The least and the greatest coordinates; None where there are none.
+        counted: Vertices of level 0 that all vertices stand for together; None where that is not told of every one.
     """
 
     level: LevelState
@@ -47,6 +48,7 @@ class LevelCells:
     offsets: IntArray | None
     stated: BoolArray
     extent: tuple[FloatArray, FloatArray] | None = None
+    counted: int | None = None
 
     @cached_property
     def finder(self) -> RowFinder:

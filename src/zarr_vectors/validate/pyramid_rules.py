@@ -11,6 +11,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.validate.level_cells import LevelCells
 from zarr_vectors.validate.link_rules import LevelLinks
+from zarr_vectors.validate.made_rules import check_made, is_stale
 from zarr_vectors.validate.nodes import Nodes
 from zarr_vectors.validate.object_rules import LevelObjects
 from zarr_vectors.validate.problems import Findings
@@ -35,7 +36,7 @@ def check_pyramid(
         findings.add("level_gap", "", f"there are levels {numbers}")
     _check_parents(levels, findings)
     _check_sizes(root, levels, cells, findings)
-    _check_made(root, levels, findings)
+    check_made(root, levels, cells, objects, findings)
     for number, level in levels.items():
         parent = level.metadata.parent_level
         if number and parent is not None and parent in objects and number in objects:
@@ -57,7 +58,7 @@ def _check_sizes(
     counted = [number for number in sorted(levels) if number in cells]
     rows = {number: int(np.maximum(cells[number].rows, 0).sum()) for number in counted}
     for finer, coarser in pairwise(counted):
-        if rows[coarser] > rows[finer]:
+        if rows[coarser] > rows[finer] and cells[finer].is_whole:
             text = f"{rows[coarser]} vertices, level {finer} has {rows[finer]}"
             findings.add("level_growth", str(coarser), text)
         fine, coarse = (np.asarray(root.level_bin_shape(number), dtype=np.float64) for number in (finer, coarser))
@@ -66,30 +67,13 @@ def _check_sizes(
             findings.add("level_bins", str(coarser), text)
 
 
-def _check_made(root: RootState, levels: Mapping[int, LevelState], findings: Findings) -> None:
-    """Levels against what they say of how they were made."""
-    for number, level in levels.items():
-        facts, parent = level.metadata.pyramid, level.metadata.parent_level
-        if facts is None or not number:
-            continue
-        if facts.stale:
-            text = "build it anew with ZVStore.refresh_pyramid, or zarr-vectors pyramid --refresh"
-            findings.add("level_stale", str(number), text)
-        if parent is None or parent not in levels or parent >= number:
-            continue
-        fine, coarse = (np.asarray(root.level_bin_shape(one), dtype=np.float64) for one in (parent, number))
-        if len(fine) != len(coarse) or len(fine) != len(facts.factor):
-            continue
-        if not np.allclose(fine * facts.factor, coarse, rtol=_CLOSE - 1, atol=0):
-            text = f"bins of {coarse.tolist()}, which are not {list(facts.factor)} times {fine.tolist()}"
-            findings.add("level_factor", str(number), text)
-
-
 def _check_objects(level: LevelState, parent: LevelObjects, own: LevelObjects, findings: Findings) -> None:
     path = str(level.number)
+    # What a stale level lacks, or has still, is told by its being stale.
+    stale = is_stale(level.metadata)
     inherited = level.metadata.inherited_num_objects
     slots = 0 if parent.ids is None else len(parent.ids)
-    if inherited is not None and inherited != slots:
+    if inherited is not None and inherited != slots and not stale:
         text = f"inherited_num_objects is {inherited}, its parent has {slots} objects"
         findings.add("level_objects", path, text, severity="warning")
     if not level.metadata.preserves_object_ids or own.ids is None or parent.ids is None:
@@ -97,6 +81,8 @@ def _check_objects(level: LevelState, parent: LevelObjects, own: LevelObjects, f
     strangers = np.setdiff1d(own.ids, parent.ids)
     if len(strangers):
         findings.add("level_objects", path, f"{len(strangers)} ids are not those of its parent, such as {strangers[0]}")
+        return
+    if stale:
         return
     missing = np.setdiff1d(parent.ids, own.ids)
     if len(missing):
@@ -115,21 +101,13 @@ def _check_links(
     links: Mapping[int, LevelLinks],
     findings: Findings,
 ) -> None:
-    storage = root.metadata.cross_level_storage
-    for number in sorted(links):
-        for name, (count, _) in links[number].records.items():
-            other = number + int(name)
-            back = links[other].records.get(f"{-int(name):+d}") if other in links else None
-            if int(name) > 0 and back is not None and back[0] != count:
-                text = f"{count} links to level {other}, which has {back[0]} back"
-                findings.add("level_links", f"{number}/{constants.LINKS}/{name}", text)
-    depth = root.metadata.cross_level_depth
-    if storage not in (constants.XLEVEL_IMPLICIT, constants.XLEVEL_EXPLICIT) or depth == 0:
-        return
     for number, level in levels.items():
+        storage, depth = _said_of_links(root, level)
+        if storage not in (constants.XLEVEL_IMPLICIT, constants.XLEVEL_EXPLICIT) or depth == 0:
+            continue
         made = level.metadata.coarsening_method not in (constants.COARSEN_NONE, constants.COARSEN_MANUAL)
         # A stale level says itself that it is to be built anew, and its links with it.
-        made &= level.metadata.pyramid is None or not level.metadata.pyramid.stale
+        made &= not is_stale(level.metadata)
         finer = number - 1
         if not made or finer not in links or not len(cells[number].rows) or not cells[number].rows.any():
             continue
@@ -138,6 +116,14 @@ def _check_links(
             if owner in links and f"{constants.LINKS}/{name}" not in levels[owner].link_documents:
                 text = f"cross_level_storage is {storage!r}, and there is no such family"
                 findings.add("level_links", f"{owner}/{constants.LINKS}/{name}", text)
+
+
+def _said_of_links(root: RootState, level: LevelState) -> tuple[str | None, int | None]:
+    """Which links lead to a level, and over how many levels."""
+    facts, metadata = level.metadata.pyramid, root.metadata
+    if facts is None or facts.cross_level_storage is None:
+        return metadata.cross_level_storage, metadata.cross_level_depth
+    return facts.cross_level_storage, facts.cross_level_depth
 
 
 def _check_capabilities(

@@ -18,7 +18,7 @@ from zarr_vectors.validate.repair_objects import repair_manifests
 from zarr_vectors.validate.repairs import Changes, Repair, RepairResult
 from zarr_vectors.validate.run import Examination, storage_of
 
-__all__ = ["repair"]
+__all__ = ["repair_store"]
 
 _MOST = 5
 _LEFT_BY_WRITERS = {
@@ -29,38 +29,8 @@ _OF_LOADING = frozenset({"document_corrupt", "stray_folder", "level_missing", "c
 """Problems that show when documents are read, and that no repair changes."""
 
 
-def repair(store_path: Any, dry_run: bool = True, *, storage_options: Any = None) -> RepairResult:
-    """Put right what is wrong with a store, as far as the store itself tells what is right.
-
-    Repaired are presence lists (from what is stored, where the store can be listed), counts, bounds and headers (from
-    the cells), what fragments state about their objects (from the manifests), manifests that are empty (from what
-    orphan fragments state), NGFF entries, names of arrays, groups without a document, and what dead writers left. All
-    changes are one commit. Nothing that could not be made anew is deleted: what does not belong where it is goes to
-    the folder ``lost+found`` inside the store. What cannot be repaired stays as it is, and is told.
-
-    Args:
-        store_path: A path, a URL, an open zarr store, or an open store or group of this library.
-        dry_run: Only tell what would be done; the store is not changed.
-        storage_options: For object stores, as in ``zarr_vectors.open``.
-
-    Returns:
-        ``applied``, ``repairs`` (values with ``kind``, ``path``, ``cell``, ``action`` and ``message``), ``left`` (the
-        problems that there are afterwards), ``ok``, ``summary()`` and ``to_json()``.
-
-    Raises:
-        ReadOnlyError: Without ``dry_run``, for a store that cannot be written, or that is published.
-        ConcurrentEditError: Others have changed the store again and again while it was read, or hold its lock.
-
-    Example:
-        >>> import zarr_vectors as zv
-        >>> _ = zv.write("memory://repair-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
-        >>> attrs = zv.open_store("memory://repair-doc", "r+")["0"].attrs
-        >>> attrs["zarr_vectors_level"] = {**attrs["zarr_vectors_level"], "vertex_count": 7}
-        >>> [str(repair) for repair in repair("memory://repair-doc").repairs]
-        ['0: vertex_count is 2, it was 7 (vertex_count)']
-        >>> repair("memory://repair-doc", dry_run=False).ok, zv.validate("memory://repair-doc").ok
-        (True, True)
-    """
+def repair_store(store_path: Any, dry_run: bool = True, *, storage_options: Any = None) -> RepairResult:
+    """Put right everything but levels that are stale; see ``zarr_vectors.repair``."""
     storage = storage_of(store_path, storage_options, read_only=dry_run)
     if not dry_run and storage.read_only:
         raise ReadOnlyError("the store was opened for reading", store=storage.url, hint="open it with mode='r+'")

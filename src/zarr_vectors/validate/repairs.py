@@ -16,7 +16,7 @@ from zarr_vectors.validate.problems import Problem, told
 
 __all__ = ["Action", "Changes", "Repair", "RepairResult"]
 
-Action: TypeAlias = Literal["fixed", "moved", "given up", "finished"]
+Action: TypeAlias = Literal["fixed", "moved", "given up", "finished", "rebuilt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Repair:
         path: Node below the store's root; empty for the root.
         cell: Chunk key of the cell, or None.
         action: ``"fixed"`` from what else the store says; ``"moved"`` to ``lost+found``; ``"given up"`` for values that
-            are gone, of which nothing is left to be read; ``"finished"`` for what a writer left.
+            are gone, of which nothing is left to be read; ``"finished"`` for what a writer left; ``"rebuilt"`` for a
+            level that is made anew.
         message: What is done.
     """
 
