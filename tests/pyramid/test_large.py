@@ -93,8 +93,9 @@ def joined(columns: list[Any]) -> dict[str, Any]:
 
 
 def keys_of(value: Any, bins: AnyArray) -> list[tuple[int, ...]]:
-    """What tells a coarse vertex from others: its object and its bin."""
-    return list(map(tuple, np.column_stack([value.object_ids, bin_numbers(value.positions, bins)]).tolist()))
+    """What tells a coarse vertex from others: its object, where it has one its place before the axes, and its bin."""
+    lead = [value.attributes["lead"]] if "lead" in value.attributes else []
+    return list(map(tuple, np.column_stack([value.object_ids, *lead, bin_numbers(value.positions, bins)]).tolist()))
 
 
 def links_of(coarse: Coarse, keys: list[tuple[int, ...]]) -> dict[Any, list[Any]]:
@@ -286,6 +287,32 @@ def test_parts_of_links_are_all_of_them() -> None:
         every = [part for some in parts for part in some.parts]
         assert sorted((part.segment.name, *cell) for part in every for cell in part.coords.tolist()) == cells
         assert (len(parts) == 1) == (at_once == 10**6)
+
+
+@pytest.mark.parametrize("kind", ["mesh", "graph"])
+def test_chunks_with_an_axis_before_the_spatial_ones(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = scene()
+    sides = np.array(["left", "right"])[(mesh.positions[:, 1] > 25).astype(int)]
+    ids = (mesh.positions[:, 0] // 32).astype(np.int64)
+    value: Any = zv.Mesh(mesh.positions, mesh.faces, attributes={"side": sides}, object_ids=ids)
+    if kind == "graph":
+        value = zv.Graph(mesh.positions, mesh.faces[:, :2], attributes={"side": sides}, object_ids=ids)
+    target = written(value, 16)
+    zv.rechunk_by_attribute(target, "side")
+    finer = finer_of(target, 0, 100)
+    assert finer.lead == "lead"
+    policy = Policy(bins=np.full(3, 4.0), aggregations={"lead": "min"}, lead="lead")
+    _, found = check_same(finer, policy)
+    assert len(np.unique(np.asarray(found.value.attributes["lead"]))) == 2
+    monkeypatch.setattr(run, "Finer", partial(Finer, batch_rows=100))
+    store = zv.open(target, "r+")
+    store.build_pyramid([(2, 1)])
+    assert zv.validate(target, level=5).ok
+    made, given = store[1].read(), store[0].read()
+    assert set(np.asarray(made.attributes["side"])) == {"left", "right"}
+    for side in ("left", "right"):
+        counted = made.attributes["count"][np.asarray(made.attributes["side"]) == side].sum()
+        assert counted == (np.asarray(given.attributes["side"]) == side).sum()
 
 
 # Whole stores

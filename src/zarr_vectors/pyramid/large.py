@@ -45,6 +45,7 @@ class VertexPart:
         labels: ``(n,)`` int64 cluster of each; -1 for those that are left out.
         weights: ``(n,)`` int64 vertices of level 0 that each stands for; None for one.
         ids: ``(C,)`` object of each cluster.
+        leads: ``(C,)`` as of ``Finer.leads``; None where there is no such axis.
         coarse: The clusters as vertices of a coarser graph; None for meshes.
     """
 
@@ -53,6 +54,7 @@ class VertexPart:
     labels: IntArray
     weights: IntArray | None
     ids: IntArray
+    leads: IntArray | None
     coarse: Coarse | None
 
 
@@ -91,18 +93,25 @@ class VertexTask:
         if finer.counts and weights is not None:
             weights[at] = np.asarray(rows.columns.pop(finer.counts)).astype(np.int64)
         at, owners = at[stay], owners[stay]
+        assert rows.places is not None
+        leads = None if finer.lead is None else finer.leads(rows.places[stay])
         if not self.contracts:
-            clusters, _ = vertex_clusters(positions[at], owners, self.policy.bins)
-            labels[at] = clusters.labels
-            return VertexPart(stored.sizes, positions, labels, weights, owners[clusters.order[clusters.starts]], None)
+            groups = owners if leads is None else clusters_of(owners, leads).labels
+            clusters, _ = vertex_clusters(positions[at], groups, self.policy.bins)
+            labels[at], first = clusters.labels, clusters.order[clusters.starts]
+            leads = None if leads is None else leads[first]
+            return VertexPart(stored.sizes, positions, labels, weights, owners[first], leads, None)
         columns = {name: take_column(column, stay) for name, column in rows.columns.items()}
+        if finer.lead is not None and leads is not None:
+            columns[finer.lead] = leads
         nodes = Graph(positions[at], np.zeros((0, 2), dtype=np.int64), object_ids=owners, attributes=columns)
         nodes = replace(nodes, axes=finer.root.axes)
         coarse = contract_nodes(nodes, self.policy, None if weights is None else weights[at])
         labels[at] = coarse.parents
         assert isinstance(coarse.value, Graph)
         assert coarse.value.object_ids is not None
-        return VertexPart(stored.sizes, positions, labels, weights, coarse.value.object_ids, coarse)
+        leads = None if finer.lead is None else np.asarray(coarse.value.attributes[finer.lead])
+        return VertexPart(stored.sizes, positions, labels, weights, coarse.value.object_ids, leads, coarse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +195,7 @@ class Large:
         self.weights = Spool(self.folder / "weights", np.dtype(np.int64)) if self.finer.counts else None
         self.places = Spool(self.folder / "places", dtype, (ndim,))
         self.ids = Spool(self.folder / "ids", np.dtype(np.int64))
+        self.leads = None if self.finer.lead is None else Spool(self.folder / "leads", np.dtype(np.int64))
         self.sizes = np.zeros(len(present), dtype=np.int64)
         self.bases = np.zeros(len(present), dtype=np.int64)
 
@@ -246,6 +256,8 @@ class Large:
             if self.weights is not None:
                 self.weights.append(part.weights if part.weights is not None else np.ones(len(kept), np.int64))
             self.ids.append(part.ids)
+            if self.leads is not None and part.leads is not None:
+                self.leads.append(part.leads)
             self.starts.append(len(self.positions))
             self.firsts.append(len(self.ids))
             yield part
@@ -330,7 +342,8 @@ class Large:
         """
         distinct, local = np.unique(clusters, return_inverse=True)
         numbers = bin_numbers(self.places.rows()[distinct], self.policy.bins)
-        order = np.lexsort([*numbers.T[::-1], self.ids.rows()[distinct]])
+        leads = [] if self.leads is None else [self.leads.rows()[distinct]]
+        order = np.lexsort([*numbers.T[::-1], *leads, self.ids.rows()[distinct]])
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
         return distinct[order], rank[local].reshape(clusters.shape)

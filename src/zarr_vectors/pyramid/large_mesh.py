@@ -31,6 +31,7 @@ from zarr_vectors.pyramid.lost import settle
 from zarr_vectors.pyramid.mesh import Surface
 from zarr_vectors.pyramid.reach import Incidence
 from zarr_vectors.pyramid.scratch import Buckets, RecordColumns, Spool
+from zarr_vectors.query.values import find_rows
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["LargeMesh"]
@@ -62,6 +63,7 @@ class LargeMesh(Large):
         self._final_places = Spool(self.folder / "final-places", self.places.dtype, self.places.row_shape)
         self._final_faces = Spool(self.folder / "final-faces", number, (3,))
         self._at = Buckets(self.folder / "at", np.dtype(("i8", (2,))))
+        self._groups = self.ids
         self._weighted = False
         self._order: dict[int, IntArray] = {}
 
@@ -175,7 +177,7 @@ class LargeMesh(Large):
 
     def _settle(self) -> None:
         """Which clusters stay, and which of these stands for each of the others."""
-        flags, ids = self._flags.rows(), self.ids.rows()
+        flags, ids = self._flags.rows(), self._number_groups().rows()
         parts = [slice(first, first + _BATCH_ROWS) for first in range(0, len(flags), _BATCH_ROWS)]
         faced = np.unique(np.concatenate([np.unique(ids[part][flags[part] & _FACED > 0]) for part in parts]))
         for part in parts:
@@ -193,9 +195,26 @@ class LargeMesh(Large):
         self._gone, self._stands = gone[left], stands[left]
         final[self._gone] = final[self._stands]
 
+    def _number_groups(self) -> Spool:
+        """A number for each cluster that is the same for those of one object, and of one place before the spatial axes.
+
+        No vertex of another stands for one that is gone.
+        """
+        if self.leads is None:
+            return self._groups
+        self._groups = Spool(self.folder / "groups", np.dtype(np.int64))
+        ids, leads = self.ids.rows(), self.leads.rows()
+        parts = [slice(first, first + _BATCH_ROWS) for first in range(0, len(ids), _BATCH_ROWS)]
+        known = np.zeros((0, 2), dtype=np.int64)
+        for part in parts:
+            known = np.unique(np.concatenate([known, np.stack([ids[part], leads[part]], axis=1)]), axis=0)
+        for part in parts:
+            self._groups.append(find_rows(known, np.stack([ids[part], leads[part]], axis=1)))
+        return self._groups
+
     def _stand_ins(self, gone: IntArray) -> IntArray:
         """What stands for each of some clusters that have lost their faces."""
-        flags, ids, labels = self._flags.rows(), self.ids.rows(), self.labels.rows()
+        flags, ids, labels = self._flags.rows(), self._groups.rows(), self.labels.rows()
         pairs = [np.zeros((0, 2), dtype=np.int64)]
         for block in range(len(self.blocks)):
             corners = labels[self._corners.read(block)]
@@ -265,6 +284,8 @@ class LargeMesh(Large):
         for block, (columns, counts) in zip(blocks, self.crew.in_order(tasks), strict=True):
             first, last = self.firsts[block], self.firsts[block + 1]
             kept = first + np.flatnonzero(flags[first:last] & _STAYS)
+            if self.leads is not None and self.finer.lead is not None:
+                columns[self.finer.lead] = self.leads.rows()[kept]
             value = Mesh(
                 self.places.rows()[kept],
                 np.zeros((0, 3), dtype=np.int64),

@@ -203,15 +203,23 @@ class Finer:
         """Whether graphs or meshes are too large to be read at once, and can be read chunk by chunk."""
         if self.kind.connects != "links" or not self.level.has_objects or self._rows <= self.batch_rows:
             return False
-        return self.lead is None and rows_are_single(self.storage, self.level)
+        return rows_are_single(self.storage, self.level)
 
     def _with_lead(self, value: Geometry, places: IntArray | None) -> Geometry:
         """The value with an attribute of the places of its chunks on the axis before the spatial ones, from 0."""
         assert self.lead is not None
         assert places is not None
+        return replace(value, attributes={**value.attributes, self.lead: self.leads(places)})
+
+    def leads(self, places: IntArray) -> IntArray:
+        """``(N,)`` place of the chunk of each vertex on the axis before the spatial ones, from 0.
+
+        Args:
+            places: ``(N, 2)`` as of ``Piece``.
+        """
         vertices = self.level.vertices
-        lead = vertices.present[places[:, 0], 0] - vertices.grid.origin[0]
-        return replace(value, attributes={**value.attributes, self.lead: lead})
+        found: IntArray = vertices.present[places[:, 0], 0] - vertices.grid.origin[0]
+        return found
 
     def some(self, rows: int) -> Geometry:
         """About so many vertices, without attributes: of some whole objects, or of a place that is as full as most.
