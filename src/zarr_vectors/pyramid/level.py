@@ -356,5 +356,3 @@ def _empty_column(spec: ColumnSpec) -> Column:
 
 def _anywhere(ndim: int) -> None:
     """Coarser vertices are brought into the bounds when they are made."""
-
-
