@@ -24,6 +24,7 @@ __all__ = ["main"]
 
 _ROOM = 1 << 30
 _MOST_SHOWN = 3
+_TOLD_EVERY = 100_000
 _HANGS = 60
 """Seconds after which an execution is not waited for any longer."""
 
@@ -60,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         _once(target, number, failures, trace=given.trace)
         done[target.name] += 1
         number += 1
+        if (number - given.first) % _TOLD_EVERY == 0:
+            print(f"{number - given.first} executions, {time.monotonic() - began:.0f} s", flush=True)
     seconds = time.monotonic() - began
     for name, count in sorted(done.items()):
         print(f"{count:9} {name}")

@@ -19,10 +19,9 @@ from zarr_vectors.storage.urls import open_backend
 
 LAYOUT = zv.Layout(chunk_shape=20, bin_shape=2.5)
 FACTORS: Any = [(2, 1), ((4, 2, 2), 2)]
-WITHOUT_OBJECTS: Any = [(2, 1), ((4, 2, 2), 1)]
 
 
-def built(value: Any, target: Any = None, factors: Any = None, layout: zv.Layout = LAYOUT, **options: Any) -> Any:
+def built(value: Any, target: Any = None, factors: Any = FACTORS, layout: zv.Layout = LAYOUT, **options: Any) -> Any:
     """An open store with a pyramid, over bins of 2.5."""
     target = memory() if target is None else target
     bounds = ([0.0] * value.ndim, [100.0] * value.ndim)
@@ -36,7 +35,7 @@ def built(value: Any, target: Any = None, factors: Any = None, layout: zv.Layout
         entry[0]["datasets"][0]["coordinateTransformations"][1:] = [half]
         root.attrs["multiscales"] = entry
     store = zv.open(target, "r+")
-    store.build_pyramid(factors or (FACTORS if store[0].has_objects else WITHOUT_OBJECTS), **options)
+    store.build_pyramid(factors, **options)
     return store
 
 
@@ -301,3 +300,10 @@ def test_stores_that_get_no_pyramid(tmp_path: Path) -> None:
 def zip_keys(url: str) -> Any:
     storage = open_backend(url)
     return [(key, json.dumps(key)) for key in storage.list_prefix("", recursive=True)]
+
+
+def test_a_sparsity_leaves_nothing_out_where_there_are_no_objects() -> None:
+    store = built(sample("cloud"), factors=[(2, 4)])
+    facts = store[1].state.metadata
+    assert facts.object_sparsity == facts.pyramid.sparsity == 1
+    assert store[1].read().attributes["count"].sum() == store[0].vertex_count

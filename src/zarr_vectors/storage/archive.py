@@ -40,6 +40,7 @@ class ZipBackend(Transactional):
 
     is_local = True
     is_static = True
+    is_shared = False
     locks_everyone = False
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:

@@ -196,6 +196,11 @@ class Backend(StorageBackend, Protocol):
         ...
 
     @property
+    def is_shared(self) -> bool:
+        """Whether what is sent may arrive when whoever sent it is no more, or is taken for dead."""
+        ...
+
+    @property
     def locks_everyone(self) -> bool:
         """Whether ``lock`` keeps out every other writer there may be, and not only those of this process."""
         ...

@@ -337,7 +337,7 @@ class Committer:
         not find the one that it is to replace, so this becomes another one, of the same content.
         """
         backend = self._backend
-        if root is not None and not backend.is_local and left_by_writers(backend, self._open_jobs()):
+        if root is not None and backend.is_shared and left_by_writers(backend, self._open_jobs()):
             try:
                 self._root = backend.swap(ROOT, root.data + b"\n", root)
             except ConcurrentEditError:

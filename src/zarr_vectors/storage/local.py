@@ -35,6 +35,7 @@ class LocalBackend:
 
     is_local = True
     is_static = False
+    is_shared = False
     locks_everyone = True
 
     def __init__(self, root: str | Path, *, read_only: bool = False) -> None:
