@@ -67,7 +67,7 @@ def _drawn(value: Points, clusters: Clusters, seed: int) -> IntArray:
     return order[clusters.starts]
 
 
-def _error(  # noqa: PLR0913
+def _error(
     value: Points, coarse: Points, clusters: Clusters, numbers: IntArray, bins: FloatArray, owners: IntArray | None
 ) -> float:
     """How far the farthest point is from the nearest coarse one of its object, or a little more."""
