@@ -85,7 +85,7 @@ def test_reads_of_a_value_touch_no_other_chunks(tmp_path: Path) -> None:
 
 def with_few(value: Any, *names: str) -> Any:
     """Fewer attributes take less time."""
-    links = {} if not hasattr(value, "edge_attributes") else {"edge_attributes": {}}
+    links: Any = {} if not hasattr(value, "edge_attributes") else {"edge_attributes": {}}
     tables: Any = {"object_attributes": {}, "groups": {}, "group_attributes": {}}
     return replace(value, attributes={name: value.attributes[name] for name in names}, **tables, **links)
 
