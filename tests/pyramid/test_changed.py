@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,16 +117,6 @@ def test_coordinates_are_moved_by_the_offset(kind: str) -> None:
 def rounded(value: Any) -> Any:
     """Offsets take digits of single precision away."""
     return replace(value, positions=np.round(value.positions, 1))
-
-
-def test_objects_cannot_be_left_out_where_there_are_none(tmp_path: Path) -> None:
-    zv.write(tmp_path / "s", sample("cloud"), layout=LAYOUT)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(zv.exceptions.InputError, match="sparsity of 4"):
-        zv.open(tmp_path / "s", "r+").build_pyramid([(2, 1), (2, 4)])
-    with pytest.raises(zv.exceptions.InputError, match="sparsity of 2"):
-        coarsen_level(tmp_path / "s", 0, 1, coarsen_factor=2, sparsity_factor=2)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def root_of(target: str) -> JsonObject:

@@ -249,7 +249,7 @@ def test_what_cannot_be_linked_is_refused_before_anything_is_written(tmp_path: P
     assert not (place / "3").exists()
     zv.write(tmp_path / "bare", VALUES["objects"](), layout=LAYOUT)
     zv.rechunk(tmp_path / "bare", zv.RechunkSpec("object_id"))
-    with pytest.raises(zv.exceptions.ConventionError, match="have an axis before"):
+    with pytest.raises(zv.exceptions.ConventionError, match="axis before the spatial"):
         zv.open(tmp_path / "bare", "r+").build_pyramid(**{**FACTORS, **BOTH})
     assert families(tmp_path / "bare") == [[]]
 

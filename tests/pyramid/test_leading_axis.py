@@ -119,7 +119,7 @@ def test_a_mesh_by_an_attribute_of_its_vertices() -> None:
 
 def test_numbers_of_an_axis_stay_what_they_are() -> None:
     value = zv.Points(
-        np.random.default_rng(0).uniform(0, 50, (300, 3)), attributes={"dose": np.repeat([0.1, 0.3, 1 / 3], 100)}
+        np.random.default_rng(0).uniform(0, 10, (300, 3)), attributes={"dose": np.repeat([0.1, 0.3, 1 / 3], 100)}
     )
     store = built(value, "attribute:dose")
     for level in store:

@@ -82,4 +82,40 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not zv.validate(place).problems
     done = Result(["pyramid", place, "--refresh"])
     assert done.code == 0
-    assert "nothing is stale" in done.out
+    assert done.out == "no level is stale\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--factors", "0.5"], "not from 1"),
+        (["--factors", "nan"], "not from 1"),
+        (["--factors", "2:0.5"], "not from 1"),
+        (["--factors", "2;2"], "2,2,4:2"),
+        (["--factors", "2:4"], "sparsity of 4"),
+        (["--factors", "2", "--keep", "best"], "attribute:NAME"),
+        (["--factors", "2", "--keep", "attribute"], "attribute:NAME"),
+        (["--factors", "2", "--method", "median"], "subsample"),
+        (["--factors", "2", "--aggregate", "heat=median"], "mode"),
+        (["--factors", "2", "--aggregate", "nope=max"], "nope"),
+        (["--factors", "2", "--cross-level", "both"], "explicit"),
+        (["--factors", "2", "--depth", "-3"], "from -1"),
+        (["--refresh", "--factors", "2"], "leave out"),
+        (["--refresh", "--replace"], "leave out"),
+    ],
+)
+def test_mistakes_on_the_command_line_change_nothing(arguments: list[str], told: str, tmp_path: Path) -> None:
+    zv.write(tmp_path / "s", zv.Points([[0.0, 0.0], [5.0, 5.0]], {"heat": [1.0, 2.0]}), layout=LAYOUT)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = Result(["pyramid", tmp_path / "s", *arguments])
+    assert done.code in (1, 2)
+    assert told in " ".join(done.err.split())
+    assert "Traceback" not in done.err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_small_stores_get_no_level_by_themselves(tmp_path: Path) -> None:
+    zv.write(tmp_path / "s", zv.Points([[0.0, 0.0], [5.0, 5.0]]), layout=LAYOUT)
+    done = Result(["pyramid", tmp_path / "s"])
+    assert (done.code, zv.open(tmp_path / "s").levels) == (0, [0])
+    assert "--factors" in done.out

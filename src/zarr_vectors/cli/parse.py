@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from zarr_vectors.pyramid.sparsity import STRATEGIES
 from zarr_vectors.typing import IntArray, JsonObject
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "parse_factors",
     "parse_fill",
     "parse_ids",
+    "parse_kept",
     "parse_names",
     "parse_numbers",
     "parse_shape",
@@ -233,7 +235,7 @@ def parse_factors(text: str) -> list[tuple[float, float]]:
     """A factor for each level, and of how many objects it keeps one after a colon.
 
     Raises:
-        ValueError: Something in it is no number.
+        ValueError: Something in it is no number from 1.
 
     Example:
         >>> parse_factors("2,2,4:2")
@@ -241,9 +243,29 @@ def parse_factors(text: str) -> list[tuple[float, float]]:
     """
     pairs = [part.partition(":") for part in text.split(",")]
     try:
-        return [(float(factor), float(sparsity) if colon else 1.0) for factor, colon, sparsity in pairs]
+        found = [(float(factor), float(sparsity) if colon else 1.0) for factor, colon, sparsity in pairs]
     except ValueError as error:
         raise ValueError(f"{text!r} must be numbers, such as 2,2,4:2") from error
+    if not all(1 <= number < math.inf for pair in found for number in pair):
+        raise ValueError(f"{text!r} has a number that is not from 1: bins and objects of coarser levels grow no finer")
+    return found
+
+
+def parse_kept(text: str) -> tuple[str, str | None]:
+    """Which objects stay, and the object attribute that tells.
+
+    Raises:
+        ValueError: There is no such choice.
+
+    Example:
+        >>> parse_kept("length"), parse_kept("attribute:size")
+        (('length', None), ('attribute', 'size'))
+    """
+    strategy, _, attribute = text.partition(":")
+    if strategy not in STRATEGIES or (strategy == "attribute") != bool(attribute):
+        known = [*(one for one in STRATEGIES if one != "attribute"), "attribute:NAME"]
+        raise ValueError(f"{text!r} must be one of {', '.join(known)}")
+    return strategy, attribute or None
 
 
 def parse_size(text: str) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
 from multiprocessing import get_context
 from time import perf_counter
 from typing import Annotated
@@ -14,10 +15,20 @@ import typer
 import zarr_vectors as zv
 from zarr_vectors.cli.console import checked, count_text, progress_bar, say, time_text
 from zarr_vectors.cli.options import QuietOption, StoreArgument
-from zarr_vectors.cli.parse import parse_aggregations, parse_factors
+from zarr_vectors.cli.parse import parse_aggregations, parse_factors, parse_kept
 from zarr_vectors.pyramid import PyramidReport
 
 __all__ = ["build_told", "pyramid"]
+
+_NONE = "no level was made: the finest has few enough vertices, or cannot become coarser; --factors makes levels anyway"
+
+
+class CrossLevel(StrEnum):
+    """Links between levels."""
+
+    NONE = "none"
+    IMPLICIT = "implicit"
+    EXPLICIT = "explicit"
 
 
 def pyramid(
@@ -54,8 +65,8 @@ def pyramid(
     ] = "random",
     seed: Annotated[int, typer.Option("--seed", help="Of everything that is random.")] = 0,
     cross_level: Annotated[
-        str, typer.Option("--cross-level", metavar="WHAT", help="Links between levels: none, implicit or explicit.")
-    ] = "none",
+        CrossLevel, typer.Option("--cross-level", help="Links between levels: up, or both ways.")
+    ] = CrossLevel.NONE,
     depth: Annotated[int, typer.Option("--depth", help="Over how many levels links lead; -1 for all.")] = 1,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Build stale levels anew, as they were built before.")
@@ -71,7 +82,12 @@ def pyramid(
 ) -> None:
     """Make coarser levels of a store, for views from afar; each is a whole data set of its own."""
     started = perf_counter()
-    strategy, _, attribute = sparsity.partition(":")
+    if refresh and (factors or method or aggregate or replace):
+        raise typer.BadParameter(
+            "levels are built as they were before; leave out --factors, --method, --aggregate and --replace",
+            param_hint="--refresh",
+        )
+    strategy, attribute = checked("--keep", parse_kept, sparsity)
     with (
         zv.open(store, "r+") as opened,
         processes(workers) as executor,
@@ -86,9 +102,9 @@ def pyramid(
                 method=method,
                 aggregations=checked("--aggregate", lambda _: parse_aggregations(aggregate or ()), ""),
                 sparsity_strategy=strategy,
-                sparsity_attribute=attribute or None,
+                sparsity_attribute=attribute,
                 sparsity_seed=seed,
-                cross_level_storage=cross_level,
+                cross_level_storage=cross_level.value,
                 cross_level_depth=depth,
                 replace=replace,
                 progress=told,
@@ -96,6 +112,9 @@ def pyramid(
             )
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
+        return
+    if not report.levels:
+        say("no level is stale" if refresh else _NONE, quiet=quiet)
         return
     for line in pyramid_lines(report, perf_counter() - started):
         say(line, quiet=quiet)
@@ -119,7 +138,7 @@ def build_told(store: str, *, quiet: bool) -> None:
 def pyramid_lines(report: PyramidReport, seconds: float) -> list[str]:
     """What was made, a line for each level."""
     if not report.levels:
-        return ["no level was made: the finest has few enough vertices, or nothing is stale"]
+        return [_NONE]
     lines = []
     for level in report.levels:
         error = "" if level.max_error is None else f", at most {level.max_error:.4g} from level 0"

@@ -158,19 +158,12 @@ class LevelJob:
             check_aggregation(name, how, _empty_column(known[name]))
         return Policy(
             bins=np.asarray(self.bins),
-            aggregations={**self._equal(known), **options.aggregations},
+            # All that become one have the same.
+            aggregations={**({} if finer.lead is None else {finer.lead: "min"}), **options.aggregations},
             seed=options.seed,
             method=options.method_of(finer.kind.connects),
             lead=finer.lead,
         )
-
-    def _equal(self, known: Mapping[str, ColumnSpec]) -> dict[str, str]:
-        """Attributes that all vertices which become one have the same value of: that value stays, to its last digit."""
-        lead, name = self.finer.lead, self.finer.level.metadata.chunk_attribute_name
-        if lead is None:
-            return {}
-        numbers = name in self.finer.names and known[name].categories is None
-        return {lead: "min", **({name: "min"} if name is not None and numbers else {})}
 
     def _link_columns(self) -> Mapping[str, ColumnSpec]:
         family = self.finer.level.links

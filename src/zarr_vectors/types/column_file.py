@@ -97,7 +97,7 @@ class ColumnFile:
         names = [one for one in self.names if one != name]
         renamed = {f"a{self.names.index(one)}": f"a{number}" for number, one in enumerate(names)}
         renamed[f"a{self.names.index(name)}"] = new
-        fields: Any = self.record.fields or {}
+        fields: Mapping[str, Any] = self.record.fields or {}
         record = np.dtype([(renamed.get(field, field), fields[field][0]) for field in self.record.names or ()])
         return replace(self, record=record, names=names)
 

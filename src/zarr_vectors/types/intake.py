@@ -102,7 +102,7 @@ class Intake(Protocol):
         ...
 
     def lead_by(self, name: str) -> None:
-        """Take an attribute, which is none from then on, for the place of rows on the axis before the spatial ones."""
+        """Take an attribute for the place of each row on the axis before the spatial ones; it is no attribute then."""
         ...
 
     def set_object_id(self, value: int) -> None:
