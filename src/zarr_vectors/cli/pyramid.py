@@ -81,14 +81,16 @@ def pyramid(
             "levels are built as they were before; leave out --factors, --method, --aggregate and --replace",
             param_hint="--refresh",
         )
+    pairs: list[tuple[float, float]] | None = None
     strategy, attribute = checked("--keep", parse_kept, sparsity)
     with zv.open(store, "r+") as opened, progress_bar("pyramid", quiet=quiet or as_json) as bar:
         told = None if bar is None else lambda _, done, total: bar(done, total)
         if refresh:
             report = opened.refresh_pyramid(progress=told)
         else:
+            pairs = checked("--factors", parse_factors, factors)
             report = opened.build_pyramid(
-                checked("--factors", parse_factors, factors),
+                pairs,
                 method=method,
                 aggregations=checked("--aggregate", lambda _: parse_aggregations(aggregate or ()), ""),
                 sparsity_strategy=strategy,
@@ -107,6 +109,8 @@ def pyramid(
         return
     for line in pyramid_lines(report, perf_counter() - started):
         say(line, quiet=quiet)
+    if max((sparsity for _, sparsity in pairs or ()), default=1) > max(level.sparsity for level in report.levels):
+        say("the store has no objects, of which some could be left out", quiet=quiet)
 
 
 def build_told(store: str, *, quiet: bool) -> None:

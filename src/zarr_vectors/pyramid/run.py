@@ -86,7 +86,6 @@ def coarsen_one(storage: Storage, source: int, target: int, options: PyramidOpti
             raise InputError("target_level must be above source_level", got=f"{target} from {source}")
         steps = options.steps(root.metadata.ndim) or [Step()]
         job = _job(storage, source, target, steps[0], options)
-        _check_sparsity(job, steps[:1])
         job.write()
         return PyramidReport(url=storage.url, levels=(LevelReport.of(job),))
 
@@ -176,7 +175,6 @@ def _job(storage: Storage, source: int, target: int, step: Step, options: Pyrami
 def _check_steps(job: LevelJob, steps: list[Step]) -> None:
     """Refuse what no level could be made with, before the first is made."""
     job.check()
-    _check_sparsity(job, steps)
     bins = np.asarray(job.base_bins, dtype=np.float64)
     chunk: AnyArray | None = np.asarray(job.finer.level.chunk_shape, dtype=np.float64)
     for step in steps:
@@ -187,18 +185,6 @@ def _check_steps(job: LevelJob, steps: list[Step]) -> None:
             chunk_multiples(job.finer.root.metadata.chunk_shape, bins.tolist())
         else:
             check_filled(chunk.tolist(), bins.tolist())
-
-
-def _check_sparsity(job: LevelJob, steps: list[Step]) -> None:
-    """Refuse to keep some objects of a store that has none."""
-    sparsest = max((step.sparsity for step in steps), default=1.0)
-    if sparsest > 1 and not job.finer.level.has_objects:
-        raise InputError(
-            "a coarser level can keep one object of so many only where there are objects",
-            store=job.storage.url,
-            got=f"a sparsity of {sparsest:g}, and no objects",
-            hint="use a sparsity of 1, and larger factors",
-        )
 
 
 def _base_bins(finer: Finer) -> tuple[float, ...]:
