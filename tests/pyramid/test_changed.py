@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import zarr_vectors as zv
+from tests.cli.running import Result
 from tests.pyramid.samples import level_rows, link_rows, sample
 from tests.pyramid.surfaces import sheet
 from tests.pyramid.test_stale import moved
@@ -117,6 +119,21 @@ def test_coordinates_are_moved_by_the_offset(kind: str) -> None:
 def rounded(value: Any) -> Any:
     """Offsets take digits of single precision away."""
     return replace(value, positions=np.round(value.positions, 1))
+
+
+def test_nothing_says_that_objects_are_left_out_where_there_are_none(tmp_path: Path) -> None:
+    zv.write(tmp_path / "s", sample("cloud"), layout=LAYOUT)
+    report = zv.open(tmp_path / "s", "r+").build_pyramid([(2, 1), (2, 4)])
+    assert [level.sparsity for level in report.levels] == [1, 1]
+    coarsen_level(tmp_path / "s", 2, 3, coarsen_factor=2, sparsity_factor=2)
+    for level in list(zv.open(tmp_path / "s"))[1:]:
+        metadata = level.state.metadata
+        assert metadata.pyramid is not None
+        assert (metadata.object_sparsity, metadata.pyramid.sparsity) == (1, 1)
+        assert metadata.pyramid.sparsity_strategy is None
+    assert not zv.validate(tmp_path / "s").problems
+    done = Result(["pyramid", tmp_path / "s", "--factors", "2:4", "--replace"])
+    assert done.out.splitlines()[-1] == "the store has no objects, of which some could be left out"
 
 
 def root_of(target: str) -> JsonObject:

@@ -92,7 +92,6 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (["--factors", "nan"], "not from 1"),
         (["--factors", "2:0.5"], "not from 1"),
         (["--factors", "2;2"], "2,2,4:2"),
-        (["--factors", "2:4"], "sparsity of 4"),
         (["--factors", "2", "--keep", "best"], "attribute:NAME"),
         (["--factors", "2", "--keep", "attribute"], "attribute:NAME"),
         (["--factors", "2", "--method", "median"], "subsample"),

@@ -52,8 +52,9 @@ class StoreLevels:
 
         Args:
             factors: For each level from 1 on ``(factor, sparsity)``: how many times larger its bins are than those of
-                the level before, and of how many objects it keeps one. None for as many levels as it takes until the
-                last has at most 100,000 vertices; the bins of level 0 then lie near the spacing of its vertices.
+                the level before, and of how many objects, where there are some, it keeps one. None for as many levels
+                as it takes until the last has at most 100,000 vertices; the bins of level 0 then lie near the spacing
+                of its vertices.
             chunk_scale_factors: For each level, how many times larger its chunks are, one number or one per axis. None
                 for chunks that hold about as many vertices as those of the level before.
             method: Points: ``"mean"`` (the default) or ``"subsample"``, which keeps points as they are.

@@ -87,6 +87,7 @@ def pyramid(
             "levels are built as they were before; leave out --factors, --method, --aggregate and --replace",
             param_hint="--refresh",
         )
+    pairs: list[tuple[float, float]] | None = None
     strategy, attribute = checked("--keep", parse_kept, sparsity)
     with (
         zv.open(store, "r+") as opened,
@@ -97,8 +98,9 @@ def pyramid(
         if refresh:
             report = opened.refresh_pyramid(progress=told, executor=executor)
         else:
+            pairs = checked("--factors", parse_factors, factors)
             report = opened.build_pyramid(
-                checked("--factors", parse_factors, factors),
+                pairs,
                 method=method,
                 aggregations=checked("--aggregate", lambda _: parse_aggregations(aggregate or ()), ""),
                 sparsity_strategy=strategy,
@@ -118,6 +120,8 @@ def pyramid(
         return
     for line in pyramid_lines(report, perf_counter() - started):
         say(line, quiet=quiet)
+    if max((sparsity for _, sparsity in pairs or ()), default=1) > max(level.sparsity for level in report.levels):
+        say("the store has no objects, of which some could be left out", quiet=quiet)
 
 
 def processes(count: int) -> AbstractContextManager[Executor | None]:

@@ -116,6 +116,11 @@ class LevelJob:
         bins = self.finer.root.level_bin_shape(level) if level else self.base_bins
         return tuple(float(a * b) for a, b in zip(bins, self.factor, strict=True))
 
+    @property
+    def sparsity(self) -> float:
+        """One object of so many is kept; 1 where there are no objects, whatever was asked for."""
+        return self.step.sparsity if self.finer.level.has_objects else 1.0
+
     def write(self, least_reduction: float = 0.0) -> bool:
         """Make the level; whether it was written, as it is not where it has not so many times fewer vertices."""
         finer, root = self.finer, self.finer.root
@@ -123,7 +128,7 @@ class LevelJob:
         multiples = block_multiples(root.metadata.chunk_shape, finer.level.chunk_shape, self.bins)
         self.read, self.error = 0, 0.0
         finer.samples.clear()
-        self.kept = kept_objects(finer, self.step.sparsity, self.options, policy.bins)
+        self.kept = kept_objects(finer, self.sparsity, self.options, policy.bins)
         options = WriteOptions(mode="replace", dtype=finer.level.position_dtype, axes=root.axes)
         with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
             standing = None if self.links is None else self.links.begun(Path(folder) / "across")
@@ -274,8 +279,8 @@ class LevelJob:
             # Rounded up, as it is a bound.
             max_error=None if error is None else nextafter(error * (1 + 1e-9), np.inf) if error else 0.0,
             aggregations=dict(options.aggregations),
-            sparsity=self.step.sparsity,
-            sparsity_strategy=options.sparsity_strategy if self.step.sparsity > 1 else None,
+            sparsity=self.sparsity,
+            sparsity_strategy=options.sparsity_strategy if self.sparsity > 1 else None,
             sparsity_attribute=options.sparsity_attribute,
             seed=options.seed,
             counts=self.counts,
@@ -285,7 +290,7 @@ class LevelJob:
             **said_of_links(finer.root, options)[1],
         )
         facts: JsonObject = {
-            "object_sparsity": 1 / self.step.sparsity,
+            "object_sparsity": 1 / self.sparsity,
             "coarsening_method": constants.COARSEN_PER_OBJECT,
             "parent_level": finer.level.number,
             "inherited_num_objects": len(intake.tables.ids) if intake.has_objects else 0,

@@ -20,6 +20,7 @@ class LevelReport:
         vertex_count: Its vertices.
         parent_vertices: Those of the level that it was made from.
         object_count: Objects that it has vertices of.
+        sparsity: One object of so many was kept; 1 where there are no objects, whatever was asked for.
         link_count: Links that it stores.
         bin_shape, chunk_shape: Edge lengths, in data units.
         method: The way of coarsening.
@@ -33,6 +34,7 @@ class LevelReport:
     vertex_count: int
     parent_vertices: int
     object_count: int
+    sparsity: float
     link_count: int
     bin_shape: tuple[float, ...]
     chunk_shape: tuple[float, ...]
@@ -52,6 +54,7 @@ class LevelReport:
             vertex_count=job.report.vertex_count,
             parent_vertices=job.read,
             object_count=objects,
+            sparsity=job.sparsity,
             link_count=job.report.link_count,
             bin_shape=job.bins,
             chunk_shape=job.report.chunk_shape,

@@ -165,8 +165,6 @@ def _job(storage: Storage, source: int, target: int, step: Step, options: Pyrami
         raise InputError("the store has no vertices, of which no coarser level can be made", store=storage.url)
     links = plan_links(storage, root, level, target, options)
     bins = tuple(root.metadata.bin_shape) if source else _base_bins(finer)
-    # Where there are no objects, there are none to leave out.
-    step = step if level.has_objects else replace(step, sparsity=1.0)
     return LevelJob(
         storage=storage,
         finer=finer,
