@@ -126,6 +126,9 @@ def test_numbers_of_an_axis_stay_what_they_are() -> None:
         got = level.read()
         assert set(got.attributes["dose"].tolist()) == {0.1, 0.3, 1 / 3}
         assert level.read(where={"dose": 0.1}).vertex_count == (got.attributes["dose"] == 0.1).sum()
+    with pytest.raises(zv.exceptions.InputError, match="'dose'"):
+        store.build_pyramid(FACTORS, replace=True, aggregations={"dose": "sum"})
+    assert store.levels == [0, 1, 2]
 
 
 def test_levels_follow_when_the_store_is_cut_anew() -> None:

@@ -160,6 +160,12 @@ class LevelJob:
                     got=repr(name),
                     expected=f"some of {sorted(known.keys() - set(finer.left_out))}",
                 )
+            if finer.lead is not None and name == finer.level.metadata.chunk_attribute_name:
+                raise InputError(
+                    "aggregations name the attribute that the store is chunked by, which stays as it is",
+                    got=repr(name),
+                    hint="leave it out",
+                )
             check_aggregation(name, how, _empty_column(known[name]))
         return Policy(
             bins=np.asarray(self.bins),
