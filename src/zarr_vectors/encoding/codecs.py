@@ -187,33 +187,34 @@ def _unframe_items(items: Sequence[Any], errors: CellErrors) -> Blobs:
 def _compress(blobs: Blobs, level: int, checksum: bool) -> Blobs:
     compressor = _contexts.compressor(level or _DEFAULT_LEVEL, checksum)
     if level > _DEFAULT_LEVEL:
-        return _compress_all(blobs, compressor)
+        return _gather(_compressed(blobs, compressor))
     # Noise gets a little smaller, at many times the cost of reading it as it is.
     plain = _contexts.compressor(_PLAIN_LEVEL, checksum)
     sample = blobs.take(np.argsort(blobs.sizes)[::-_SAMPLE_STEP])
-    if len(sample) >= _BATCH_CELLS and not _worth_unpacking(sample, _compress_all(sample, compressor)).any():
-        return _compress_all(blobs, plain)
-    packed = _compress_all(blobs, compressor)
-    poor = np.flatnonzero(~_worth_unpacking(blobs, packed) & (packed.sizes < blobs.sizes))
-    if not len(poor):
-        return packed
-    source = np.arange(len(packed))
-    source[poor] = len(packed) + np.arange(len(poor))
-    return Blobs.concatenate([packed, _compress_all(blobs.take(poor), plain)]).take(source)
+    if len(sample) >= _BATCH_CELLS and not _worth_unpacking(sample, _sizes(_compressed(sample, compressor))).any():
+        return _gather(_compressed(blobs, plain))
+    items = _compressed(blobs, compressor)
+    sizes = _sizes(items)
+    poor = np.flatnonzero(~_worth_unpacking(blobs, sizes) & (sizes < blobs.sizes))
+    if len(poor):
+        for row, item in zip(poor.tolist(), _compressed(blobs.take(poor), plain), strict=True):
+            items[row] = item
+    return _gather(items)
 
 
-def _worth_unpacking(blobs: Blobs, packed: Blobs) -> BoolArray:
-    worth: BoolArray = blobs.sizes - packed.sizes >= blobs.sizes // _LEAST_GAIN
+def _worth_unpacking(blobs: Blobs, packed: IntArray) -> BoolArray:
+    worth: BoolArray = blobs.sizes - packed >= blobs.sizes // _LEAST_GAIN
     return worth
 
 
-def _compress_all(blobs: Blobs, compressor: zstandard.ZstdCompressor) -> Blobs:
+def _compressed(blobs: Blobs, compressor: zstandard.ZstdCompressor) -> list[Any]:
+    """The frame of every string, as a buffer."""
     if CAN_BATCH and len(blobs) >= _BATCH_CELLS:
         source = zstandard.BufferWithSegments(bytes(blobs.joined()), _segments(Blobs.packed(b"", blobs.sizes)))
         threads = -1 if blobs.total >= _THREADED_BYTES else 0
         items: Any = compressor.multi_compress_to_buffer(source, threads=threads)
-        return _gather(list(items))
-    return Blobs.from_list([compressor.compress(item) for item in blobs.views()])
+        return list(items)
+    return [compressor.compress(item) for item in blobs.views()]
 
 
 def decompress_batch(blobs: Blobs, threads: int = 0) -> list[Any] | None:
@@ -320,6 +321,9 @@ def _segments(blobs: Blobs) -> bytes:
     return table.astype("<u8").tobytes()
 
 
+def _sizes(items: Sequence[Any]) -> IntArray:
+    return np.fromiter(map(len, items), dtype=np.int64, count=len(items))
+
+
 def _gather(items: Sequence[Any]) -> Blobs:
-    sizes = np.fromiter(map(len, items), dtype=np.int64, count=len(items))
-    return Blobs.packed(b"".join(items), sizes)
+    return Blobs.packed(b"".join(items), _sizes(items))
