@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,10 +67,14 @@ def stream(target: Any) -> None:
 
 
 def convert(target: Any) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder) / "points.csv"
+    folder = Path(tempfile.mkdtemp())
+    try:
+        table = folder / "points.csv"
         np.savetxt(table, cloud(1).positions, delimiter=",", header="x,y", comments="")
         ingest(table, target)
+    finally:
+        # A disk that refuses this too is no failure of the conversion.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def rechunk(target: Any) -> None:

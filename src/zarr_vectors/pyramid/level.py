@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nextafter
@@ -36,6 +35,7 @@ from zarr_vectors.types.intake import First, Intake
 from zarr_vectors.types.new_level import NewLevel
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.report import WriteReport
+from zarr_vectors.types.scratch import scratch_folder
 from zarr_vectors.types.spill import stream_apart, stream_intake
 from zarr_vectors.typing import IntArray, JsonObject
 
@@ -130,7 +130,7 @@ class LevelJob:
         finer.samples.clear()
         self.kept = kept_objects(finer, self.sparsity, self.options, policy.bins)
         options = WriteOptions(mode="replace", dtype=finer.level.position_dtype, axes=root.axes)
-        with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
+        with scratch_folder() as folder:
             standing = None if self.links is None else self.links.begun(Path(folder) / "across")
             work = _Work(policy, multiples, standing, options, Path(folder), least_reduction)
             intake = self._blocks(work) if finer.is_cut else self._pieces(work)

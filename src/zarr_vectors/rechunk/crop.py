@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from zarr_vectors.storage.storage import Batch, Storage
 from zarr_vectors.types.conventions import check_ids
 from zarr_vectors.types.kinds import kind_of_types
 from zarr_vectors.types.objects import ObjectTables
+from zarr_vectors.types.scratch import scratch_folder
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["crop_store", "has_rows_outside"]
@@ -85,7 +85,7 @@ def crop_store(
     for level in levels:
         check_level(storage, level, kind)
     cut = Cut(box, root.offset, whole=kind.value is Lines)
-    with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as name:
+    with scratch_folder() as name:
         folder = Path(name)
         jobs = {
             level.number: LevelJob(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.storage import ROOT, Batch, Put, Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
 from zarr_vectors.types.kinds import kind_of_types
+from zarr_vectors.types.scratch import scratch_folder
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["rechunk_store"]
@@ -50,7 +50,7 @@ def rechunk_store(
             raise StoreExistsError(
                 "there is already something here", store=target.url, hint="choose another output, or remove it"
             )
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zarr-vectors-")))
+        folder = Path(stack.enter_context(scratch_folder()))
         root, documents = open_root(source, ["0/zarr.json"])
         numbers = level_numbers(source, root.attributes)
         kept = [number for number in numbers if not number or coarser != DROP]

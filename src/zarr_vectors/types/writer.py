@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.report import WriteReport
+from zarr_vectors.types.scratch import scratch_folder
 from zarr_vectors.types.spill import stream_intake
 from zarr_vectors.types.stale import check_coarser
 from zarr_vectors.typing import FloatArray, JsonObject
@@ -264,5 +264,5 @@ def _intake(value: Any, kind: Kind, options: WriteOptions, limits: Limits, first
     if isinstance(value, Geometry):
         yield memory_intake(value, kind, options, limits, first)
         return
-    with tempfile.TemporaryDirectory(prefix="zarr-vectors-") as folder:
+    with scratch_folder() as folder:
         yield stream_intake(value, kind, options, limits, first, Path(folder))
