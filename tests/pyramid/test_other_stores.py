@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import zarr_vectors as zv
 from tests.pyramid.samples import level_rows, sample
 from tests.types.clouds import memory
-from tests.validate.spoiling import cell, numbers, put, table
+from tests.validate.spoiling import cell, listed, numbers, put, table
+from zarr_vectors.pyramid import run
+from zarr_vectors.pyramid.source import Finer
 
 OWNER, MANIFESTS = "0/fragment_attributes/object_id", "0/object_index/manifests"
 LAYOUT = zv.Layout(chunk_shape=20)
@@ -112,9 +115,54 @@ def test_points_of_no_object_stay_outside_the_index(tmp_path: Path, method: str)
     assert {problem.kind for problem in problems} == {"fragment_unowned"}
 
 
+@pytest.mark.parametrize("sparsity", [1, 2])
+def test_points_of_unknown_objects_are_refused(tmp_path: Path, sparsity: int) -> None:
+    at = np.array([[1.0, 1.0], [2.0, 1.0], [12.0, 3.0]], dtype=np.float32)
+    layout = zv.Layout(chunk_shape=10, shard_shape=None)
+    zv.write(tmp_path / "a", zv.Points(at, object_ids=[5, 6, 6]), layout=layout)
+    cell(OWNER, numbers("<i8", put((0, 77))), key="0.0")(tmp_path / "a")
+    store = zv.open(tmp_path / "a", "r+")
+    with pytest.raises(zv.exceptions.ZVError, match="object index does not have"):
+        store.build_pyramid([(4, sparsity)])
+    assert store.levels == [0]
+    assert not zv.validate(tmp_path / "a").ok
+
+
 def test_vertices_of_no_object_are_named(tmp_path: Path) -> None:
     graph = sample("graph")
     zv.write(tmp_path / "a", graph, layout=zv.Layout(chunk_shape=20))
     table(MANIFESTS, lambda manifests: [b"", *manifests[1:]])(tmp_path / "a")
     report = zv.open(tmp_path / "a", "r+").build_pyramid([(2, 1)])
     assert "vertices of no object" in report.levels[0].left_out
+
+
+@pytest.mark.parametrize("kind", ["points", "graph", "streamline"])
+def test_numbers_that_whole_chunks_lack_are_left_out_and_said_so(tmp_path: Path, kind: str) -> None:
+    count = sample(kind).vertex_count
+    value = replace(sample(kind), attributes={"n": np.arange(count), "f": np.linspace(1, 2, count)})
+    zv.write(tmp_path / "a", value, layout=LAYOUT)
+    for name in ("n", "f"):
+        listed(f"0/vertex_attributes/{name}", lambda keys: keys[1:])(tmp_path / "a")
+    store = zv.open(tmp_path / "a", "r+")
+    assert np.ma.is_masked(store[0].read().attributes["n"])
+    assert store.build_pyramid([(2, 1)]).levels[0].left_out == ("n",)
+    got = store[1].read().attributes
+    assert "n" not in got
+    known = got["f"][~np.isnan(got["f"])]
+    assert 0 < len(known) <= len(got["f"])
+    assert known.min() >= 1
+
+
+@pytest.mark.parametrize("rows", [10**6, 50])
+def test_numbers_that_some_links_lack_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(run, "Finer", partial(Finer, batch_rows=rows))
+    graph = sample("graph")
+    graph = replace(graph, edge_attributes={"n": np.arange(len(graph.edges)) + 1})
+    zv.write(tmp_path / "a", graph, layout=zv.Layout(chunk_shape=20, shard_shape=None))
+    listed("0/link_attributes/n/0/0.0.0", lambda keys: keys[1:])(tmp_path / "a")
+    store = zv.open(tmp_path / "a", "r+")
+    assert np.ma.is_masked(store[0].read().edge_attributes["n"])
+    for how in ("mode", "first"):
+        with pytest.raises(zv.exceptions.InputError, match="'n' lacks values"):
+            store.build_pyramid([(2, 1)], aggregations={"n": how})
+    assert store.levels == [0]

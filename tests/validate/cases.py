@@ -326,6 +326,7 @@ LEVELS: list[Case] = [
     ("other ids", "pyramid", table("1/object_index/object_ids", put((0, 99))), "level_objects", "1"),
     ("more objects below", "pyramid", attributes("1", LEVEL, inherited_num_objects=2), "level_objects", "1"),
     ("links that are not there", "pyramid", drop("0/links/+1"), "level_links", "0/links/+1"),
+    ("fewer links back", "pyramid", cell("1/links/-1/0.0.0", lambda d: d[:-16]), "level_links", "0/links/+1"),
     ("stale", "our pyramid", attributes("1", LEVEL, pyramid=lambda facts: {**facts, "stale": True}),
      "level_stale", "1"),
     ("another factor", "our pyramid", attributes("2", LEVEL, pyramid=lambda facts: {**facts, "factor": [3, 2, 2]}),

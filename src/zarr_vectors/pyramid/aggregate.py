@@ -12,7 +12,7 @@ from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.pyramid.coarse import Clusters
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["AGGREGATIONS", "aggregate", "aggregate_all", "check_aggregation", "default_aggregation"]
+__all__ = ["AGGREGATIONS", "aggregate", "aggregate_all", "check_aggregation", "check_complete", "default_aggregation"]
 
 AGGREGATIONS = ("mean", "min", "max", "sum", "first", "mode")
 _OF_CATEGORIES = ("first", "mode")
@@ -46,6 +46,21 @@ def check_aggregation(name: str, how: str, column: Column | None = None) -> None
         raise InputError(f"{name!r} holds complex numbers, of which there is no {how}")
     if column is not None and how in ("mean", "sum") and column.dtype.kind in "mM":
         raise InputError(f"{name!r} holds times, of which there is no {how}", hint="use min, max, first or mode")
+    if column is not None:
+        check_complete(name, column)
+
+
+def check_complete(name: str, column: Column) -> None:
+    """Refuse numbers of which some are missing: what comes of them could not say so.
+
+    Raises:
+        InputError: As said.
+    """
+    if np.ma.is_masked(column):
+        raise InputError(
+            f"{name!r} lacks values that its type, {column.dtype}, cannot mark as missing",
+            hint="remove the attribute, give the values, or store it as floats",
+        )
 
 
 def aggregate_all(

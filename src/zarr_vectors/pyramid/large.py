@@ -7,6 +7,7 @@ read some at a time, find their coarse ends. Links that become one are brought t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from zarr_vectors.pyramid.coarse import Coarse, Policy, bin_numbers, clusters_of
 from zarr_vectors.pyramid.graph import contract_nodes
 from zarr_vectors.pyramid.linked import vertex_clusters
 from zarr_vectors.pyramid.scratch import RecordColumns, Spool
-from zarr_vectors.pyramid.source import Finer
+from zarr_vectors.pyramid.source import Finer, weights_of
 from zarr_vectors.pyramid.tasks import Crew, Reader
 from zarr_vectors.query.stored import LinkCells, link_cells, read_link_cells, read_stored_rows
 from zarr_vectors.query.values import find_rows
@@ -89,9 +90,11 @@ class VertexTask:
         positions = np.zeros((count, finer.root.metadata.ndim), dtype=rows.positions.dtype)
         labels = np.full(count, -1, dtype=np.int64)
         positions[at] = rows.positions
-        weights = np.ones(count, dtype=np.int64) if finer.counts else None
-        if finer.counts and weights is not None:
-            weights[at] = np.asarray(rows.columns.pop(finer.counts)).astype(np.int64)
+        told = weights_of(rows.columns.pop(finer.counts)) if finer.counts else None
+        weights = None
+        if told is not None:
+            weights = np.ones(count, dtype=np.int64)
+            weights[at] = told
         at, owners = at[stay], owners[stay]
         assert rows.places is not None
         leads = None if finer.lead is None else finer.leads(rows.places[stay])
@@ -158,7 +161,7 @@ class CoarseLinks:
 
 
 @dataclass
-class Large:
+class Large(ABC):
     """A level that is coarsened block by block; kinds say how.
 
     Vertices are numbered as they are stored, block after block; clusters of vertices, which become one, as they are
@@ -201,21 +204,21 @@ class Large:
 
     # What comes out
 
+    @abstractmethod
     def vertices(self) -> Iterator[Coarse]:
         """The coarse vertices, some at a time, with attributes of links of the types that will come, but no links."""
-        raise NotImplementedError
 
+    @abstractmethod
     def links(self) -> Iterator[CoarseLinks]:
         """The links between them, some at a time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def error(self) -> float:
         """As of ``Coarse``, once all links have been taken."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stand_ins(self, block: int) -> IntArray:
         """``(n,)`` number of the coarse vertex that stands for each stored vertex of a block; -1 where none does."""
-        raise NotImplementedError
 
     def stored(self) -> Iterator[tuple[IntArray, IntArray]]:
         """For each block where its vertices are stored, as ``Piece.places``, and ``stand_ins``."""
@@ -284,7 +287,7 @@ class Large:
     def _without_counts(self, columns: Mapping[str, Column]) -> tuple[dict[str, Column], IntArray | None]:
         rest, name = dict(columns), self.finer.link_counts
         counts = None if name is None else rest.pop(name, None)
-        return rest, None if counts is None else np.asarray(counts).astype(np.int64)
+        return rest, weights_of(counts)
 
     @cached_property
     def link_model(self) -> dict[str, Column]:

@@ -35,8 +35,8 @@ from zarr_vectors.types.intake import First, Intake
 from zarr_vectors.types.new_level import NewLevel
 from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.report import WriteReport
-from zarr_vectors.types.scratch import scratch_folder
 from zarr_vectors.types.spill import stream_apart, stream_intake
+from zarr_vectors.types.temporary import scratch_folder
 from zarr_vectors.typing import IntArray, JsonObject
 
 __all__ = ["LevelJob", "check_filled", "remove_coarser"]

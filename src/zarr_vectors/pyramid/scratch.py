@@ -11,6 +11,7 @@ import numpy as np
 
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.pyramid.aggregate import check_complete
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -134,9 +135,11 @@ class RecordColumns:
 
         Raises:
             CorruptionError: An attribute has another width than before.
+            InputError: Values are missing.
         """
         for number, (name, model) in enumerate(self.model.items()):
             column = columns[name]
+            check_complete(name, column)
             if _row_shape(column) != _row_shape(model):
                 raise CorruptionError(
                     f"the values of link attribute {name!r} differ in width",

@@ -10,6 +10,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
+from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Column, Geometry, Graph, Linked, Mesh, Skeleton
 from zarr_vectors.pyramid.coarse import Piece
 from zarr_vectors.query.geometry import ReadPlan, read_shape
@@ -25,7 +26,7 @@ from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.value import plan_for, value_of
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["Finer", "PieceRead", "free_name", "object_tables", "rest_of", "with_link_attributes"]
+__all__ = ["Finer", "PieceRead", "free_name", "object_tables", "rest_of", "weights_of", "with_link_attributes"]
 
 _BATCH_ROWS = 1_000_000
 _SAMPLE_ROWS = 65_536
@@ -95,8 +96,15 @@ class Finer:
     def names(self) -> tuple[str, ...]:
         """Attributes of vertices that a coarser level has arrays of too."""
         said = self.level.chunk_columns if self.lead else {}
-        known = [name for name in attribute_names(self.level) if name not in said]
+        known = [name for name in attribute_names(self.level) if name not in said and not self._lacks_numbers(name)]
         return tuple(name for name in known if name != constants.ROW_ID and "/" not in name)
+
+    def _lacks_numbers(self, name: str) -> bool:
+        """Whether whole chunks have no value of an attribute whose numbers cannot say so."""
+        spec = self.level.row_columns.get(name)
+        if spec is None or spec.categories is not None or spec.dtype.kind not in "biu" or name == self.counts:
+            return False
+        return not self.level.cells[self.level.column_path(name)].has_all_of(self.level.vertices)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -276,6 +284,15 @@ class Finer:
     def _stay(self, owners: IntArray, objects: IntArray) -> BoolArray:
         """Which points are of some objects, or of none, as none can be left out then."""
         stay: BoolArray = np.isin(owners, objects)
+        unknown = owners[~stay & ~np.isin(owners, self.tables.ids) & (owners != constants.OWNER_NONE)]
+        if len(unknown):
+            raise CorruptionError(
+                "vertices belong to objects that the object index does not have",
+                store=self.storage.url,
+                array=f"{self.level.number}/{constants.OBJECT_INDEX}",
+                got=np.unique(unknown)[:5].tolist(),
+                hint="validate tells where they are",
+            )
         return stay if constants.OWNER_NONE in self.tables.ids else stay | (owners == constants.OWNER_NONE)
 
     @cached_property
@@ -284,12 +301,12 @@ class Finer:
 
     def _piece(self, value: Geometry) -> Piece:
         attributes = dict(value.attributes)
-        weights = _weights(attributes.pop(self.counts, None) if self.counts else None)
+        weights = weights_of(attributes.pop(self.counts, None) if self.counts else None)
         value = replace(value, attributes=attributes)
         if not isinstance(value, Linked) or self.link_counts is None:
             return Piece(value, weights)
         links = dict(value.link_attributes)
-        link_weights = _weights(links.pop(self.link_counts, None))
+        link_weights = weights_of(links.pop(self.link_counts, None))
         return Piece(with_link_attributes(value, links), weights, link_weights)
 
 
@@ -313,7 +330,17 @@ def free_name(name: str, taken: Collection[str]) -> str:
     return next(one for one in names if one not in taken)
 
 
-def _weights(column: Column | None) -> IntArray | None:
+def weights_of(column: Column | None) -> IntArray | None:
+    """``(n,)`` int64 what rows stand for; None where nothing tells.
+
+    Raises:
+        CorruptionError: It is told of some of them only.
+    """
+    if column is not None and np.ma.is_masked(column):
+        raise CorruptionError(
+            "some vertices or links of a coarser level do not say what they stand for",
+            hint="remove the coarser levels, and build the pyramid anew",
+        )
     return None if column is None else np.asarray(column).astype(np.int64)
 
 

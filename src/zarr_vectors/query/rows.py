@@ -7,6 +7,7 @@ fragments name, keep those that the selection wants.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -275,7 +276,13 @@ def every_row(storage: Storage, level: LevelState, names: Sequence[str]) -> tupl
     return block, rows
 
 
-def raise_errors(block: Block, *, strict: bool) -> None:
+class _Told(Protocol):
+    """What tells what could not be read."""
+
+    errors: list[CorruptionError]
+
+
+def raise_errors(block: _Told, *, strict: bool) -> None:
     """Raise what a block could not read, listing all, if nothing may be left out."""
     if strict and block.errors:
         first = block.errors[0]

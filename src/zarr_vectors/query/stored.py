@@ -179,6 +179,5 @@ def read_link_cells(
     reads = read_cells(storage, [one for part in cells.parts for one in part.arrays(names)])
     frame = _Frame(cells.chunks[filled], sizes[filled], {read.array.path: read for read in reads})
     links = decode_links(family, frame, cells.parts, names, partly=True)
-    if frame.errors:
-        raise frame.errors[0]
+    raise_errors(frame, strict=True)
     return links

@@ -25,7 +25,7 @@ from zarr_vectors.storage.storage import Batch, Storage
 from zarr_vectors.types.conventions import check_ids
 from zarr_vectors.types.kinds import kind_of_types
 from zarr_vectors.types.objects import ObjectTables
-from zarr_vectors.types.scratch import scratch_folder
+from zarr_vectors.types.temporary import scratch_folder
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["crop_store", "has_rows_outside"]

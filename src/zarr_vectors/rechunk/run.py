@@ -24,7 +24,7 @@ from zarr_vectors.storage.backend import Get
 from zarr_vectors.storage.storage import ROOT, Batch, Put, Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
 from zarr_vectors.types.kinds import kind_of_types
-from zarr_vectors.types.scratch import scratch_folder
+from zarr_vectors.types.temporary import scratch_folder
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["rechunk_store"]

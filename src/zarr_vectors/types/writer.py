@@ -36,9 +36,9 @@ from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.report import WriteReport
-from zarr_vectors.types.scratch import scratch_folder
 from zarr_vectors.types.spill import stream_intake
 from zarr_vectors.types.stale import check_coarser
+from zarr_vectors.types.temporary import scratch_folder
 from zarr_vectors.typing import FloatArray, JsonObject
 
 __all__ = ["check_append", "check_appendable", "next_object_id", "write_value"]

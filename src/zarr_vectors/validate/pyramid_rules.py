@@ -101,6 +101,13 @@ def _check_links(
     links: Mapping[int, LevelLinks],
     findings: Findings,
 ) -> None:
+    for number in sorted(links):
+        for name, (count, _) in links[number].records.items():
+            other = number + int(name)
+            back = links[other].records.get(f"{-int(name):+d}") if other in links else None
+            if int(name) > 0 and back is not None and back[0] != count:
+                text = f"{count} links to level {other}, which has {back[0]} back"
+                findings.add("level_links", f"{number}/{constants.LINKS}/{name}", text)
     for number, level in levels.items():
         storage, depth = _said_of_links(root, level)
         if storage not in (constants.XLEVEL_IMPLICIT, constants.XLEVEL_EXPLICIT) or depth == 0:
