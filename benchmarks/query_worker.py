@@ -46,7 +46,10 @@ def timed(ask: Callable[[], Any]) -> dict[str, Any]:
 def cloud(rows: int) -> tuple[Any, Any]:
     """``(rows, 3)`` float32 positions, and the attribute."""
     chance = np.random.default_rng(0)
-    positions = chance.uniform(0, SIDE, (rows, 3)).astype("f4")
+    # Rounded, a coordinate may come to lie on the far side, in a chunk of its own.
+    positions = np.minimum(
+        chance.uniform(0, SIDE, (rows, 3)).astype("f4"), np.nextafter(np.float32(SIDE), np.float32(0))
+    )
     away = np.sqrt(((positions - np.float32(30)) ** 2).sum(axis=1))
     return positions, (1000 - away + chance.normal(0, 0.3, rows)).astype("f4")
 
