@@ -14,6 +14,7 @@ from zarr_vectors.api.described import info_of
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.queries import LevelQueries, as_count
+from zarr_vectors.api.tables import TabularLevel
 from zarr_vectors.api.worker import in_worker
 from zarr_vectors.exceptions import InputError, ZVError
 from zarr_vectors.geometry import Geometry
@@ -35,7 +36,7 @@ __all__ = ["ZVLevel"]
 _COUNT_ROWS = 1_000_000
 
 
-class ZVLevel(LevelQueries):
+class ZVLevel(LevelQueries, TabularLevel):
     """One resolution level; get it from a store: ``store[0]``.
 
     Example:

@@ -78,12 +78,12 @@ class Tabular:
             >>> cloud.to_arrow().read_all().to_pylist()
             [{'x': 0.0, 'y': 1.0, 'kind': 'a'}, {'x': 2.0, 'y': 3.0, 'kind': None}]
         """
-        batch = record_batch(self._table(table, geometry), crs=crs)
+        batch = record_batch(self.tabulate(table, geometry), crs=crs)
         return require("pyarrow").RecordBatchReader.from_batches(batch.schema, [batch])
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
         """What DuckDB, polars, pandas and pyarrow take a value by: ``to_arrow()``, with float32 for float16."""
-        batch = record_batch(self._table(None, None))
+        batch = record_batch(self.tabulate(None, None))
         return stream_of([batch], batch.schema, requested_schema)
 
     def to_pandas(self, table: str | None = None) -> Any:
@@ -101,7 +101,7 @@ class Tabular:
             >>> Points([[0.0, 1.0], [2.0, 3.0]], attributes={"w": [1.5, 2.5]}).to_pandas()["w"].sum()
             np.float64(4.0)
         """
-        return data_frame(self._table(table, False))
+        return data_frame(self.tabulate(table, False))
 
     def to_polars(self, table: str | None = None) -> Any:
         """A table, as in ``to_arrow``, as a ``polars.DataFrame``.
@@ -129,11 +129,11 @@ class Tabular:
             (['positions', 'w'], ['x', 'y', 'w'])
         """
         chosen = VERTICES if table is None else table
-        found = self._vertex_table(None) if chosen == VERTICES and not split else self._table(chosen, False)
+        found = self._vertex_table(None) if chosen == VERTICES and not split else self.tabulate(chosen, False)
         return {name: _as_numpy(name, column) for name, column in found.columns.items()}
 
-    def _table(self, name: str | None, geometry: bool | None) -> Table:
-        """A table by its name, the default one for None."""
+    def tabulate(self, name: str | None, geometry: bool | None) -> Table:
+        """The columns of a table, by its name, for those who extend the library; arguments as in ``to_arrow``."""
         known = self._tables()
         name = self.default_table if name is None else name
         if name not in known:
