@@ -15,6 +15,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
+from zarr_vectors.query.cell_index import without_far_cells
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.groups import decode_groups
 from zarr_vectors.query.objects import ObjectRefs, all_refs, refs_of
@@ -98,7 +99,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
     coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
-    coords = narrow_cells(coords, selection)
+    coords = without_far_cells(storage, level, narrow_cells(coords, selection), selection.box)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
     rows = _read(storage, level, coords, names, refs, selection, strict)
@@ -119,6 +120,7 @@ def iter_rows(
         yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
         return
     coords = narrow_cells(candidate_cells(level, selection.box), selection)
+    coords = without_far_cells(storage, level, coords, selection.box)
     per_cell = max(1, level.metadata.vertex_count // max(1, len(level.vertices.present)))
     step = max(1, batch_rows // per_cell)
     start, done, errors = 0, 0, False
