@@ -189,7 +189,8 @@ class LevelQueries(LevelFacts):
             named = selected.get("object_ids") is not None or selected.get("group_ids") is not None
             finds = how.mode == "objects" and places and not (named and how.connects != "nothing")
             rehearsal = Rehearsal.of(self._storage, int(finds))
-            twin = type(self)(rehearsal, self._root, replace(self._state))
+            state = replace(self._state, index=self._state.index.on(rehearsal))
+            twin = type(self)(rehearsal, self._root, state)
             try:
                 twin.read(bbox, strict=strict, **selected)
             except Reached:

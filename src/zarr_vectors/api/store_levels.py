@@ -12,6 +12,7 @@ from zarr_vectors import constants, pyramid
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.storage.storage import Storage
+from zarr_vectors.types.index_level import index_levels
 
 __all__ = ["StoreLevels"]
 
@@ -142,6 +143,36 @@ class StoreLevels:
         try:
             options = pyramid.PyramidOptions(progress=progress, executor=executor)
             return pyramid.refresh_levels(self._storage, options, force=force)
+        finally:
+            self._reopen()
+
+    def index(self, levels: Sequence[int] | None = None) -> dict[int, int]:
+        """Make the cell index anew, which tells queries what to leave out.
+
+        Every write of this library keeps it; what other software has changed since is read without its help until it is
+        made anew. All vertices and attributes are read for that, some chunks at a time.
+
+        Args:
+            levels: Of these levels only.
+
+        Returns:
+            Chunks by level.
+
+        Raises:
+            StoreError: The place does not tell when its objects are written: memory, Icechunk, zip files.
+            StoreNotFoundError: There is no such level.
+            ReadOnlyError: The store was opened for reading, or is published.
+
+        Example:
+            >>> import tempfile
+            >>> import zarr_vectors as zv
+            >>> place = tempfile.mkdtemp() + "/store"
+            >>> _ = zv.write(place, zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+            >>> zv.open(place, "r+").index()
+            {0: 2}
+        """
+        try:
+            return index_levels(self._storage, levels)
         finally:
             self._reopen()
 

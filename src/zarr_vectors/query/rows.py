@@ -15,6 +15,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
+from zarr_vectors.query.cell_index import without_far_cells
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.groups import decode_groups
 from zarr_vectors.query.objects import ObjectRefs, all_refs, refs_of
@@ -41,6 +42,7 @@ __all__ = [
     "raise_errors",
     "read_rows",
     "rows_in_cells",
+    "selected_cells",
     "wanted_refs",
 ]
 
@@ -101,14 +103,25 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
-    coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
-    coords = narrow_cells(coords, selection)
+    coords = selected_cells(storage, level, selection, refs)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
     rows = _read(storage, level, coords, names, refs, selection, strict)
     if selection.is_everything:
         check_count(level, len(rows.positions), rows.errors, strict)
     return rows
+
+
+def selected_cells(
+    storage: Storage, level: LevelState, selection: Selection, refs: ObjectRefs | None = None
+) -> IntArray:
+    """The cells, in numeric order, that may hold rows of a selection.
+
+    Args:
+        refs: Fragments of the objects that are asked for; None where none are.
+    """
+    coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
+    return without_far_cells(storage, level, narrow_cells(coords, selection), selection.box)
 
 
 def iter_rows(
@@ -142,7 +155,7 @@ def _parts(
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
-    coords = narrow_cells(candidate_cells(level, selection.box), selection) if refs is None else level.vertices.present
+    coords = selected_cells(storage, level, selection) if refs is None else level.vertices.present
     units, known = (len(coords), len(coords)) if refs is None else (len(refs.asked), level.object_slots)
     step = max(1, first // max(1, level.metadata.vertex_count // max(1, known)))
     start, done, errors = 0, 0, False
@@ -150,7 +163,7 @@ def _parts(
         some = None if refs is None else refs.part(start, start + step)
         cells = coords[start : start + step]
         if some is not None:
-            cells = narrow_cells(cells_of(level, some, selection.box), selection)
+            cells = selected_cells(storage, level, selection, some)
         part = _read(storage, level, cells, names, some, selection, strict)
         start += step
         done, errors = done + len(part.positions), errors or bool(part.errors)
