@@ -36,6 +36,7 @@ PUBLIC_NAMES = [
     "AttributeInfo",
     "Axis",
     "Categorical",
+    "Edit",
     "FsGroup",
     "Graph",
     "Group",
