@@ -55,6 +55,7 @@ PUBLIC_NAMES = [
     "ZVWriter",
     "__version__",
     "aopen",
+    "col",
     "create",
     "create_store",
     "detect_scheme",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from zarr_vectors.core.rebinding import rebind
     from zarr_vectors.exceptions import ZVError
     from zarr_vectors.geometry import Categorical, Graph, Lines, Mesh, Points, Polylines, Skeleton
+    from zarr_vectors.query.attribute import col
     from zarr_vectors.spatial.layout import Layout
     from zarr_vectors.storage.backend import StorageBackend
     from zarr_vectors.storage.urls import detect_scheme
@@ -89,6 +90,7 @@ __all__ = [
     "ZVWriter",
     "__version__",
     "aopen",
+    "col",
     "create",
     "create_store",
     "detect_scheme",
@@ -133,6 +135,7 @@ _HOMES = {
     "core.rebinding": ("rebind",),
     "exceptions": ("ZVError",),
     "geometry": ("Categorical", "Graph", "Lines", "Mesh", "Points", "Polylines", "Skeleton"),
+    "query.attribute": ("col",),
     "spatial.layout": ("Layout",),
     "storage.backend": ("StorageBackend",),
     "storage.urls": ("detect_scheme",),
