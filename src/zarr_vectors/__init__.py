@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from zarr_vectors.geometry import Categorical, Graph, Lines, Mesh, Points, Polylines, Skeleton
     from zarr_vectors.query.attribute import col
     from zarr_vectors.spatial.layout import Layout
+    from zarr_vectors.spatial.outlines import HalfSpaces, Polygon
     from zarr_vectors.storage.backend import StorageBackend
     from zarr_vectors.storage.urls import detect_scheme
     from zarr_vectors.types.report import WriteReport
@@ -74,11 +75,13 @@ __all__ = [
     "FsGroup",
     "Graph",
     "Group",
+    "HalfSpaces",
     "Layout",
     "Lines",
     "Mesh",
     "ObjectTable",
     "Points",
+    "Polygon",
     "Polylines",
     "RechunkSpec",
     "Skeleton",
@@ -137,6 +140,7 @@ _HOMES = {
     "geometry": ("Categorical", "Graph", "Lines", "Mesh", "Points", "Polylines", "Skeleton"),
     "query.attribute": ("col",),
     "spatial.layout": ("Layout",),
+    "spatial.outlines": ("HalfSpaces", "Polygon"),
     "storage.backend": ("StorageBackend",),
     "storage.urls": ("detect_scheme",),
     "types.report": ("WriteReport",),

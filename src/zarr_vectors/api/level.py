@@ -244,8 +244,7 @@ class ZVLevel(LevelFacts):
             attributes=attributes if attributes is None or not owners else self._with_row_id(attributes),
             owners=owners,
         )
-        conditions = conditions_of(where)
-        return resolve(self._storage, self._state, replace(selection, where=conditions)) if conditions else selection
+        return resolve(self._storage, self._state, replace(selection, where=conditions_of(where)))
 
     def _with_row_id(self, attributes: Sequence[str] | str) -> list[str]:
         if isinstance(attributes, str):

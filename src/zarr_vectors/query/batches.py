@@ -25,7 +25,7 @@ def shapes_by_object(
         objects: How many to read at once.
     """
     ids = objects_selected(storage, level, selection, plan)
-    part = replace(selection, box=None, group_ids=None, lenient=True)
+    part = replace(selection.at(None), group_ids=None, lenient=True)
     for start in range(0, max(1, len(ids)), objects):
         counting = replace(plan, counts_left=start + objects < len(ids))
         batch = replace(part, object_ids=ids[start : start + objects])

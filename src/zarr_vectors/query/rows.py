@@ -36,6 +36,7 @@ __all__ = [
     "cells_touched",
     "check_count",
     "every_row",
+    "inside_of",
     "iter_rows",
     "raise_errors",
     "read_rows",
@@ -97,7 +98,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
-    coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
+    coords = candidate_cells(level, selection.reach) if refs is None else cells_of(level, refs, selection.reach)
     coords = narrow_cells(coords, selection)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
@@ -115,10 +116,10 @@ def iter_rows(
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
     if refs is not None:
-        coords = narrow_cells(cells_of(level, refs, selection.box), selection)
+        coords = narrow_cells(cells_of(level, refs, selection.reach), selection)
         yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
         return
-    coords = narrow_cells(candidate_cells(level, selection.box), selection)
+    coords = narrow_cells(candidate_cells(level, selection.reach), selection)
     per_cell = max(1, level.metadata.vertex_count // max(1, len(level.vertices.present)))
     step = max(1, batch_rows // per_cell)
     start, done, errors = 0, 0, False
@@ -228,7 +229,8 @@ def _read(
     selection: Selection,
     strict: bool,
 ) -> Rows:
-    wants_owners = level.has_objects and selection.owners and refs is None
+    needed = selection.owners or (selection.rows_meet is not None and selection.rows_meet.needs_owners)
+    wants_owners = level.has_objects and needed and refs is None
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level, strict=strict)[1] if wants_owners and not owners_stored else None
     beside = selection.names_beside(names)
@@ -245,12 +247,10 @@ def _read(
     rows = block.assemble(refs, foreign)
     raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]
-    met = met_by(rows, selection)
+    met = met_by(rows, rows.object_ids, selection)
     if met is not None:
         rows = rows.take(met).without(beside)
-    if selection.box is None or not len(rows.positions):
-        return rows
-    return _inside(rows, selection.box)
+    return inside_of(rows, selection)
 
 
 def _arrays(level: LevelState, names: Sequence[str], *, fragments: bool) -> dict[str, CellArray]:
@@ -290,6 +290,9 @@ def raise_errors(block: _Told, *, strict: bool) -> None:
         raise first
 
 
-def _inside(rows: Rows, box: ClosedBox) -> Rows:
-    mask = box.mask(rows.positions)
-    return rows if mask.all() else rows.take(mask)
+def inside_of(rows: Rows, selection: Selection) -> Rows:
+    """The rows that lie in all places asked for."""
+    for place in selection.places_asked if len(rows.positions) else ():
+        mask = place.mask(rows.positions)
+        rows = rows if mask.all() else rows.take(mask)
+    return rows
