@@ -86,8 +86,6 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
         StoreError: The level holds several geometries in one, which nothing tells apart.
     """
     level.refuse_composite()
-    if plan.mode == "clip" and selection.areas:
-        raise InputError("only a box can cut", hint='leave out near and within, or choose mode "vertices" or "objects"')
     if plan.connects == "nothing":
         return _read_points(storage, level, selection, plan)
     if selection.chunks is not None and (selection.places_asked or selection.by_object):
@@ -293,7 +291,8 @@ class _Reader:
             block.prepare(self.names)
             ids = owners_hit(block, place)
             raise_errors(block, strict=self.plan.strict)
-            return ids, [str(error) for error in block.errors]
+            if ids is not None:
+                return ids, [str(error) for error in block.errors]
         local = self._shape(block, parts, whole=False)
         owners = local.owners
         if owners is None:

@@ -219,6 +219,6 @@ def take_known(column: Column, rows: IntArray) -> Column:
         blank[:] = "NaT" if column.dtype.kind in "mM" else np.nan
         filled: AnyArray = np.concatenate([column, blank])[rows]
         return filled
-    values = np.ma.concatenate([column, blank])[rows]
-    values[missing] = np.ma.masked
-    return np.ma.asarray(values)
+    gone = np.append(np.ma.getmaskarray(column), np.ones_like(blank, dtype=bool), axis=0)
+    masked: AnyArray = np.ma.MaskedArray(np.append(np.ma.getdata(column), blank, axis=0)[rows], mask=gone[rows])
+    return masked
