@@ -301,11 +301,11 @@ class Recorder:
         if mode == "clip":
             raise InputError("mode must be 'vertices' or 'objects' here", got=repr(mode))
         selection = Selection.of([axis.name for axis in opened.root.axes], attributes=(), **asked)
-        if conditions:
+        if conditions is not None:
             selection = resolve(opened.storage, self.level, replace(selection, where=conditions))
         used = opened.kind.mode if mode is None else mode
         whole = used == "objects" if selection.box is not None else selection.by_object
-        whole = whole and has_owners(self.level) and not selection.row_conditions
+        whole = whole and has_owners(self.level) and selection.rows_meet is None and selection.link_condition is None
         return Which(selection=selection, mode=mode), whole
 
     def _named_objects(self, given: Any) -> IntArray:

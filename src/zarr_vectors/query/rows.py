@@ -38,6 +38,7 @@ __all__ = [
     "check_count",
     "every_row",
     "first_rows",
+    "inside_of",
     "iter_rows",
     "raise_errors",
     "read_rows",
@@ -120,8 +121,9 @@ def selected_cells(
     Args:
         refs: Fragments of the objects that are asked for; None where none are.
     """
-    coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
-    return without_far_cells(storage, level, narrow_cells(coords, selection), selection.box)
+    reach = selection.reach
+    coords = candidate_cells(level, reach) if refs is None else cells_of(level, refs, reach)
+    return without_far_cells(storage, level, narrow_cells(coords, selection), reach)
 
 
 def iter_rows(
@@ -277,7 +279,8 @@ def _read(
     selection: Selection,
     strict: bool,
 ) -> Rows:
-    wants_owners = level.has_objects and selection.owners and refs is None
+    needed = selection.owners or (selection.rows_meet is not None and selection.rows_meet.needs_owners)
+    wants_owners = level.has_objects and needed and refs is None
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level, strict=strict)[1] if wants_owners and not owners_stored else None
     beside = selection.names_beside(names)
@@ -295,12 +298,10 @@ def _read(
     raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]
     rows.looked = len(rows.positions)
-    met = met_by(rows, selection)
+    met = met_by(rows, rows.object_ids, selection)
     if met is not None:
         rows = rows.take(met).without(beside)
-    if selection.box is None or not len(rows.positions):
-        return rows
-    return _inside(rows, selection.box)
+    return inside_of(rows, selection)
 
 
 def _arrays(level: LevelState, names: Sequence[str], *, fragments: bool) -> dict[str, CellArray]:
@@ -340,6 +341,9 @@ def raise_errors(block: _Told, *, strict: bool) -> None:
         raise first
 
 
-def _inside(rows: Rows, box: ClosedBox) -> Rows:
-    mask = box.mask(rows.positions)
-    return rows if mask.all() else rows.take(mask)
+def inside_of(rows: Rows, selection: Selection) -> Rows:
+    """The rows that lie in all places asked for."""
+    for place in selection.places_asked if len(rows.positions) else ():
+        mask = place.mask(rows.positions)
+        rows = rows if mask.all() else rows.take(mask)
+    return rows
