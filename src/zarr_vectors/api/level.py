@@ -11,9 +11,10 @@ import numpy as np
 
 from zarr_vectors import api, constants
 from zarr_vectors.api.described import info_of
-from zarr_vectors.api.facts import LevelFacts
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
+from zarr_vectors.api.queries import LevelQueries, as_count
+from zarr_vectors.api.tables import TabularLevel
 from zarr_vectors.api.worker import in_worker
 from zarr_vectors.exceptions import InputError, ZVError
 from zarr_vectors.geometry import Geometry
@@ -35,7 +36,7 @@ __all__ = ["ZVLevel"]
 _COUNT_ROWS = 1_000_000
 
 
-class ZVLevel(LevelFacts):
+class ZVLevel(LevelQueries, TabularLevel):
     """One resolution level; get it from a store: ``store[0]``.
 
     Example:
@@ -89,6 +90,7 @@ class ZVLevel(LevelFacts):
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         link_attributes: Sequence[str] | str | None = None,
+        limit: int | None = None,
         strict: bool = True,
     ) -> Any:
         """Read what meets all conditions.
@@ -107,6 +109,8 @@ class ZVLevel(LevelFacts):
                 it; integer positions become float64, faces triangles. Points are read by ``"vertices"`` where the
                 mode is not given, all other kinds by ``"objects"``.
             link_attributes: Attributes of edges or faces to read; None for all, ``[]`` for none.
+            limit: At most so many points: the first, after which reading stops. Of other kinds so many objects, in the
+                order of ``objects`` or of ``object_ids``. None for all.
             strict: Raise when a cell is gone or corrupt; otherwise leave its rows out and say so in ``errors``.
 
         Returns:
@@ -119,10 +123,12 @@ class ZVLevel(LevelFacts):
             ObjectNotFoundError, AttributeNotFoundError: An id or a name does not exist.
             InputError: A box, ids, a condition or a mode that cannot be meant.
         """
+        most = None if limit is None else as_count("limit", limit, least=0)
 
         def read() -> Geometry:
             selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
-            return self._read(selection, self._plan(mode, link_attributes, strict))
+            plan = self._plan(mode, link_attributes, strict)
+            return self._read(selection, plan) if most is None else self._limited(selection, plan, most)
 
         return self._whole(read)
 
@@ -140,6 +146,21 @@ class ZVLevel(LevelFacts):
     def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
         shape = read_shape(self._storage, self._state, selection, plan)
         return self._as_value(shape, self._tables if selection.is_everything and self.has_objects else None)
+
+    def _asked(
+        self,
+        bbox: Any = None,
+        *,
+        object_ids: Any = None,
+        group_ids: Any = None,
+        where: Mapping[str, Any] | None = None,
+        attributes: Sequence[str] | str | None = None,
+        mode: str | None = None,
+        link_attributes: Sequence[str] | str | None = None,
+        strict: bool = True,
+    ) -> tuple[Selection, ReadPlan]:
+        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
+        return selection, self._plan(mode, link_attributes, strict)
 
     def _plan(self, mode: str | None, link_attributes: Sequence[str] | str | None, strict: bool) -> ReadPlan:
         return plan_for(self._root, self.kind, mode, link_attributes, strict=strict)
@@ -165,7 +186,7 @@ class ZVLevel(LevelFacts):
         Raises:
             ConcurrentEditError: Another writer has changed the store since the first batch.
         """
-        rows = _as_count("batch_rows", batch_rows)
+        rows = as_count("batch_rows", batch_rows)
         selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
         plan = self._plan(mode, None, strict)
         if not self.kind.is_linked and plan.offset is None and (plan.mode == "vertices" or selection.box is None):
@@ -340,9 +361,3 @@ class ZVLevel(LevelFacts):
             f"ZVLevel({self.number}: {self.vertex_count:,} vertices in {self.chunk_count:,} chunks, "
             f"attributes {list(self.attributes)})"
         )
-
-
-def _as_count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name} must be a whole number from 1", got=repr(value))
-    return int(value)

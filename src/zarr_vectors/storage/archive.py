@@ -99,6 +99,12 @@ class ZipBackend(Transactional):
         entries = {} if archive is None else archive.entries
         return sum(entry.compress_size for key, entry in entries.items() if key.startswith(head))
 
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these entries, unpacked; None where there is none."""
+        archive = self._open()
+        entries = {} if archive is None else archive.entries
+        return [entries[key].file_size if key in entries else None for key in keys]
+
     def close(self) -> None:
         """Forget what the file holds."""
         self._archive = None

@@ -244,6 +244,10 @@ class Backend(StorageBackend, Protocol):
         """Bytes below a prefix."""
         ...
 
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these objects, asked for at once; None where there is no such object."""
+        ...
+
     def put_all(self, puts: Iterable[Put]) -> None:
         """Create or overwrite objects, taken one by one as they are made, as many at once as pays."""
         ...

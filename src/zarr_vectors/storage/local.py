@@ -212,6 +212,16 @@ class LocalBackend:
         """Bytes of all files below a folder."""
         return sum(os.stat(self._full(key)).st_size for key in self.list_prefix(prefix, recursive=True))
 
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these files; None where there is none."""
+        found: list[int | None] = []
+        for key in keys:
+            try:
+                found.append(os.stat(self._full(key)).st_size)
+            except _ABSENT:
+                found.append(None)
+        return found
+
     def ensure_prefix(self, prefix: str) -> None:
         """Make a folder."""
         with self._writing(prefix):

@@ -240,6 +240,21 @@ class ZarrBackend:
         prefix = prefix.strip("/")
         return self._ask(self.store.getsize_prefix(prefix and prefix + "/"))
 
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these objects, asked for concurrently; None where there is none.
+
+        Raises:
+            StoreError: The store does not tell.
+        """
+
+        async def one(key: str) -> int | None:
+            try:
+                return await self.store.getsize(key)
+            except FileNotFoundError:
+                return None
+
+        return self._ask(_gather([one(key) for key in keys]))
+
     def ensure_prefix(self, prefix: str) -> None:
         """Prefixes exist by themselves."""
 
