@@ -294,3 +294,23 @@ def test_published_stores_need_no_looks(corners: Path, tmp_path: Path) -> None:
     assert cells_read(copy, [1, 1], [9, 99]) == 100
     zv.open(copy, "r+").publish()
     assert cells_read(copy, [1, 1], [9, 99]) == 100
+
+
+def test_repair_makes_a_wrong_index_anew(place: Path) -> None:
+    array = zarr.open_array(place / "0/cell_index/cells", mode="r+")
+    array[5, 3] = -1e9
+    assert zv.validate(place, level=3).ok
+    assert zv.validate(place, level=4).counts == {"index_differs": 1}
+    planned = zv.repair(place)
+    assert [repair.kind for repair in planned.repairs] == ["index_differs"]
+    assert zv.validate(place).counts == {"index_differs": 1}
+    assert zv.repair(place, dry_run=False).ok
+    assert zv.validate(place).problems == ()
+    assert facts_known(place) > 0.99
+
+
+def test_validate_believes_stamps_as_queries_do(place: Path) -> None:
+    array = zarr.open_array(place / "0/cell_index/cells", mode="r+")
+    array[5, 3] = -1e9
+    touch_all(place / "0/vertices")
+    assert zv.validate(place).problems == ()

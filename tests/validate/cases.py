@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 
 import zarr_vectors as zv
 from tests.query.damage import stored
@@ -59,6 +60,17 @@ def published(place: Path) -> None:
 
 def renamed(old: str, new: str) -> Spoil:
     return lambda place: (place / old).rename(place / new)
+
+
+def fact(name: str, value: float) -> Spoil:
+    """Another value of a fact of the first chunk in the cell index."""
+
+    def spoil(place: Path) -> None:
+        array = zarr.open_array(place / "0/cell_index/cells", mode="r+")
+        columns: Any = array.attrs["columns"]
+        array[list(columns).index(name), 0] = value
+
+    return spoil
 
 
 STRUCTURE: list[Case] = [
@@ -349,4 +361,15 @@ LEVELS: list[Case] = [
     ("facts of text", "our pyramid", attributes("2", LEVEL, pyramid="x"), "level_metadata", "2"),
     ("no capability", "pyramid", attributes("", ZV, format_capabilities=[]), "capability", ""),
 ]  # fmt: skip
-CASES = [*STRUCTURE, *DOCUMENTS, *CELLS, *OBJECTS, *LINKS, *KINDS, *LEVELS]
+CELLS_OF_INDEX = "0/cell_index/cells"
+INDEX: list[Case] = [
+    ("an index that is gone", "our pyramid", drop("0/cell_index"), "index_missing", CELLS_OF_INDEX),
+    ("an index cut off", "our pyramid", truncated(f"{CELLS_OF_INDEX}/c/0/0"), "index_corrupt", CELLS_OF_INDEX),
+    ("an index of another form", "our pyramid", document(CELLS_OF_INDEX, lambda d: d["attributes"].clear()),
+     "index_corrupt", CELLS_OF_INDEX),
+    ("stamps of nothing", "our pyramid", document("0/cell_index/stamps", lambda d: d["attributes"].clear()),
+     "index_corrupt", "0/cell_index"),
+    ("a box too small", "our pyramid", fact("high/0", -1e9), "index_differs", CELLS_OF_INDEX),
+    ("too many rows", "our pyramid", fact("rows", 1e6), "index_differs", CELLS_OF_INDEX),
+]  # fmt: skip
+CASES = [*INDEX, *STRUCTURE, *DOCUMENTS, *CELLS, *OBJECTS, *LINKS, *KINDS, *LEVELS]

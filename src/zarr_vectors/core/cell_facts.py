@@ -241,6 +241,8 @@ class LazyIndex:
             except (CorruptionError, MetadataError):
                 self._loaded = None
             self._done = True
+        if self._loaded is not None:
+            self._loaded.storage = storage
         return self._loaded
 
     def on(self, storage: Storage) -> LazyIndex:

@@ -117,6 +117,7 @@ _CONSISTENCY = {
         link_count="A family of links does not have as many records as it states.",
         link_fragments="The groups of links in a chunk do not fit its links.",
         link_attribute_rows="An attribute of links does not have one row for each link.",
+        index_corrupt="The cell index of a level is malformed or cannot be decoded; queries go without it.",
         header_corrupt="A header, or a table of parametric objects, is malformed.",
         check_failed="A check could not be made, because of what the store holds.",
     ),
@@ -124,6 +125,7 @@ _CONSISTENCY = {
         3,
         "warning",
         no_vertices="The level has no vertices.",
+        index_missing="The level says that it has a cell index, and it is not there; queries go without it.",
         position_not_finite="A position is NaN or infinite.",
         bin_position="A vertex does not lie in the bin of its fragment.",
         rows_unreferenced="A chunk has rows that no fragment names; nothing reads them.",
@@ -146,6 +148,7 @@ _CONFORMANCE = {
         skeleton_cycle="A vertex of a skeleton is its own ancestor.",
         skeleton_parents="A vertex of a skeleton has several parents.",
         identity_ids="The object ids are not 0 to n-1, as the store says.",
+        index_differs="The cell index says of a chunk what is not so, and queries believe it.",
     ),
     **_table(
         4,

@@ -15,6 +15,7 @@ from zarr_vectors.storage.whole import check_current
 from zarr_vectors.validate.array_rules import open_level
 from zarr_vectors.validate.cell_rules import check_cells
 from zarr_vectors.validate.header_rules import check_headers
+from zarr_vectors.validate.index_rules import check_index
 from zarr_vectors.validate.kind_rules import check_kind, check_kind_names
 from zarr_vectors.validate.level_cells import LevelCells
 from zarr_vectors.validate.level_rules import check_level
@@ -119,6 +120,8 @@ class Examination:
     def _read(self, root: RootState, level: LevelState) -> None:
         self.cells[level.number] = check_cells(self.storage, root, level, self.findings)
         check_stored(self.storage, level, self.findings)
+        index = partial(check_index, self.storage, level, self.findings)
+        self.findings.attempt(f"{level.number}/{constants.CELL_INDEX}", index, "index_corrupt")
 
     def _relate(self, root: RootState, nodes: Nodes, level: LevelState) -> None:
         number, ids = level.number, f"{level.number}/{constants.OBJECT_IDS}"
