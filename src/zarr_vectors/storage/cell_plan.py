@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -119,7 +120,7 @@ class CellPlan:
         """The index of a shard, whose path is left open."""
         sharding = self.array.document.sharding
         assert sharding is not None
-        size = index_size(int(np.prod(self.array.block)), sharding.index_crc32c)
+        size = index_size(prod(self.array.block), sharding.index_crc32c)
         return Get("", -size) if sharding.index_at_end else Get("", 0, size)
 
     @property
@@ -245,7 +246,7 @@ def load_shard_indexes(storage: Storage, plans: Sequence[CellPlan], indexes: dic
     for path, (get, plan) in wanted.items():
         sharding = plan.array.document.sharding
         assert sharding is not None
-        cells = int(np.prod(plan.array.block))
+        cells = prod(plan.array.block)
         raw = found[get]
         if raw is None:
             indexes[path] = ShardIndex(np.broadcast_to(np.array(MISSING, dtype="<u8"), (cells, 2)), None)
