@@ -62,6 +62,7 @@ bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy sid
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/shape_contest.py
 	$(BIN)/python benchmarks/pyramid_contest.py
+	$(BIN)/python benchmarks/query_contest.py
 
 fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, a million times and more
 	$(BIN)/python -m tests.fuzz.run --suite decoders --executions $(FUZZ) --first $(FIRST)

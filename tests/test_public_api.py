@@ -36,6 +36,7 @@ PUBLIC_NAMES = [
     "AttributeInfo",
     "Axis",
     "Categorical",
+    "Edit",
     "FsGroup",
     "Graph",
     "Group",
@@ -74,7 +75,10 @@ PUBLIC_NAMES = [
 ]
 """A name joins or leaves this list on purpose, and CHANGELOG.md says so. Sorted as ruff sorts."""
 
-IMPORTED_ON_USE = ("dask", "icechunk", "laspy", "matplotlib", "obstore", "pandas", "pyarrow", "rich", "typer")
+IMPORTED_ON_USE = (
+    *("anndata", "dask", "icechunk", "laspy", "matplotlib", "networkx", "obstore", "pandas", "polars", "pyarrow"),
+    *("pyvista", "rich", "scipy", "trimesh", "typer", "xarray"),
+)
 """Packages that only some users need, and that ``import zarr_vectors`` leaves alone."""
 
 

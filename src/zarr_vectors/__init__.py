@@ -17,6 +17,7 @@ from zarr_vectors.validate import validate
 if TYPE_CHECKING:
     from zarr_vectors import distributed
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
+    from zarr_vectors.api.edit import Edit
     from zarr_vectors.api.level import ZVLevel
     from zarr_vectors.api.repair import repair
     from zarr_vectors.api.store import ZVStore, aopen
@@ -72,6 +73,7 @@ __all__ = [
     "AttributeInfo",
     "Axis",
     "Categorical",
+    "Edit",
     "FsGroup",
     "Graph",
     "Group",
@@ -111,6 +113,7 @@ __all__ = [
 
 _HOMES = {
     "api.described": ("AttributeInfo", "ObjectTable"),
+    "api.edit": ("Edit",),
     "api.level": ("ZVLevel",),
     "api.repair": ("repair",),
     "api.store": ("ZVStore", "aopen", "open"),

@@ -224,7 +224,7 @@ def test_nothing_of_the_old_rows_is_left_on_disk(tmp_path: Path) -> None:
         f"{name}/c/0/0"
         for name in (
             *("vertices", "vertex_fragments", "link_fragments", "fragment_attributes/object_id"),
-            *("links/0/0.0", "link_attributes/w/0/0.0"),
+            *("links/0/0.0", "link_attributes/w/0/0.0", "cell_index/cells", "cell_index/stamps"),
         )
     }
     segments = [

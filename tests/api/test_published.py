@@ -175,7 +175,7 @@ def test_the_command(tmp_path: Path) -> None:
     zv.write(path, points())
     said = invoke("publish", path)
     assert said.exit_code == 0
-    assert "10 documents in one" in said.output
+    assert "13 documents in one" in said.output
     assert "published" in invoke("info", path).output
     assert invoke("publish", "--undo", "-q", path).output == ""
     assert not zv.open(path).is_published

@@ -250,6 +250,22 @@ def group_calls(path: str, level: int, array: str) -> Any:
     }
 
 
+def edit_vertices(path: str, edits: list[Any]) -> Any:
+    """Move vertices of level 0, or give one of their attributes another value, in place.
+
+    Args:
+        edits: ``(chunk, fragment, number in the fragment, what, value)``; what is ``"position"`` or an attribute.
+    """
+    store, ops = _peer("core.store"), _peer("ops")
+    root = store.open_store(path, mode="r+")
+    for chunk, fragment, local, what, value in edits:
+        vertex = ops.VertexRef(0, tuple(chunk), fragment, local)
+        if what == "position":
+            ops.edit_vertex(root, vertex, new_pos=np.asarray(value), atomic=False)
+        else:
+            ops.edit_attribute(root, ops.AttributeRef("vertex", what, vertex), np.asarray(value))
+
+
 def _verbs_of(name: str) -> dict[str, Callable[..., Any]]:
     """The verbs of a file beside this one, which is loaded by its place: this one may not be in a package."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
@@ -273,6 +289,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "levels": levels,
     "links_across": links_across,
     "group_calls": group_calls,
+    "edit_vertices": edit_vertices,
     **_verbs_of("peer_kinds"),
 }
 """What can be asked for: name to function; arguments go by keyword."""

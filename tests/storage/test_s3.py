@@ -73,7 +73,7 @@ def test_groups_work_as_on_a_disk(url: str, options: dict[str, Any]) -> None:
     root = zv.open_store(url, "r+", storage_options=options)
     level = root["0"]
     assert root.children() == ["0"]
-    assert level.children() == ["vertex_attributes", "vertex_fragments", "vertices"]
+    assert level.children() == ["cell_index", "vertex_attributes", "vertex_fragments", "vertices"]
     with level.batched_writes():
         level.write_array("extra/table", np.arange(6).reshape(2, 3))
         level.attrs["note"] = "mine"

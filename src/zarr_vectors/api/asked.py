@@ -38,6 +38,7 @@ class Asked:
     attributes: Sequence[str] | str | None = None
     mode: str | None = None
     link_attributes: Sequence[str] | str | None = None
+    limit: int | None = None
     strict: bool = True
     chunks: Any = None
     owners: bool = True

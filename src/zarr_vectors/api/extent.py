@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,10 @@ from zarr_vectors.spatial.grid import Grid
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
 from zarr_vectors.storage.cell_array import grown, renamed
 from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.storage.storage import Batch, Put
+from zarr_vectors.storage.commit import Stamps
+from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_links import link_arrays
+from zarr_vectors.types.facts import facts_of_level
 from zarr_vectors.typing import Bounds, JsonObject
 
 __all__ = ["set_bounds"]
@@ -101,7 +103,22 @@ def set_bounds(root: Group, new_bounds: Bounds, *, force: bool = False) -> None:
         copies = [names for old, new in moved for names in renamed(old, new)]
         kept = {target for _, target in copies}
         gone = [source for source, _ in copies if source not in kept]
-        storage.commit(Batch(puts=_document_puts(pairs), root=lambda: document, copies=copies, deletes=gone))
+        last = _index_of(storage, levels, {new.path: new for _, new in moved}) if moved else None
+        storage.commit(Batch(puts=_document_puts(pairs), root=lambda: document, copies=copies, deletes=gone, last=last))
+
+
+def _index_of(
+    storage: Storage, levels: Sequence[LevelState], moved: Mapping[str, CellArray]
+) -> Callable[[Stamps], Iterator[Put]]:
+    """The cell indexes of levels whose stored objects get other names."""
+    known = [(level, facts_of_level(storage, level)) for level in levels if level.index.get(storage) is not None]
+
+    def puts(stamps: Stamps) -> Iterator[Put]:
+        for level, facts in known:
+            arrays = {name: moved.get(array.path, array) for name, array in level.cells.items()}
+            yield from facts.puts(arrays, level.vertices.present, stamps)
+
+    return puts
 
 
 def _stored(state: RootState, lo: Sequence[float], hi: Sequence[float]) -> Any:

@@ -7,16 +7,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from zarr_vectors import api, constants
 from zarr_vectors.api.asked import Asked
 from zarr_vectors.api.described import info_of
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
-from zarr_vectors.api.reading import LevelReading
+from zarr_vectors.api.queries import LevelQueries, as_count
+from zarr_vectors.api.tables import TabularLevel
 from zarr_vectors.api.worker import in_worker
-from zarr_vectors.exceptions import InputError
 from zarr_vectors.query.expressions import Expression
 from zarr_vectors.query.order import row_order
 from zarr_vectors.typing import IntArray
@@ -27,7 +25,7 @@ Where: TypeAlias = str | Expression | Mapping[str, Any] | None
 """A condition on attributes."""
 
 
-class ZVLevel(LevelReading):
+class ZVLevel(LevelQueries, TabularLevel):
     """One resolution level; get it from a store: ``store[0]``.
 
     Example:
@@ -83,6 +81,7 @@ class ZVLevel(LevelReading):
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         link_attributes: Sequence[str] | str | None = None,
+        limit: int | None = None,
         strict: bool = True,
     ) -> Any:
         """Read what meets all conditions.
@@ -111,6 +110,8 @@ class ZVLevel(LevelReading):
                 mode is not given, all other kinds by ``"objects"``. ``near`` and ``within`` select vertices, or whole
                 objects of which any vertex lies inside; nothing can be cut at them.
             link_attributes: Attributes of edges or faces to read; None for all, ``[]`` for none.
+            limit: At most so many points: the first, after which reading stops. Of other kinds so many objects, in the
+                order of ``objects`` or of ``object_ids``. None for all.
             strict: Raise when a cell is gone or corrupt; otherwise leave its rows out and say so in ``errors``.
 
         Returns:
@@ -141,6 +142,7 @@ class ZVLevel(LevelReading):
             attributes=attributes,
             mode=mode,
             link_attributes=link_attributes,
+            limit=None if limit is None else as_count("limit", limit, least=0),
             strict=strict,
         )
         return self._values_asked(asked)
@@ -189,7 +191,7 @@ class ZVLevel(LevelReading):
             mode=mode,
             strict=strict,
         )
-        return self._batches_asked(asked, _as_count("batch_rows", batch_rows))
+        return self._batches_asked(asked, as_count("batch_rows", batch_rows))
 
     def count(
         self,
@@ -286,9 +288,3 @@ class ZVLevel(LevelReading):
             f"ZVLevel({self.number}: {self.vertex_count:,} vertices in {self.chunk_count:,} chunks, "
             f"attributes {list(self.attributes)})"
         )
-
-
-def _as_count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name} must be a whole number from 1", got=repr(value))
-    return int(value)

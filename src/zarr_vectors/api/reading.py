@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from zarr_vectors.exceptions import ZVError
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.batches import shapes_by_object
 from zarr_vectors.query.geometry import ReadPlan, read_shape
-from zarr_vectors.query.rows import iter_rows
+from zarr_vectors.query.rows import first_rows, iter_rows
+from zarr_vectors.query.sample import first_objects
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows
 from zarr_vectors.storage.whole import check_current
 from zarr_vectors.types.value import Tables, value_of
+from zarr_vectors.typing import IntArray
 
 __all__ = ["LevelReading"]
 
@@ -29,7 +32,12 @@ class LevelReading(LevelFacts):
 
     def _values_asked(self, asked: Asked) -> Geometry:
         """All of it, of one state of the store."""
-        return self._whole(lambda: self._read(self._selected(asked), asked.plan(self._root, self.kind)))
+
+        def read() -> Geometry:
+            selection, plan = self._selected(asked), asked.plan(self._root, self.kind)
+            return self._read(selection, plan) if asked.limit is None else self._first(selection, plan, asked.limit)
+
+        return self._whole(read)
 
     def _batches_asked(self, asked: Asked, batch_rows: int) -> Iterator[Geometry]:
         """At least one batch, all of one state of the store."""
@@ -57,6 +65,19 @@ class LevelReading(LevelFacts):
     def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
         shape = read_shape(self._storage, self._state, selection, plan)
         return self._as_value(shape, self._tables if selection.is_everything and self.has_objects else None)
+
+    def _first(self, selection: Selection, plan: ReadPlan, limit: int) -> Geometry:
+        """The first points of a selection, or the first objects of other kinds."""
+        if plan.is_by_row(selection):
+            return self._as_value(Shape(first_rows(self._storage, self._state, selection, limit, strict=plan.strict)))
+        if plan.connects == "nothing":
+            rows = read_shape(self._storage, self._state, selection, plan).rows
+            return self._as_value(Shape(rows.take(np.arange(min(limit, len(rows.positions))))))
+        return self._of(first_objects(self._storage, self._state, selection, plan, limit), selection, plan)
+
+    def _of(self, ids: IntArray, selection: Selection, plan: ReadPlan) -> Geometry:
+        """What a selection has of these objects."""
+        return self._read(replace(selection, object_ids=ids, group_ids=None, lenient=True), plan)
 
     def _unchanged(self, batches: Iterator[Geometry], seen: frozenset[bytes]) -> Iterator[Geometry]:
         """Batches of one state of the store; those that have been yielded cannot be taken back."""

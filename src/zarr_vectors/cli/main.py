@@ -9,6 +9,7 @@ import typer
 from zarr_vectors import __version__
 from zarr_vectors.cli.console import Group
 from zarr_vectors.cli.convert import convert
+from zarr_vectors.cli.index import index
 from zarr_vectors.cli.info import info
 from zarr_vectors.cli.plot import plot
 from zarr_vectors.cli.publish import publish
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for command in (convert, info, query, plot, pyramid, rechunk, validate, repair, publish):
+for command in (convert, info, query, plot, pyramid, rechunk, validate, repair, index, publish):
     app.command()(command)
 
 

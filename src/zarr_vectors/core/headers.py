@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
+from zarr_vectors.core.cell_index import INDEX_VERSION
 from zarr_vectors.core.documents import group_document
 from zarr_vectors.exceptions import MetadataError
 from zarr_vectors.metadata.base import dump_json
@@ -31,11 +32,19 @@ def new_root_document(metadata: RootMetadata, axes: Sequence[Axis], name: str) -
     )
 
 
-def level_document(metadata: LevelMetadata, arrays: Sequence[str], old: JsonObject | None = None) -> JsonObject:
-    """A level's group; foreign attributes of an old one are kept."""
+def level_document(
+    metadata: LevelMetadata, arrays: Sequence[str], old: JsonObject | None = None, *, indexed: bool = False
+) -> JsonObject:
+    """A level's group; foreign attributes of an old one are kept.
+
+    Args:
+        indexed: Whether a cell index is written with it; one of before stays, which may be out of date by now.
+    """
     attributes = dict((old or {}).get("attributes") or {})
     attributes[constants.LEVEL_KEY] = metadata.to_json()
     attributes[constants.ARRAYS_KEY] = sorted(arrays)
+    if indexed:
+        attributes[constants.CELL_INDEX_KEY] = INDEX_VERSION
     return group_document(attributes)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.exceptions import OptionError, StoreNotFoundError
 from zarr_vectors.storage.backend import Transactional
 from zarr_vectors.storage.published import with_documents
 from zarr_vectors.storage.storage import ROOT, Batch, Storage
+from zarr_vectors.typing import JsonObject
 
 __all__ = ["publish_store", "unpublish_store"]
 
@@ -28,7 +33,8 @@ def publish_store(storage: Storage) -> int:
         keys = [key for key in storage.list_keys("", recursive=True) if key.endswith(f"/{ROOT}")]
         found = storage.read_stored(keys)
         documents = {path: document for path, document in found.items() if document is not None}
-        storage.commit(Batch(puts=(), root=lambda: with_documents(root, documents)))
+        sealed = _sealed(storage, root)
+        storage.commit(Batch(puts=(), root=lambda: with_documents(root, documents, sealed)))
         storage.read_root()
     return len(documents)
 
@@ -48,7 +54,22 @@ def unpublish_store(storage: Storage) -> None:
             storage.read_root()
 
 
-def _root_of(storage: Storage) -> dict[str, object]:
+def _sealed(storage: Storage, root: JsonObject) -> list[int]:
+    """Levels whose cell index holds in every point, and so from now on for as long as nobody changes the store."""
+    state, _ = open_root(storage)
+    sealed: list[int] = []
+    for number in level_numbers(storage, root.get("attributes") or {}):
+        level = open_level(storage, state, number)
+        index = level.index.get(storage)
+        if index is not None:
+            arrays = [level.cells[one.name] for one in index.described if one.name in level.cells]
+            agree = index.agreeing(arrays, np.arange(len(index.coords)))
+            if len(arrays) == len(index.described) and all(bool(holds.all()) for holds in agree):
+                sealed.append(number)
+    return sealed
+
+
+def _root_of(storage: Storage) -> JsonObject:
     root, _ = storage.read_root()
     if root is None:
         raise StoreNotFoundError("there is no Zarr Vectors store here", store=storage.url)

@@ -11,6 +11,8 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
+from zarr_vectors.core.cell_facts import LazyIndex
+from zarr_vectors.core.cell_index import INDEX_VERSION
 from zarr_vectors.core.chunk_axis import chunk_column
 from zarr_vectors.core.documents import ColumnSpec, cell_array_document, stored_dtype
 from zarr_vectors.core.level_checks import check_axes, checked_slots, level_attributes, not_found, refuse_old_layout
@@ -93,6 +95,8 @@ class LevelState:
         object_index: Attributes of ``object_index``; None where there are no objects.
         link_documents: ``zarr.json`` of arrays and groups of links, by name below the level.
         is_composite: Whether the level holds several geometries in the way of ``geometry_index``.
+        store: Its URL, for messages.
+        index: What is known of the level's cells without reading them.
     """
 
     number: int
@@ -105,6 +109,7 @@ class LevelState:
     link_documents: dict[str, JsonObject] = field(default_factory=dict)
     is_composite: bool = False
     store: str | None = None
+    index: LazyIndex = field(default_factory=LazyIndex, compare=False, repr=False)
 
     @cached_property
     def links(self) -> LinkFamily | None:
@@ -388,4 +393,5 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
         links,
         documents.get(paths.get(COMPOSITE, "")) is not None,
         storage.url,
+        LazyIndex(number if attributes.get(constants.CELL_INDEX_KEY) == INDEX_VERSION else None),
     )

@@ -9,27 +9,14 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import IngestError
-from zarr_vectors.formats.columns import CategoryTable, first_inexact, require_arrow
+from zarr_vectors.formats.columns import CategoryTable
+from zarr_vectors.geometry.interchange.arrow_types import dtype_of, first_inexact, is_text
+from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["LEAVE_OUT", "Field", "check_exact", "decode", "decode_text", "field_of"]
 
 LEAVE_OUT = "leave the column out with attributes= (--attributes)"
-
-_NUMBERS = (
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +49,7 @@ def field_of(path: Path, name: str, arrow_type: Any) -> Field:
     Raises:
         IngestError: It does not.
     """
-    types = require_arrow(".types")
+    types = require("pyarrow.types")
     arrow_type = getattr(arrow_type, "storage_type", arrow_type)
     channels = None
     if types.is_fixed_size_list(arrow_type):
@@ -70,9 +57,9 @@ def field_of(path: Path, name: str, arrow_type: Any) -> Field:
     ordered = types.is_dictionary(arrow_type) and arrow_type.ordered
     if types.is_dictionary(arrow_type):
         arrow_type = arrow_type.value_type
-    if channels is None and _is_text(arrow_type):
+    if channels is None and is_text(arrow_type):
         return Field(name=name, dtype=None, ordered=ordered)
-    dtype = _dtype_of(arrow_type)
+    dtype = dtype_of(arrow_type)
     if dtype is None or channels == 0:
         raise IngestError(
             f"{path}: column {name!r} is of a type that cannot be an attribute",
@@ -82,29 +69,9 @@ def field_of(path: Path, name: str, arrow_type: Any) -> Field:
     return Field(name=name, dtype=dtype, channels=channels)
 
 
-def _is_text(arrow_type: Any) -> bool:
-    types = require_arrow(".types")
-    is_view = getattr(types, "is_string_view", lambda _: False)
-    return bool(types.is_string(arrow_type) or types.is_large_string(arrow_type) or is_view(arrow_type))
-
-
-def _dtype_of(arrow_type: Any) -> np.dtype[Any] | None:
-    pa, types = require_arrow(), require_arrow(".types")
-    for alias in _NUMBERS:
-        if arrow_type.equals(pa.type_for_alias(alias)):
-            return np.dtype(alias)
-    if types.is_timestamp(arrow_type):
-        return np.dtype(f"M8[{arrow_type.unit}]")
-    if types.is_duration(arrow_type):
-        return np.dtype(f"m8[{arrow_type.unit}]")
-    if types.is_date(arrow_type):
-        return np.dtype("M8[D]")
-    return np.dtype(np.float64) if types.is_null(arrow_type) else None
-
-
 def decode_text(values: Any, table: CategoryTable) -> AnyArray:
     """Text, or a dictionary of text, as ``(n,)`` int32 codes of a table."""
-    pa, types = require_arrow(), require_arrow(".types")
+    pa, types = require("pyarrow"), require("pyarrow.types")
     values = getattr(values, "storage", values)
     if not types.is_dictionary(values.type):
         values = values.cast(pa.large_string()).dictionary_encode()
@@ -117,7 +84,7 @@ def decode(path: Path, values: Any, field: Field, first_row: int) -> AnyArray:
     Raises:
         IngestError: A value is missing where the dtype has none for that, or an integer is no float64.
     """
-    pa, types = require_arrow(), require_arrow(".types")
+    pa, types = require("pyarrow"), require("pyarrow.types")
     values = getattr(values, "storage", values)
     rows = len(values)
     missing = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else np.zeros(0, dtype=bool)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors.formats.columns import first_inexact, require_arrow
+from zarr_vectors.geometry.interchange.arrow_types import first_inexact
+from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.typing import AnyArray, ByteArray
 
 __all__ = ["ColumnScan", "Kind", "parse_numbers"]
@@ -136,7 +137,7 @@ def parse_numbers(values: Any, kind: Kind, *, clean: bool = True) -> Any:
         kind: A kind of numbers.
         clean: False to take spaces around numbers, plus signs and words for missing values.
     """
-    pa, pc = require_arrow(), require_arrow(".compute")
+    pa, pc = require("pyarrow"), require("pyarrow.compute")
     if not clean:
         values = _cleaned(values)
     try:
@@ -157,14 +158,14 @@ def _bytes_of(values: Any) -> ByteArray:
 
 
 def _cleaned(values: Any) -> Any:
-    pa, pc = require_arrow(), require_arrow(".compute")
+    pa, pc = require("pyarrow"), require("pyarrow.compute")
     trimmed = pc.utf8_trim_whitespace(values)
     known = pc.if_else(pc.is_in(trimmed, value_set=pa.array(_MISSING)), pa.scalar(None, pa.string()), trimmed)
     return pc.replace_substring_regex(known, pattern=r"^\+([0-9.])", replacement=r"\1")
 
 
 def _all_booleans(values: Any) -> bool:
-    pa, pc = require_arrow(), require_arrow(".compute")
+    pa, pc = require("pyarrow"), require("pyarrow.compute")
     present = values.drop_null()
     words = pa.array(_BOOLEANS)
     # The first value tells for most columns.

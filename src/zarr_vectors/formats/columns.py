@@ -11,7 +11,6 @@ Where something else is called ``z`` or ``t`` beside an ``x`` and a ``y``, ``Rea
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.axes import Axis
-from zarr_vectors.exceptions import ExportError, IngestError, MissingDependencyError
+from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.geometry import Categorical, Points
+from zarr_vectors.geometry.interchange.arrow_types import native_values
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = [
@@ -32,16 +32,13 @@ __all__ = [
     "CategoryTable",
     "ColumnPlan",
     "check_columns",
-    "first_inexact",
     "has_positions",
     "listed",
     "native_times",
     "object_ids_of",
     "peek",
     "plan_columns",
-    "require_arrow",
     "rows_per_batch",
-    "to_arrow",
 ]
 
 OBJECT_ID = "object_id"
@@ -77,8 +74,6 @@ _WITH_UNIT = re.compile(rf"(?P<base>.+?)(?:_| *[(\[]| +)(?P<unit>{'|'.join(_UNIT
 
 _UNUSABLE_NAMES = frozenset({"", ".", "..", "zarr.json"})
 _BATCH_BYTES = 64 * 2**20
-_EXACT = 2**53
-"""From here on not every integer is a float64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,25 +253,6 @@ class CategoryTable:
         return Categorical(codes, self._values, self._ordered)
 
 
-def first_inexact(integers: AnyArray) -> int | None:
-    """The first row whose integer is not a float64, or None.
-
-    Example:
-        >>> first_inexact(np.array([1, 2**53, 2**53 + 1])), first_inexact(np.array([2**60]))
-        (2, None)
-    """
-    if not integers.size or (int(integers.max()) <= _EXACT and int(integers.min()) >= -_EXACT):
-        return None
-    # The largest floats below 2**63 and 2**64 round up to numbers that no integer of that width holds.
-    limit = 2.0**63 if integers.dtype.kind == "i" else 2.0**64
-    floats = integers.astype(np.float64)
-    inside = floats < limit
-    inexact = ~inside
-    inexact[inside] = floats[inside].astype(integers.dtype) != integers[inside]
-    rows = np.flatnonzero(inexact)
-    return int(rows[0]) if rows.size else None
-
-
 def object_ids_of(path: Path, name: str, values: AnyArray, first_row: int = 0) -> IntArray:
     """Object ids as int64.
 
@@ -341,30 +317,15 @@ def native_times(path: Path, name: str, values: AnyArray) -> AnyArray:
     Raises:
         ExportError: The unit is finer than Arrow's, or is none.
     """
-    if isinstance(values, np.ma.MaskedArray):
-        plain = native_times(path, name, np.ma.getdata(values))
-        masked: AnyArray = np.ma.MaskedArray(plain, mask=np.ma.getmaskarray(values))
-        return masked
-    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-    if values.dtype.kind not in "mM":
-        return values
-    unit, count = np.datetime_data(values.dtype)
-    coarser = {"Y": "D", "M": "D", "W": "D", "D": "D"} if values.dtype.kind == "M" else {"W": "s", "D": "s"}
-    wanted = {"h": "s", "m": "s", "s": "s", "ms": "ms", "us": "us", "ns": "ns", **coarser}.get(unit)
-    if wanted is None:
+    try:
+        return native_values(name, values)
+    except InputError as error:
         raise ExportError(
-            f"{path}: attribute {name!r} has a unit of time that this format lacks",
-            expected="days to nanoseconds",
-            got=f"dtype {values.dtype}",
+            f"{path}: {error.message}",
+            expected=error.expected,
+            got=error.got,
             hint="choose others with attributes= (--attributes), or write .npz",
-        )
-    return values if unit == wanted and count == 1 else values.astype(f"{values.dtype.kind}8[{wanted}]")
-
-
-def to_arrow(values: AnyArray) -> Any:
-    """A 1-D array as an Arrow array, in which masked values are null."""
-    mask = np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
-    return require_arrow().array(np.ma.getdata(values), mask=mask)
+        ) from error
 
 
 def peek(batches: Iterator[Points]) -> tuple[Points, Iterator[Points]]:
@@ -376,18 +337,3 @@ def peek(batches: Iterator[Points]) -> tuple[Points, Iterator[Points]]:
         yield from batches
 
     return first, again()
-
-
-def require_arrow(submodule: str = "") -> Any:
-    """Import pyarrow or one of its modules.
-
-    Raises:
-        MissingDependencyError: It is not installed.
-    """
-    try:
-        return importlib.import_module(f"pyarrow{submodule}")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "text tables and Parquet files are read and written by pyarrow, which is not installed",
-            hint="pip install 'zarr-vectors[arrow]'",
-        ) from error

@@ -25,7 +25,6 @@ from zarr_vectors.formats.columns import (
     CategoryTable,
     ColumnPlan,
     check_columns,
-    first_inexact,
     object_ids_of,
     peek,
     plan_columns,
@@ -33,6 +32,7 @@ from zarr_vectors.formats.columns import (
 )
 from zarr_vectors.formats.npy_arrays import ArrayFile, Member, MemberReader, map_array, read_members, reading
 from zarr_vectors.geometry import Categorical, Points
+from zarr_vectors.geometry.interchange.arrow_types import first_inexact
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["NPY", "NPZ"]

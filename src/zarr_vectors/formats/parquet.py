@@ -28,11 +28,11 @@ from zarr_vectors.formats.columns import (
     object_ids_of,
     peek,
     plan_columns,
-    require_arrow,
     rows_per_batch,
-    to_arrow,
 )
 from zarr_vectors.geometry import Categorical, Column, Points
+from zarr_vectors.geometry.interchange.arrow_types import category_array, flat_array
+from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.typing import AnyArray, Bounds, JsonObject
 
 __all__ = ["PARQUET"]
@@ -83,7 +83,7 @@ def _open(path: Path, options: ReadOptions) -> Source:
 def _parquet(path: Path, texts: tuple[str, ...] = (), *, buffered: bool = False) -> Iterator[Any]:
     """The open file; pyarrow's complaints become ``IngestError``, those of the system stay what they are."""
     buffer_size = 2**20 if buffered else 0
-    pa, pq = require_arrow(), require_arrow(".parquet")
+    pa, pq = require("pyarrow"), require("pyarrow.parquet")
     try:
         with pq.ParquetFile(
             path,
@@ -232,7 +232,7 @@ def _points(table: _Table, batch: Any, texts: dict[str, CategoryTable], first_ro
 
 
 def _export(path: Path, batches: Iterator[Points], context: ExportContext) -> int:
-    pa, pq = require_arrow(), require_arrow(".parquet")
+    pa, pq = require("pyarrow"), require("pyarrow.parquet")
     first, batches = peek(batches)
     names = [axis.name for axis in context.axes] + [OBJECT_ID] * (first.object_ids is not None) + list(first.attributes)
     check_columns(path, names, first, kinds="biufmM")
@@ -252,7 +252,7 @@ def _export(path: Path, batches: Iterator[Points], context: ExportContext) -> in
 
 
 def _record_batch(path: Path, names: list[str], points: Points) -> Any:
-    pa = require_arrow()
+    pa = require("pyarrow")
     arrays = [pa.array(native_times(path, "positions", points.positions[:, axis])) for axis in range(points.ndim)]
     if points.object_ids is not None:
         arrays.append(pa.array(points.object_ids))
@@ -261,18 +261,15 @@ def _record_batch(path: Path, names: list[str], points: Points) -> Any:
 
 
 def _arrow_of(path: Path, name: str, column: Column) -> Any:
-    pa = require_arrow()
+    pa = require("pyarrow")
     if not isinstance(column, Categorical):
         values = native_times(path, name, column)
-        flat = to_arrow(values.reshape(-1))
+        flat = flat_array(values.reshape(-1))
         return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-    is_text = all(isinstance(category, str) for category in column.categories)
     try:
-        words = pa.array(column.categories, type=pa.string() if is_text else None)
-    except (pa.ArrowException, TypeError) as error:
-        raise ExportError(f"{path}: attribute {name!r} has categories of several types", got=str(error)) from error
-    codes = pa.array(column.codes.astype(np.int32, copy=False), mask=column.codes < 0)
-    return pa.DictionaryArray.from_arrays(codes, words, ordered=column.ordered)
+        return category_array(name, column)
+    except InputError as error:
+        raise ExportError(f"{path}: {error.message}", got=error.got) from error
 
 
 PARQUET = Format(

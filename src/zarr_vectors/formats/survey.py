@@ -12,8 +12,8 @@ import numpy as np
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import IngestError
 from zarr_vectors.formats.base import Format, ReadOptions, Source
-from zarr_vectors.formats.columns import first_inexact
 from zarr_vectors.geometry import Categorical, Column, Geometry, Graph, Linked, Mesh, Points, Polylines, Skeleton
+from zarr_vectors.geometry.interchange.arrow_types import first_inexact
 from zarr_vectors.typing import AnyArray, Bounds, IntArray, JsonObject
 
 __all__ = ["NAME", "Part", "Survey", "conformed", "survey"]

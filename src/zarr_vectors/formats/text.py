@@ -30,12 +30,12 @@ from zarr_vectors.formats.columns import (
     native_times,
     peek,
     plan_columns,
-    require_arrow,
     rows_per_batch,
-    to_arrow,
 )
 from zarr_vectors.formats.delimited import BLOCK_BYTES, Dialect, explain, line_of_row, sniff
 from zarr_vectors.geometry import Categorical, Points
+from zarr_vectors.geometry.interchange.arrow_types import flat_array
+from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.typing import AnyArray, Bounds
 
 __all__ = ["CSV", "XYZ", "as_text", "decode_block", "quoted", "text_blocks", "text_lines"]
@@ -81,7 +81,7 @@ def _open(path: Path, options: ReadOptions) -> Source:
 
 def text_blocks(dialect: Dialect, types: dict[str, str]) -> Generator[dict[str, Any], None, None]:
     """The columns of each block of the file as Arrow arrays of these types."""
-    pa, arrow_csv = require_arrow(), require_arrow(".csv")
+    pa, arrow_csv = require("pyarrow"), require("pyarrow.csv")
     if dialect.empty:
         return
     labels = {name: str(dialect.names.index(name)) for name in types}
@@ -262,7 +262,7 @@ def _columns_of(path: Path, points: Points, *, spaced: bool) -> Iterator[tuple[A
             words = [quoted(path, name, category, spaced=spaced) for category in column.categories]
             missing = '""' if spaced else ""
             codes = np.where(column.codes < 0, len(words), column.codes)
-            yield codes, require_arrow().array([*words, missing], type=require_arrow().string())
+            yield codes, require("pyarrow").array([*words, missing], type=require("pyarrow").string())
         else:
             values = native_times(path, name, column)
             for channel in values.T if values.ndim > 1 else [values]:
@@ -283,12 +283,12 @@ def quoted(path: Path, name: str, category: Any, *, spaced: bool) -> str:
 
 def as_text(values: AnyArray, words: Any) -> Any:
     """Values as an Arrow array of strings; a float never looks like an integer, and comes back as it was."""
-    pa, pc = require_arrow(), require_arrow(".compute")
+    pa, pc = require("pyarrow"), require("pyarrow.compute")
     if words is not None:
         return pc.take(words, pa.array(values))
     if values.dtype == np.float16:
         values = values.astype(np.float32)
-    text = pc.cast(to_arrow(values), pa.string())
+    text = pc.cast(flat_array(values), pa.string())
     if values.dtype.kind == "M":
         return pc.replace_substring(text, pattern=" ", replacement="T")
     if values.dtype.kind == "f":
@@ -301,7 +301,7 @@ def as_text(values: AnyArray, words: Any) -> Any:
 
 def text_lines(fields: list[Any], separator: str, *, missing: str) -> memoryview:
     """Columns of Arrow strings as the bytes of lines."""
-    pc = require_arrow(".compute")
+    pc = require("pyarrow.compute")
     rows = pc.binary_join_element_wise(*fields, separator, null_handling="replace", null_replacement=missing)
     lines = pc.binary_join_element_wise(rows, "", "\n")
     _, offsets, data = lines.buffers()

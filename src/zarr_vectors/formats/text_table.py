@@ -14,10 +14,11 @@ import numpy as np
 from zarr_vectors.exceptions import ExportError, IngestError
 from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.formats.column_types import ColumnScan, Kind
-from zarr_vectors.formats.columns import CategoryTable, listed, native_times, require_arrow
+from zarr_vectors.formats.columns import CategoryTable, listed, native_times
 from zarr_vectors.formats.delimited import Dialect, line_of_row, sniff
 from zarr_vectors.formats.text import as_text, decode_block, quoted, text_blocks, text_lines
 from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_table", "write_table"]
@@ -97,7 +98,7 @@ def _flat(path: Path, columns: Mapping[str, Column]) -> list[tuple[str, AnyArray
         if isinstance(column, Categorical):
             words = [quoted(path, name, category, spaced=False) for category in column.categories]
             codes = np.where(column.codes < 0, len(words), column.codes)
-            found.append((name, codes, require_arrow().array([*words, ""], type=require_arrow().string())))
+            found.append((name, codes, require("pyarrow").array([*words, ""], type=require("pyarrow").string())))
             continue
         if column.dtype.kind not in "biufM" or column.dtype.itemsize > 8 or column.ndim > 2:
             raise ExportError(

@@ -13,6 +13,7 @@ from zarr_vectors.constants import MAX_OBJECTS
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.arrays import as_ids, as_positions
 from zarr_vectors.geometry.columns import Column, as_column, same_values
+from zarr_vectors.geometry.tabular import Tabular
 from zarr_vectors.rowwise import extremes
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -24,7 +25,7 @@ DERIVED: Any = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Geometry(Mapping[str, Any]):
+class Geometry(Tabular, Mapping[str, Any]):
     """Vertices and what is known of them. The kinds of geometry add how vertices are connected.
 
     Args:

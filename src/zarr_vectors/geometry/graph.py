@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from zarr_vectors.constants import GEOM_GRAPH
 from zarr_vectors.geometry.base import Put, as_columns, as_mapping
 from zarr_vectors.geometry.columns import Column
 from zarr_vectors.geometry.links import Linked, as_links, kept_links
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray, JsonObject
 
 __all__ = ["Graph"]
 
@@ -72,6 +72,15 @@ class Graph(Linked):
         put(self, "edges", as_links("edges", self.edges, len(self.positions), width=2))
         given = as_mapping("edge_attributes", self.edge_attributes)
         put(self, "edge_attributes", as_columns("edge attribute", given, len(self.edges)))
+
+    @classmethod
+    def _of_links(
+        cls, fields: dict[str, Any], links: AnyArray, attributes: Mapping[str, Column], note: Mapping[str, Any]
+    ) -> Self:
+        return cls(**fields, edges=links, edge_attributes=attributes, directed=bool(note.get("directed", False)))
+
+    def _note(self, table: str) -> JsonObject:
+        return super()._note(table) | {"directed": self.directed}
 
     @property
     def node_count(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.arrays import as_array, as_ids
 from zarr_vectors.geometry.base import Geometry, Put
 from zarr_vectors.geometry.columns import Column, take_column
+from zarr_vectors.geometry.interchange.arrow_in import table_from_arrow
+from zarr_vectors.geometry.interchange.fields import Choice, link_fields, vertex_fields
+from zarr_vectors.geometry.interchange.tables import EDGES, Table, table_of
 from zarr_vectors.rowwise import take_rows
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["Linked", "as_links", "kept_links"]
 
@@ -24,7 +27,9 @@ class Linked(Geometry):
 
     object_ids: IntArray | None = field(default=None, kw_only=True)
 
-    link_noun: ClassVar[str] = "edges"
+    link_noun: ClassVar[str] = EDGES
+    link_ends: ClassVar[tuple[str, ...]] = ("source", "target")
+    """Columns of the ends in a table of links; one where they are its channels."""
 
     def _connect(self, put: Put) -> None:
         ids = self.object_ids
@@ -48,6 +53,65 @@ class Linked(Geometry):
     def link_attributes(self) -> Mapping[str, Column]:
         """A row for each of ``links``."""
         raise NotImplementedError
+
+    @classmethod
+    def from_arrow(
+        cls,
+        vertices: Any,
+        links: Any = None,
+        positions: Sequence[str] | str | None = None,
+        *,
+        attributes: Sequence[str] | None = None,
+        object_ids: str | None = None,
+        ends: Sequence[str] | None = None,
+        link_attributes: Sequence[str] | None = None,
+    ) -> Self:
+        """A value from a table with a row for each vertex, and one with a row for each edge or face.
+
+        Args:
+            vertices: As in ``Points.from_arrow``, as are ``positions``, ``attributes`` and ``object_ids``.
+            links: A table of edges or faces, whose ends are rows of the vertices, from 0; None for no links.
+            ends: The columns of the ends: ``source`` and ``target`` of edges by default, those of children and parents
+                in a skeleton; of faces one for each corner, or a column of lists of a fixed size, ``vertices``.
+            link_attributes: Columns that become attributes of edges or faces; all that are left by default.
+
+        Raises:
+            InputError: It is no table, there are no coordinates, or a column cannot be what it is asked for.
+            MissingDependencyError: pyarrow is not installed.
+
+        Example:
+            >>> import pyarrow as pa
+            >>> from zarr_vectors.geometry import Graph
+            >>> nodes, edges = pa.table({"x": [0.5, 1.5]}), pa.table({"source": [0], "target": [1], "w": [2.5]})
+            >>> graph = Graph.from_arrow(nodes, edges)
+            >>> graph.edges.tolist(), graph.edge_attributes["w"].tolist()
+            ([[0, 1]], [2.5])
+        """
+        choice = Choice(positions=positions, attributes=attributes, object_ids=object_ids)
+        table = table_from_arrow(vertices)
+        fields = vertex_fields(table, choice)
+        if links is None:
+            return cls(**fields)
+        rows, columns = link_fields(table_from_arrow(links), cls.link_ends if ends is None else ends, link_attributes)
+        return cls._of_links(fields, rows, columns, table.note)
+
+    @classmethod
+    def _of_links(
+        cls, fields: dict[str, Any], links: AnyArray, attributes: Mapping[str, Column], note: Mapping[str, Any]
+    ) -> Self:
+        """A value of vertices, links and what a note says of them."""
+        raise NotImplementedError
+
+    def _tables(self) -> dict[str, Callable[[bool | None], Table]]:
+        return super()._tables() | {self.link_noun: lambda _: self._link_table()}
+
+    def _link_table(self) -> Table:
+        """A row for each link; ends are rows of the table of vertices."""
+        if len(self.link_ends) == 1:
+            ends = [(self.link_ends[0], self.links)]
+        else:
+            ends = [(name, self.links[:, number]) for number, name in enumerate(self.link_ends)]
+        return table_of([*ends, *self.link_attributes.items()], self._note(self.link_noun))
 
     def _of_rows(self, mask: BoolArray) -> tuple[dict[str, Any], IntArray]:
         """The per-vertex fields of the vertices of a mask, and the new row of each old one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from zarr_vectors.constants import GEOM_MESH
 from zarr_vectors.geometry.base import Put, as_columns, as_mapping
 from zarr_vectors.geometry.columns import Column
+from zarr_vectors.geometry.interchange.tables import FACES
 from zarr_vectors.geometry.links import Linked, as_links, kept_links
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -42,7 +43,8 @@ class Mesh(Linked):
     face_attributes: Mapping[str, Column] = field(default_factory=dict, kw_only=True)
 
     geometry_type: ClassVar[str] = GEOM_MESH
-    link_noun: ClassVar[str] = "faces"
+    link_noun: ClassVar[str] = FACES
+    link_ends: ClassVar[tuple[str, ...]] = ("vertices",)
     counted: ClassVar[tuple[str, ...]] = ("vertices", "vertex_count", "face_count")
 
     if TYPE_CHECKING:
@@ -69,6 +71,12 @@ class Mesh(Linked):
         put(self, "faces", as_links("faces", self.faces, len(self.positions)))
         given = as_mapping("face_attributes", self.face_attributes)
         put(self, "face_attributes", as_columns("face attribute", given, len(self.faces)))
+
+    @classmethod
+    def _of_links(
+        cls, fields: dict[str, Any], links: AnyArray, attributes: Mapping[str, Column], _note: Mapping[str, Any]
+    ) -> Self:
+        return cls(**fields, faces=links, face_attributes=attributes)
 
     @property
     def vertices(self) -> AnyArray:

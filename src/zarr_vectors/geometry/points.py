@@ -12,6 +12,9 @@ from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.geometry.arrays import as_ids
 from zarr_vectors.geometry.base import Geometry, Put
 from zarr_vectors.geometry.columns import Column, take_column
+from zarr_vectors.geometry.interchange.arrow_in import table_from_arrow
+from zarr_vectors.geometry.interchange.fields import Choice, vertex_fields
+from zarr_vectors.geometry.interchange.frames import table_from_frame
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -60,6 +63,62 @@ class Points(Geometry):
             row_ids: npt.ArrayLike | None = ...,
             errors: tuple[str, ...] = ...,
         ) -> None: ...
+
+    @classmethod
+    def from_arrow(
+        cls,
+        data: Any,
+        positions: Sequence[str] | str | None = None,
+        *,
+        attributes: Sequence[str] | None = None,
+        object_ids: str | None = None,
+    ) -> Points:
+        """Points from a table with a row for each.
+
+        Args:
+            data: An Arrow table, batch or reader, a data frame, a result of DuckDB, or anything else that has
+                ``__arrow_c_stream__``.
+            positions: Columns of the coordinates in axis order, or a column of geometry. By default a column of
+                GeoArrow points, or the axes of a table that ``to_arrow`` has made, or ``x``, ``y``, ``z`` and ``t``
+                as far as they exist.
+            attributes: Columns that become attributes; all that are left by default.
+            object_ids: Column of the object ids; ``object_id`` by default, if there is one.
+
+        Raises:
+            InputError: It is no table, there are no coordinates, or a column cannot be what it is asked for.
+            MissingDependencyError: pyarrow is not installed.
+
+        Example:
+            >>> import pyarrow as pa
+            >>> cloud = Points.from_arrow(pa.table({"x": [0.5], "y": [1.5], "word": ["a"]}))
+            >>> cloud.positions.tolist(), cloud.attributes["word"][0]
+            ([[0.5, 1.5]], 'a')
+        """
+        choice = Choice(positions=positions, attributes=attributes, object_ids=object_ids)
+        return cls(**vertex_fields(table_from_arrow(data), choice))
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: Any,
+        positions: Sequence[str] | str | None = None,
+        *,
+        attributes: Sequence[str] | None = None,
+        object_ids: str | None = None,
+    ) -> Points:
+        """Points from a ``pandas.DataFrame``; the arguments are those of ``from_arrow``.
+
+        Raises:
+            InputError: It is no data frame, there are no coordinates, or a column cannot be what it is asked for.
+
+        Example:
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"easting": [0.5], "northing": [1.5]})
+            >>> Points.from_pandas(frame, ["easting", "northing"]).positions.tolist()
+            [[0.5, 1.5]]
+        """
+        choice = Choice(positions=positions, attributes=attributes, object_ids=object_ids)
+        return cls(**vertex_fields(table_from_frame(frame), choice))
 
     def _connect(self, put: Put) -> None:
         if self.object_ids is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from zarr_vectors.geometry.arrays import as_ids, as_positions
 from zarr_vectors.geometry.base import DERIVED, Put, as_columns, as_mapping
 from zarr_vectors.geometry.columns import Column, take_column
 from zarr_vectors.geometry.links import Linked, as_links, kept_links
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["Skeleton", "check_forest"]
 
@@ -68,7 +68,7 @@ class Skeleton(Linked):
         ) -> None: ...
 
     @classmethod
-    def from_edges(cls, positions: npt.ArrayLike, edges: npt.ArrayLike, **fields: Any) -> Skeleton:
+    def from_edges(cls, positions: npt.ArrayLike, edges: npt.ArrayLike, **fields: Any) -> Self:
         """A skeleton from ``(E, 2)`` rows ``[child, parent]``; ``edge_attributes`` follow these edges.
 
         Raises:
@@ -94,6 +94,13 @@ class Skeleton(Linked):
         order = np.argsort(links[:, 0], kind="stable")
         attributes = {name: take_column(column, order) for name, column in given.items()}
         return cls(positions, parents, edge_attributes=attributes, **fields)
+
+    @classmethod
+    def _of_links(
+        cls, fields: dict[str, Any], links: AnyArray, attributes: Mapping[str, Column], _note: Mapping[str, Any]
+    ) -> Self:
+        positions = fields.pop("positions")
+        return cls.from_edges(positions, links, edge_attributes=attributes, **fields)
 
     def _connect(self, put: Put) -> None:
         super()._connect(put)

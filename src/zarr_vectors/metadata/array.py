@@ -128,12 +128,25 @@ class ArrayDocument(Document):
     @cached_property
     def sharding(self) -> ShardingChain | None:
         """The sharding, where it is the only codec and its index is plain; None otherwise."""
+        inner = self.inner_shape
+        return None if inner is None or any(n != 1 for n in inner) else self.any_sharding
+
+    @property
+    def inner_shape(self) -> tuple[int, ...] | None:
+        """Elements of a chunk inside a shard along each axis; None where sharding is not the only codec."""
         if len(self.codecs) != 1 or self.codecs[0].get("name") != "sharding_indexed":
+            return None
+        return tuple(self.codecs[0]["configuration"]["chunk_shape"])
+
+    @cached_property
+    def any_sharding(self) -> ShardingChain | None:
+        """The sharding into chunks of any shape, where it is the only codec and its index is plain; None otherwise."""
+        if self.inner_shape is None:
             return None
         options = self.codecs[0]["configuration"]
         index_codecs = options.get("index_codecs", _INDEX_CODECS)
         names = [codec["name"] for codec in index_codecs]
-        if names not in (["bytes"], ["bytes", "crc32c"]) or any(n != 1 for n in options["chunk_shape"]):
+        if names not in (["bytes"], ["bytes", "crc32c"]):
             return None
         if (index_codecs[0].get("configuration") or {}).get("endian", "little") != "little":
             return None

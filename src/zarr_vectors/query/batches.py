@@ -15,7 +15,7 @@ __all__ = ["shapes_by_object"]
 
 
 def shapes_by_object(
-    storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan, objects: int
+    storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan, objects: int, most: int = 0
 ) -> Iterator[Shape]:
     """Whole objects of a selection, at least one shape.
 
@@ -23,10 +23,12 @@ def shapes_by_object(
 
     Args:
         objects: How many to read at once.
+        most: Up to how many that may grow, twofold from one shape to the next.
     """
     ids = objects_selected(storage, level, selection, plan)
     part = replace(selection.at(None), group_ids=None, lenient=True)
-    for start in range(0, max(1, len(ids)), objects):
+    start = 0
+    while start < max(1, len(ids)):
         counting = replace(plan, counts_left=start + objects < len(ids))
         batch = replace(part, object_ids=ids[start : start + objects])
         shape = read_shape(storage, level, batch, counting)
@@ -35,3 +37,4 @@ def shapes_by_object(
             yield read_shape(storage, level, replace(part, object_ids=ids[start:]), plan)
             return
         yield shape
+        start, objects = start + objects, max(objects, min(2 * objects, most))

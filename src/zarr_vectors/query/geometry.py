@@ -71,6 +71,11 @@ class ReadPlan:
     offset: tuple[float, ...] | None = None
     counts_left: bool = False
 
+    def is_by_row(self, selection: Selection) -> bool:
+        """Whether what is selected can be told row by row, in stored coordinates."""
+        by_row = self.mode == "vertices" or not selection.places_asked
+        return self.connects == "nothing" and self.offset is None and by_row
+
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise InputError("mode is not known", got=repr(self.mode), expected=f"one of {', '.join(MODES)}")

@@ -60,8 +60,15 @@ class ObjectRefs:
         numbers = (np.cumsum(keep) - 1)[self.numbers[which]]
         return replace(self.take(which), numbers=numbers, asked=self.asked[keep])
 
-    def take(self, which: AnyArray) -> ObjectRefs:
-        """These references, by mask or index."""
+    def part(self, start: int, stop: int) -> ObjectRefs:
+        """Those of the objects asked for from one place to before another; the first part tells what is lost."""
+        first, last = np.searchsorted(self.numbers, [start, stop])
+        refs = self.take(slice(first, last))
+        refs = replace(refs, numbers=refs.numbers - start, asked=self.asked[start:stop])
+        return refs if not start else replace(refs, lost=self.lost[:0], errors=())
+
+    def take(self, which: AnyArray | slice) -> ObjectRefs:
+        """These references, by mask, index or slice."""
         return replace(
             self,
             ids=self.ids[which],

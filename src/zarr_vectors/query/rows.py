@@ -15,11 +15,12 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
+from zarr_vectors.query.cell_index import without_far_cells
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.groups import decode_groups
 from zarr_vectors.query.objects import ObjectRefs, all_refs, refs_of
 from zarr_vectors.query.selection import Selection, choose_names
-from zarr_vectors.query.values import Rows, distinct_rows, find_rows
+from zarr_vectors.query.values import Rows, distinct_rows, find_rows, joined_rows
 from zarr_vectors.query.where import met_by, narrow_cells
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import Grid, format_keys
@@ -36,14 +37,19 @@ __all__ = [
     "cells_touched",
     "check_count",
     "every_row",
+    "first_rows",
     "inside_of",
     "iter_rows",
     "raise_errors",
     "read_rows",
+    "rows_in_cells",
+    "selected_cells",
     "wanted_refs",
 ]
 
 _OWNED = constants.FRAGMENT_OWNER
+_MOST_ROWS = 1_000_000
+"""Looked at together where reading may stop early."""
 
 
 def attribute_names(level: LevelState) -> list[str]:
@@ -98,8 +104,7 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
-    coords = candidate_cells(level, selection.reach) if refs is None else cells_of(level, refs, selection.reach)
-    coords = narrow_cells(coords, selection)
+    coords = selected_cells(storage, level, selection, refs)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
     rows = _read(storage, level, coords, names, refs, selection, strict)
@@ -108,31 +113,76 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     return rows
 
 
+def selected_cells(
+    storage: Storage, level: LevelState, selection: Selection, refs: ObjectRefs | None = None
+) -> IntArray:
+    """The cells, in numeric order, that may hold rows of a selection.
+
+    Args:
+        refs: Fragments of the objects that are asked for; None where none are.
+    """
+    reach = selection.reach
+    coords = candidate_cells(level, reach) if refs is None else cells_of(level, refs, reach)
+    return without_far_cells(storage, level, narrow_cells(coords, selection), reach)
+
+
 def iter_rows(
     storage: Storage, level: LevelState, selection: Selection, *, batch_rows: int, strict: bool = True
 ) -> Iterator[Rows]:
     """The rows of a selection in batches of about ``batch_rows``, never more than a chunk above it; at least one."""
+    for part in _parts(storage, level, selection, batch_rows, batch_rows, strict):
+        yield from _split(part, batch_rows)
+
+
+def first_rows(storage: Storage, level: LevelState, selection: Selection, count: int, *, strict: bool = True) -> Rows:
+    """The first rows of a selection, in the order of ``read_rows``; reading stops when there are enough."""
+    parts, left = [], count
+    for part in _parts(storage, level, selection, _MOST_ROWS, min(count, _MOST_ROWS), strict):
+        parts.append(part if len(part.positions) <= left else part.take(np.arange(left)))
+        left -= len(parts[-1].positions)
+        if left <= 0:
+            break
+    return joined_rows(parts)
+
+
+def _parts(
+    storage: Storage, level: LevelState, selection: Selection, most: int, first: int, strict: bool
+) -> Iterator[Rows]:
+    """The rows of a selection part by part, at least one.
+
+    Args:
+        most: About so many rows are looked at for a part.
+        first: About so many are for the first; each of the next may take twice as many as the one before.
+    """
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
-    if refs is not None:
-        coords = narrow_cells(cells_of(level, refs, selection.reach), selection)
-        yield from _split(_read(storage, level, coords, names, refs, selection, strict), batch_rows)
-        return
-    coords = narrow_cells(candidate_cells(level, selection.reach), selection)
-    per_cell = max(1, level.metadata.vertex_count // max(1, len(level.vertices.present)))
-    step = max(1, batch_rows // per_cell)
+    coords = selected_cells(storage, level, selection) if refs is None else level.vertices.present
+    units, known = (len(coords), len(coords)) if refs is None else (len(refs.asked), level.object_slots)
+    step = max(1, first // max(1, level.metadata.vertex_count // max(1, known)))
     start, done, errors = 0, 0, False
-    while start < max(len(coords), 1):
-        part = _read(storage, level, coords[start : start + step], names, None, selection, strict)
+    while start < max(units, 1):
+        some = None if refs is None else refs.part(start, start + step)
+        cells = coords[start : start + step]
+        if some is not None:
+            cells = selected_cells(storage, level, selection, some)
+        part = _read(storage, level, cells, names, some, selection, strict)
         start += step
         done, errors = done + len(part.positions), errors or bool(part.errors)
-        if selection.is_everything and start >= len(coords):
+        if selection.is_everything and start >= units:
             check_count(level, done, part.errors, strict, told=errors)
         # Vertices are rarely spread evenly: follow the density that was met last, rising no faster than twofold.
-        fitting = batch_rows * step // max(1, len(part.positions))
+        fitting = most * step // max(1, part.looked)
         step = max(1, min(2 * step, fitting))
-        yield from _split(part, batch_rows)
+        yield part
+
+
+def rows_in_cells(
+    storage: Storage, level: LevelState, selection: Selection, coords: IntArray, *, strict: bool = True
+) -> Rows:
+    """The rows of a selection that lie in these of its cells; objects must not be asked for."""
+    names = choose_names(selection.attributes, attribute_names(level), store=level.store)
+    return _read(storage, level, coords, names, None, selection, strict)
 
 
 def check_count(level: LevelState, rows: int, errors: list[str], strict: bool, *, told: bool = False) -> None:
@@ -247,6 +297,7 @@ def _read(
     rows = block.assemble(refs, foreign)
     raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]
+    rows.looked = len(rows.positions)
     met = met_by(rows, rows.object_ids, selection)
     if met is not None:
         rows = rows.take(met).without(beside)

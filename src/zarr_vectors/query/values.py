@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ __all__ = [
     "distinct_numbers",
     "distinct_rows",
     "find_rows",
+    "joined_rows",
     "part_of",
     "take_known",
     "with_gaps",
@@ -42,6 +43,7 @@ class Rows:
         per_fragment: Names of the columns that hold fragment attributes.
         places: ``(N, 2)`` place of each row's chunk among those that hold vertices, and its row in there; None unless
             asked for.
+        looked: How many rows were read to find them.
     """
 
     positions: AnyArray
@@ -50,6 +52,7 @@ class Rows:
     errors: list[str] = field(default_factory=list)
     per_fragment: frozenset[str] = frozenset()
     places: IntArray | None = None
+    looked: int = 0
 
     def take(self, rows: AnyArray | RowChoice) -> Rows:
         """The rows of an index, a mask, runs or places."""
@@ -60,12 +63,45 @@ class Rows:
             self.errors,
             self.per_fragment,
             None if self.places is None else take_rows(self.places, rows),
+            self.looked,
         )
 
     def without(self, names: Sequence[str]) -> Rows:
         """The rows without some columns."""
         columns = {name: column for name, column in self.columns.items() if name not in names}
-        return Rows(self.positions, columns, self.object_ids, self.errors, self.per_fragment - set(names), self.places)
+        return replace(self, columns=columns, per_fragment=self.per_fragment - set(names))
+
+
+def joined_rows(parts: Sequence[Rows]) -> Rows:
+    """Rows of one level that were read part by part, as one.
+
+    Args:
+        parts: At least one; all with the same columns.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    owners = [part.object_ids for part in parts if part.object_ids is not None]
+    places = [part.places for part in parts if part.places is not None]
+    return Rows(
+        np.concatenate([part.positions for part in parts]),
+        {name: _joined_column([part.columns[name] for part in parts]) for name in first.columns},
+        np.concatenate(owners) if len(owners) == len(parts) else None,
+        list(dict.fromkeys(error for part in parts for error in part.errors)),
+        first.per_fragment,
+        np.concatenate(places) if len(places) == len(parts) else None,
+        sum(part.looked for part in parts),
+    )
+
+
+def _joined_column(columns: Sequence[Column]) -> Column:
+    """Columns of one attribute; its values may be missing in some parts."""
+    first = columns[0]
+    if isinstance(first, Categorical):
+        return Categorical(np.concatenate([column.codes for column in columns]), first.categories, first.ordered)  # type: ignore[union-attr]
+    masked = any(isinstance(column, np.ma.MaskedArray) for column in columns)
+    joined: AnyArray = (np.ma.concatenate if masked else np.concatenate)(columns)
+    return joined
 
 
 def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:

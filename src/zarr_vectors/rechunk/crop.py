@@ -107,7 +107,8 @@ def crop_store(
         _number_parts(storage, root, jobs)
         _mark_stale(jobs)
         work.plan()
-        storage.commit(Batch(puts=work.puts(), root=lambda: document, deletes=work.deletes()))
+        last = work.index_of(storage)
+        storage.commit(Batch(puts=work.puts(), root=lambda: document, deletes=work.deletes(), last=last))
 
 
 def _check_counts(storage: Storage, jobs: Mapping[int, LevelJob]) -> None:

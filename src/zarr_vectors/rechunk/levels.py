@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from zarr_vectors.query.across import CrossFamily, cross_families
 from zarr_vectors.rechunk.cross import cross_puts
 from zarr_vectors.rechunk.level import LevelJob
 from zarr_vectors.rechunk.write import Rewrite
+from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.types.facts import can_index
 
 __all__ = ["LevelsJob"]
 
@@ -73,6 +75,18 @@ class LevelsJob:
         """Paths that are gone afterwards, unless they are written again."""
         for rewrite in self.rewrites.values():
             yield from rewrite.deletes()
+
+    def index_of(self, storage: Storage) -> Callable[[Stamps], Iterator[Put]] | None:
+        """What makes the cell indexes of all levels when they have been written there; None where there are none."""
+        if not can_index(storage):
+            return None
+        for rewrite in self.rewrites.values():
+            rewrite.begin_facts()
+        return self._index_puts
+
+    def _index_puts(self, stamps: Stamps) -> Iterator[Put]:
+        for rewrite in self.rewrites.values():
+            yield from rewrite.index_puts(stamps)
 
     def puts(self) -> Iterator[Put]:
         """Everything but the root document."""

@@ -112,12 +112,13 @@ class _Job:
         """Read everything, then write."""
         self.work.read()
         self.work.plan()
+        last = self.work.index_of(self.target)
         if self.target is self.source:
             gone = [key for number in self.dropped for key in self.source.list_keys(str(number), recursive=True)]
             deletes = [*self.work.deletes(), *gone]
-            self.source.commit(Batch(puts=self.work.puts(), root=self._root_document, deletes=deletes))
+            self.source.commit(Batch(puts=self.work.puts(), root=self._root_document, deletes=deletes, last=last))
         else:
-            self.target.commit(Batch(puts=self._whole(), root=self._root_document, must_be_new=True))
+            self.target.commit(Batch(puts=self._whole(), root=self._root_document, last=last, must_be_new=True))
         return self._report()
 
     def _root_document(self) -> JsonObject:

@@ -22,9 +22,11 @@ from zarr_vectors.rechunk.links import SourceLinks
 from zarr_vectors.rechunk.parts import LineParts
 from zarr_vectors.rechunk.scan_plan import ScanPlan
 from zarr_vectors.rechunk.target import Target
+from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.create import family_groups, presence_puts
 from zarr_vectors.types.encode import Fragments, Tally, encode_table
+from zarr_vectors.types.facts import facts_of
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import LinkPlan, LinkSink, fill_sink
 from zarr_vectors.types.objects import (
@@ -100,7 +102,8 @@ class Rewrite:
         names += [name for name in (constants.OBJECT_MANIFESTS, constants.FRAGMENT_REFS) if name in level.tables]
         names += [] if self.tables is None else _TABLES
         families = (f"{constants.LINKS}/0", constants.LINK_FRAGMENTS)
-        prefixes = [f"{level.number}/{name}" for name in dict.fromkeys([*names, *families, *self.across])]
+        names += [*families, *self.across, constants.CELL_INDEX]
+        prefixes = [f"{level.number}/{name}" for name in dict.fromkeys(names)]
         keys = [key for prefix in prefixes for key in self.source.list_keys(prefix, recursive=True)]
         return list(dict.fromkeys(keys))
 
@@ -125,6 +128,18 @@ class Rewrite:
         if level.object_index is not None:
             yield from self._object_puts()
         yield f"{level.number}/zarr.json", dump_json(self._level_document())
+
+    def begin_facts(self) -> None:
+        """Learn what the level's cell index is to say; before anything is written."""
+        plan = self.target.plan
+        dtype = plan.dtype if self.packing is None else None
+        self.tally.facts = facts_of(self.target.level.number, len(plan.chunk_shape), dtype, plan.columns)
+
+    def index_puts(self, stamps: Stamps) -> Iterator[Put]:
+        """The level's cell index."""
+        arrays = self.target.plan.arrays
+        if self.tally.facts is not None:
+            yield from self.tally.facts.puts(arrays, self.tally.present(self.target.plan.vertices.ndim), stamps)
 
     def _has_group(self, path: str) -> bool:
         """Whether the store has a group, which is kept with all that it says."""
@@ -254,7 +269,7 @@ class Rewrite:
         names = [*plan.arrays, *links, *level.tables, *self._table_names]
         names += [constants.OBJECT_INDEX] if level.object_index is not None else []
         metadata = LevelMetadata.parse(facts, where=f"{level.number}/zarr.json")
-        return level_document(metadata, names, level.document)
+        return level_document(metadata, names, level.document, indexed=self.tally.facts is not None)
 
     def _draco_facts(self, packing: Packing) -> JsonObject:
         """How positions are rounded now, and what rounding has moved in all."""

@@ -19,7 +19,7 @@ from uuid import uuid4
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.encoding.limits import most_content
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError, StoreError, StoreExistsError
-from zarr_vectors.storage.backend import Get, Transactional
+from zarr_vectors.storage.backend import Get, Stamp, Transactional
 
 __all__ = ["ZipBackend"]
 
@@ -41,6 +41,7 @@ class ZipBackend(Transactional):
     is_local = True
     is_static = True
     is_shared = False
+    has_stamps = False
     locks_everyone = False
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
@@ -59,6 +60,10 @@ class ZipBackend(Transactional):
         """Serve requests in order; None where there is no such entry."""
         archive = self._open()
         return [None] * len(requests) if archive is None else archive.fetch(requests)
+
+    def stamps(self, paths: Sequence[str]) -> Sequence[Stamp | None]:
+        """None for all: whoever packs a store gives its entries other times."""
+        return [None] * len(paths)
 
     def get_bytes(self, key: str) -> bytes:
         """The whole entry. Raises ``KeyError`` where there is none."""
@@ -93,6 +98,12 @@ class ZipBackend(Transactional):
         head = prefix.strip("/") and prefix.strip("/") + "/"
         entries = {} if archive is None else archive.entries
         return sum(entry.compress_size for key, entry in entries.items() if key.startswith(head))
+
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these entries, unpacked; None where there is none."""
+        archive = self._open()
+        entries = {} if archive is None else archive.entries
+        return [entries[key].file_size if key in entries else None for key in keys]
 
     def close(self) -> None:
         """Forget what the file holds."""

@@ -15,11 +15,13 @@ from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError
 
 __all__ = [
+    "ABSENT",
     "JOBS",
     "STAGE",
     "Backend",
     "Get",
     "Put",
+    "Stamp",
     "StorageBackend",
     "Transaction",
     "Transactional",
@@ -49,6 +51,22 @@ class Get(NamedTuple):
     path: str
     start: int | None = None
     length: int | None = None
+
+
+class Stamp(NamedTuple):
+    """What tells that an object has not been written since: both differ for another one.
+
+    Args:
+        size: Its bytes.
+        mark: When it was written, in nanoseconds, or a digest of what the place calls this version of it.
+    """
+
+    size: int
+    mark: int
+
+
+ABSENT = Stamp(-1, -1)
+"""The stamp of an object that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +223,15 @@ class Backend(StorageBackend, Protocol):
         """Whether ``lock`` keeps out every other writer there may be, and not only those of this process."""
         ...
 
+    @property
+    def has_stamps(self) -> bool:
+        """Whether the place tells by itself that an object has been written again."""
+        ...
+
+    def stamps(self, paths: Sequence[str]) -> Sequence[Stamp | None]:
+        """The stamps of objects, ``ABSENT`` for those that are not there; None where the place has none."""
+        ...
+
     def fetch(self, requests: Sequence[Get]) -> Sequence[Buffer | None]:
         """Serve all requests at once; None where there is no such object."""
         ...
@@ -215,6 +242,10 @@ class Backend(StorageBackend, Protocol):
 
     def size(self, prefix: str) -> int:
         """Bytes below a prefix."""
+        ...
+
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these objects, asked for at once; None where there is no such object."""
         ...
 
     def put_all(self, puts: Iterable[Put]) -> None:

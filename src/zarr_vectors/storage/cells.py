@@ -119,7 +119,9 @@ def _brought(storage: Storage, plans: Sequence[CellPlan], decode: bool) -> list[
         gap = _GAP_LOCAL if storage.backend.is_local else _GAP_REMOTE
         for plan in plans:
             plan.make_requests(indexes, unreadable, gap)
-        found = storage.fetch([*seals.values(), *(get for plan in plans for get in plan.requests)])
+        requests = [*seals.values(), *(get for plan in plans for get in plan.requests)]
+        counts = sum(plan.count for plan in plans), max((len(plan.places.coords) for plan in plans), default=0)
+        found = storage.fetch_cells(requests, *counts)
         changed = [path for path, get in seals.items() if found[get] != indexes[path].seal]
         if not changed:
             return [_Reading(plan, found, decode) for plan in plans]

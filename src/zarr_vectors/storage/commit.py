@@ -14,7 +14,7 @@ there. Nor do places that have transactions of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,11 +29,14 @@ from zarr_vectors.exceptions import (
     UnfinishedCommitError,
 )
 from zarr_vectors.metadata.base import dump_json, parse_json
-from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional, Versioned
+from zarr_vectors.storage.backend import ABSENT, STAGE, Backend, Get, Put, Stamp, Transactional, Versioned
 from zarr_vectors.storage.record import ROOT, Record, left_by_writers, marker_of, open_jobs, read_record
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["Batch", "Committer", "Step"]
+__all__ = ["Batch", "Committer", "Stamps", "Step"]
+
+Stamps = Callable[[Sequence[str]], Sequence[Stamp | None]]
+"""The stamps that objects will have at their paths when a commit has been published; None where nobody can tell."""
 
 _CREATING = f"{STAGE}/creating"
 _JOBS = f'"{JOBS_KEY}"'.encode()
@@ -50,6 +53,7 @@ class Batch:
         root: Makes the new root document; called when every put has been made.
         copies: ``(old path, new path)`` of objects that stay as they are under another name; consumed after ``puts``.
         deletes: Paths to remove; consumed after ``puts``.
+        last: Makes more objects to write, from the stamps of all others; called when these have been written.
         replace_all: Remove every object that the batch does not write.
         must_be_new: Refuse to touch a store that exists, even one that another writer has just made.
     """
@@ -58,6 +62,7 @@ class Batch:
     root: Callable[[], JsonObject]
     copies: Iterable[tuple[str, str]] = ()
     deletes: Iterable[str] = ()
+    last: Callable[[Stamps], Iterable[Put]] | None = None
     replace_all: bool = False
     must_be_new: bool = False
 
@@ -167,6 +172,9 @@ class Committer:
             for source, target in batch.copies:
                 work.put_bytes(target, self._backend.get_bytes(source))
                 written.add(target)
+            for path, data in () if batch.last is None else batch.last(lambda paths: [None] * len(paths)):
+                work.put_bytes(path, data)
+                written.add(path)
             for path in batch.deletes:
                 if path not in written:
                     work.delete(path)
@@ -182,6 +190,8 @@ class Committer:
             backend.put_bytes(_CREATING, b"{}")
             on_step(Step.ANNOUNCED)
             backend.put_all(batch.puts)
+            if batch.last is not None:
+                backend.put_all(batch.last(backend.stamps))
             on_step(Step.FILLED)
             root = dump_json(batch.root())
             self._root = backend.swap(ROOT, root, None)
@@ -289,17 +299,30 @@ class Committer:
 
         self._backend.put_all((staged(path), data) for path, data in batch.puts)
         self._backend.copy_all((source, staged(target)) for source, target in batch.copies)
-        on_step(Step.STAGED)
-        puts = frozenset(written)
         deletes = {*batch.deletes}
         if batch.replace_all:
             there = self._backend.list_prefix("", recursive=True)
             deletes.update(key for key in there if key != ROOT and not key.startswith(STAGE))
+        if batch.last is not None:
+            more = batch.last(self._stamps_to_be(record_id, frozenset(written), deletes))
+            self._backend.put_all((staged(path), data) for path, data in more)
+        on_step(Step.STAGED)
+        puts = frozenset(written)
         record = Record(record_id, puts | {ROOT}, frozenset(deletes - puts))
         new_root = dump_json(_next_generation(batch.root(), old_root))
         self._backend.put_all([(record.staged(ROOT), new_root), (record.path, record.to_bytes())])
         on_step(Step.PREPARED)
         return record, new_root
+
+    def _stamps_to_be(self, record_id: str, written: Collection[str], deletes: Collection[str]) -> Stamps:
+        """The stamps of what is staged, and of what stays: moving an object into its place changes neither."""
+
+        def stamps(paths: Sequence[str]) -> list[Stamp | None]:
+            places = [f"{STAGE}/{record_id}/{path}" if path in written else path for path in paths]
+            gone = [path in deletes and path not in written for path in paths]
+            return [ABSENT if lost else it for lost, it in zip(gone, self._backend.stamps(places), strict=True)]
+
+        return stamps
 
     def _publish(self, record: Record, new_root: bytes, marked: Versioned) -> None:
         """Move staged objects into place. Every step may be repeated after a crash."""

@@ -15,14 +15,14 @@ from uuid import uuid4
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
-from zarr_vectors.storage.backend import STAGE, Get, Put, Versioned, swap_by_comparing
+from zarr_vectors.storage.backend import ABSENT, STAGE, Get, Put, Stamp, Versioned, swap_by_comparing
 from zarr_vectors.storage.files import Room, read_part
 
 __all__ = ["LocalBackend"]
 
 _LOCK_SECONDS = 60.0
 _LONGEST_PAUSE = 0.02
-_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class LocalBackend:
@@ -36,6 +36,7 @@ class LocalBackend:
     is_local = True
     is_static = False
     is_shared = False
+    has_stamps = True
     locks_everyone = True
 
     def __init__(self, root: str | Path, *, read_only: bool = False) -> None:
@@ -55,7 +56,7 @@ class LocalBackend:
         for path, numbers in by_path.items():
             try:
                 handle = os.open(self._full(path), os.O_RDONLY)
-            except _ABSENT:
+            except _NO_FILE:
                 continue
             except OSError as error:
                 raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
@@ -70,6 +71,20 @@ class LocalBackend:
             finally:
                 os.close(handle)
         return results
+
+    def stamps(self, paths: Sequence[str]) -> list[Stamp]:
+        """Size and time of modification of files."""
+        found = []
+        for path in paths:
+            try:
+                told = os.stat(self._full(path))
+            except _NO_FILE:
+                found.append(ABSENT)
+            except OSError as error:
+                raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
+            else:
+                found.append(Stamp(told.st_size, told.st_mtime_ns))
+        return found
 
     def get_bytes(self, key: str) -> bytes:
         """The whole file. Raises ``KeyError`` where there is none."""
@@ -179,7 +194,7 @@ class LocalBackend:
         head = prefix.strip("/") + "/" if prefix.strip("/") else ""
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except _ABSENT:
+        except _NO_FILE:
             return
         for entry in entries:
             if not entry.is_dir():
@@ -196,6 +211,16 @@ class LocalBackend:
     def size(self, prefix: str) -> int:
         """Bytes of all files below a folder."""
         return sum(os.stat(self._full(key)).st_size for key in self.list_prefix(prefix, recursive=True))
+
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these files; None where there is none."""
+        found: list[int | None] = []
+        for key in keys:
+            try:
+                found.append(os.stat(self._full(key)).st_size)
+            except _NO_FILE:
+                found.append(None)
+        return found
 
     def ensure_prefix(self, prefix: str) -> None:
         """Make a folder."""

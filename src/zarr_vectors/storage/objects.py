@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
+from hashlib import blake2b
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +13,7 @@ from zarr.abc.store import Store
 from zarr.storage import MemoryStore
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.storage.backend import Versioned, changed_meanwhile
+from zarr_vectors.storage.backend import ABSENT, Stamp, Versioned, changed_meanwhile
 from zarr_vectors.storage.lease import Lease
 from zarr_vectors.storage.loop import IN_FLIGHT, Change
 from zarr_vectors.storage.memory import MemoryBackend
@@ -20,6 +22,8 @@ from zarr_vectors.storage.remote import ZarrBackend
 __all__ = ["ObstoreBackend", "zarr_backend"]
 
 _DELETED_AT_ONCE = 1000
+_FEW_ASKED = 4
+"""Objects of an array whose stamps are asked for one by one; a listing tells of a thousand."""
 _UNFIT = frozenset({"LocalStore", "HTTPStore"})
 """Stores of obstore that have no conditional overwrite."""
 
@@ -44,6 +48,7 @@ class ObstoreBackend(ZarrBackend):
 
     copies_at_once = IN_FLIGHT
     is_shared = True
+    has_stamps = True
 
     def __init__(self, store: Store, *, url: str | None = None, read_only: bool = False) -> None:
         super().__init__(store, url=url, read_only=read_only)
@@ -66,6 +71,30 @@ class ObstoreBackend(ZarrBackend):
                 return None
 
         return self._ask(read())
+
+    def stamps(self, paths: Sequence[str]) -> list[Stamp | None]:
+        """Size and ETag of objects: few are asked for one by one, many by listing what lies below their arrays."""
+
+        async def told(key: str) -> list[Any]:
+            try:
+                return [await _obstore().head_async(self._handle, key)]
+            except FileNotFoundError:
+                return []
+
+        async def listed(prefix: str) -> list[Any]:
+            return [meta async for part in _obstore().list(self._handle, prefix=prefix) for meta in part]
+
+        of: dict[str, list[str]] = {}
+        for path in dict.fromkeys(paths):
+            of.setdefault(path.rpartition("/c/")[0], []).append(path)
+        few = [key for keys in of.values() if len(keys) <= _FEW_ASKED for key in keys]
+        many = [array for array, keys in of.items() if len(keys) > _FEW_ASKED]
+
+        async def all_told() -> list[list[Any]]:
+            return list(await asyncio.gather(*map(told, few), *map(listed, many)))
+
+        found = {str(meta["path"]): _stamp_of(meta) for part in self._ask(all_told()) for meta in part}
+        return [found.get(path, ABSENT) for path in paths]
 
     def swap(self, key: str, data: Buffer, expected: Versioned | None) -> Versioned:
         """Overwrite an object that is still as it was, by a conditional put.
@@ -128,3 +157,11 @@ class ObstoreBackend(ZarrBackend):
 def _version_of(said: Any) -> dict[str, Any]:
     """What a conditional put wants to know of an object; keys without a value are left out."""
     return {key: said[key] for key in ("e_tag", "version") if said.get(key) is not None}
+
+
+def _stamp_of(meta: Any) -> Stamp | None:
+    """Size and digest of the ETag of an object; None where it has none."""
+    tag = meta.get("e_tag")
+    if not tag:
+        return None
+    return Stamp(int(meta["size"]), int.from_bytes(blake2b(str(tag).encode(), digest_size=8).digest()) >> 1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.storage.backend import Get
+from zarr_vectors.storage.backend import Get, Stamp
 from zarr_vectors.storage.storage import Batch, Put, Storage
 
 __all__ = ["Pending"]
@@ -42,6 +42,12 @@ class Pending(Storage):
         here |= dict.fromkeys(get for get in wanted if get.path in self.dropped)
         there = super().fetch(get for get in wanted if get not in here)
         return {get: here[get] if get in here else there[get] for get in wanted}
+
+    def stamps(self, paths: Sequence[str]) -> list[Stamp | None]:
+        """None for what waits, and for what others have written meanwhile."""
+        return [
+            None if path in self.waiting else stamp for path, stamp in zip(paths, super().stamps(paths), strict=True)
+        ]
 
     @contextmanager
     def lock(self, *, published: bool = False) -> Iterator[None]:
@@ -79,7 +85,14 @@ class Pending(Storage):
             yield from deletes
 
         # What is left to copy and delete is known only when all puts have been made.
-        return Batch(puts=puts(), root=batch.root, copies=iter(copies), deletes=left(), must_be_new=batch.must_be_new)
+        return Batch(
+            puts=puts(),
+            root=batch.root,
+            copies=iter(copies),
+            deletes=left(),
+            last=batch.last,
+            must_be_new=batch.must_be_new,
+        )
 
 
 def _part(data: Buffer, get: Get) -> bytes:

@@ -6,25 +6,26 @@ more: only then may the copies be believed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zarr_vectors.constants import PUBLISHED_KEY
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["children_of", "published_documents", "with_documents", "without_documents"]
+__all__ = ["children_of", "published_documents", "sealed_levels", "with_documents", "without_documents"]
 
 _CONSOLIDATED = "consolidated_metadata"
 _DOCUMENT = "/zarr.json"
 
 
-def with_documents(root: JsonObject, documents: Mapping[str, JsonObject]) -> JsonObject:
+def with_documents(root: JsonObject, documents: Mapping[str, JsonObject], sealed: Sequence[int] = ()) -> JsonObject:
     """A root document that holds all others.
 
     Args:
         root: The root document.
         documents: The others, by path: ``"0/zarr.json"``.
+        sealed: Levels whose cell index need not be checked.
 
     Example:
         >>> root = with_documents({"attributes": {}}, {"0/zarr.json": {"node_type": "group"}})
@@ -34,9 +35,10 @@ def with_documents(root: JsonObject, documents: Mapping[str, JsonObject]) -> Jso
         {'attributes': {}}
     """
     nodes = {path.removesuffix(_DOCUMENT): document for path, document in sorted(documents.items())}
+    mark: JsonObject = {"documents": len(nodes), **({"cell_indexes": [*sealed]} if sealed else {})}
     return {
         **root,
-        "attributes": {**(root.get("attributes") or {}), PUBLISHED_KEY: {"documents": len(nodes)}},
+        "attributes": {**(root.get("attributes") or {}), PUBLISHED_KEY: mark},
         _CONSOLIDATED: {"kind": "inline", "must_understand": False, "metadata": nodes},
     }
 
@@ -71,6 +73,12 @@ def published_documents(root: JsonObject | None, *, store: str) -> dict[str, Jso
             hint="publish it anew from where it can be written",
         )
     return {path + _DOCUMENT: node for path, node in nodes.items()}
+
+
+def sealed_levels(root: JsonObject) -> frozenset[int]:
+    """Levels of a published store whose cell index need not be checked."""
+    mark: Any = ((root.get("attributes") or {}).get(PUBLISHED_KEY) or {}).get("cell_indexes")
+    return frozenset(number for number in mark if type(number) is int) if isinstance(mark, list) else frozenset()
 
 
 def children_of(documents: Mapping[str, JsonObject], prefix: str) -> list[str]:

@@ -28,7 +28,7 @@ from zarr_vectors.exceptions import (
     StoreError,
     ZVError,
 )
-from zarr_vectors.storage.backend import Get, Put, Versioned, swap_by_comparing
+from zarr_vectors.storage.backend import Get, Put, Stamp, Versioned, swap_by_comparing
 from zarr_vectors.storage.lease import Lease, holding
 from zarr_vectors.storage.loop import IN_FLIGHT, Change, run, run_changes
 
@@ -52,6 +52,7 @@ class ZarrBackend:
     """
 
     is_local = False
+    has_stamps = False
     copies_at_once = 16
     """Objects in memory at once on their way through it."""
 
@@ -100,6 +101,10 @@ class ZarrBackend:
             else:
                 results.append(outcome)
         return results
+
+    def stamps(self, paths: Sequence[str]) -> Sequence[Stamp | None]:
+        """None for all: what a zarr store is made of may tell no version of its objects."""
+        return [None] * len(paths)
 
     def get_bytes(self, key: str) -> bytes:
         """The whole object. Raises ``KeyError`` where there is none."""
@@ -234,6 +239,21 @@ class ZarrBackend:
         """Bytes of all objects below a prefix."""
         prefix = prefix.strip("/")
         return self._ask(self.store.getsize_prefix(prefix and prefix + "/"))
+
+    def sizes(self, keys: Sequence[str]) -> list[int | None]:
+        """Bytes of each of these objects, asked for concurrently; None where there is none.
+
+        Raises:
+            StoreError: The store does not tell.
+        """
+
+        async def one(key: str) -> int | None:
+            try:
+                return await self.store.getsize(key)
+            except FileNotFoundError:
+                return None
+
+        return self._ask(_gather([one(key) for key in keys]))
 
     def ensure_prefix(self, prefix: str) -> None:
         """Prefixes exist by themselves."""

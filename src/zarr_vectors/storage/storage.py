@@ -13,9 +13,9 @@ from zarr_vectors.constants import PUBLISHED_KEY
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import CorruptionError, ReadOnlyError
 from zarr_vectors.metadata.base import DocumentParser, parse_json
-from zarr_vectors.storage.backend import STAGE, Backend, Get, Put, Transactional, keeps_changing
+from zarr_vectors.storage.backend import ABSENT, STAGE, Backend, Get, Put, Stamp, Transactional, keeps_changing
 from zarr_vectors.storage.commit import Batch, Committer
-from zarr_vectors.storage.published import children_of, published_documents, without_documents
+from zarr_vectors.storage.published import children_of, published_documents, sealed_levels, without_documents
 from zarr_vectors.storage.record import ROOT, Record, marker_of, read_record
 from zarr_vectors.storage.urls import store_name
 from zarr_vectors.typing import AnyArray, JsonObject
@@ -45,10 +45,13 @@ class Storage:
 
     Args:
         backend: Where the bytes are.
+        shard_indexes: Those that are known, by path.
+        sealed: Levels of a published store whose cell index need not be checked.
     """
 
     backend: Backend
     shard_indexes: dict[str, ShardIndex] = field(default_factory=dict)
+    sealed: frozenset[int] = frozenset()
     _record: Record | None = None
     _published: dict[str, JsonObject] | None = None
     _seen: frozenset[bytes] = frozenset()
@@ -89,6 +92,10 @@ class Storage:
             return dict(zip(wanted, self.backend.fetch(wanted), strict=True))
         return self._fetch_through(wanted, self._record)
 
+    def fetch_cells(self, requests: Iterable[Get], cells: int, chunks: int) -> dict[Get, Buffer | None]:  # noqa: ARG002
+        """A round that brings so many cells of chunk-grid arrays, of so many chunks."""
+        return self.fetch(requests)
+
     def _fetch_through(self, wanted: list[Get], record: Record) -> dict[Get, Buffer | None]:
         """Staged objects first; one that has been published in the meantime is in its place."""
         staged = [
@@ -98,6 +105,18 @@ class Storage:
         moved = [get for get in wanted if found[get] is None and get.path in record.puts]
         found |= dict(zip(moved, self.backend.fetch(moved), strict=True)) if moved else {}
         return {get: None if get.path in record.deletes else data for get, data in found.items()}
+
+    def stamps(self, paths: Sequence[str]) -> list[Stamp | None]:
+        """What tells whether objects have been written since; None where that cannot be told."""
+        record = self._record
+        if record is None or not self.backend.has_stamps:
+            return list(self.backend.stamps(paths))
+        found = list(self.backend.stamps([record.staged(path) if path in record.puts else path for path in paths]))
+        moved = [number for number, path in enumerate(paths) if found[number] == ABSENT and path in record.puts]
+        for number, stamp in zip(moved, self.backend.stamps([paths[number] for number in moved]), strict=True):
+            found[number] = stamp
+        gone = [path in record.deletes for path in paths]
+        return [ABSENT if deleted else stamp for deleted, stamp in zip(gone, found, strict=True)]
 
     def read_root(self, also: Sequence[str] = ()) -> tuple[JsonObject | None, dict[str, JsonObject | None]]:
         """The root document, and other documents in the same round; None for those that are not there.
@@ -152,6 +171,7 @@ class Storage:
         root = documents.pop(ROOT) or {}
         self._published = published_documents(root, store=self.url)
         if self.is_published:
+            self.sealed = sealed_levels(root)
             return without_documents(root), self._copies(also), bytes(raw)
         return root, documents, bytes(raw)
 
@@ -188,6 +208,15 @@ class Storage:
         if self.is_published and ROOT not in paths:
             return self._copies(paths)
         return self._parsed(self.fetch(Get(path) for path in paths), as_text=as_text)
+
+    def read_with(
+        self, paths: Sequence[str], gets: Sequence[Get]
+    ) -> tuple[dict[str, JsonObject | None], dict[Get, Buffer | None]]:
+        """JSON documents and other objects in one round; documents of a published store are there already."""
+        wanted = [Get(path) for path in paths] if not self.is_published else []
+        found = self.fetch([*wanted, *gets])
+        documents = self._copies(paths) if self.is_published else self._parsed({get: found[get] for get in wanted})
+        return documents, {get: found[get] for get in gets}
 
     def read_stored(self, paths: Sequence[str]) -> dict[str, JsonObject | None]:
         """Parse JSON documents where they are stored, read in one round."""

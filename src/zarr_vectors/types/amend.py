@@ -18,6 +18,7 @@ from zarr_vectors.geometry import Column, Geometry, take_column
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.query.fragments import read_fragments
 from zarr_vectors.query.places import LinkPlaces, Places, link_places, vertex_places
+from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.pending import Pending
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.attributes import (
@@ -28,6 +29,7 @@ from zarr_vectors.types.attributes import (
     object_attribute,
     vertex_attribute,
 )
+from zarr_vectors.types.facts import can_index, facts_of_level
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.stale import stale_puts
@@ -111,10 +113,13 @@ def amend(storage: Storage, opened: LevelState, kind: Kind, changes: Changes, op
             return
         _check_same_order(opened, level, changes)
         work = _Amendment(storage, root, level, kind, changes)
+        if changes.appended is None and can_index(storage):
+            work.added.facts = facts_of_level(storage, level)
         work.line_up()
         if changes.appended is None:
-            gone = work.added.dropped
-            storage.commit(Batch(puts=work.puts(), root=lambda: root.document, deletes=(path for path in gone)))
+            gone, last = work.added.dropped, None if work.added.facts is None else work.index_puts
+            deletes = (path for path in gone)
+            storage.commit(Batch(puts=work.puts(), root=lambda: root.document, deletes=deletes, last=last))
         else:
             waiting = dict(work.puts())
             write_value(Pending.on(storage, waiting, work.added.dropped), changes.appended, options)
@@ -255,6 +260,14 @@ class _Amendment:
         yield from stale_puts(self.storage, self.root, level)
         yield f"{level.number}/zarr.json", dump_json(self._level_document())
 
+    def index_puts(self, stamps: Stamps) -> Iterator[Put]:
+        """The level's cell index."""
+        arrays = {**self.level.cells, **self.added.arrays}
+        gone = {name for name in arrays if name in self.added.gone}
+        kept = {name: array for name, array in arrays.items() if name not in gone}
+        if self.added.facts is not None:
+            yield from self.added.facts.puts(kept, self.level.vertices.present, stamps)
+
     def _level_document(self) -> JsonObject:
         level, added = self.level, self.added
         declared = (level.document.get("attributes") or {}).get(constants.ARRAYS_KEY) or ()
@@ -267,7 +280,7 @@ class _Amendment:
         if not self._is_declared and self.places is not None and metadata.fragments_tile:
             # From here on the count is relied upon, which other writers do not always keep.
             metadata = metadata.replace(vertex_count=len(self.places))
-        return level_document(metadata, sorted(names), level.document)
+        return level_document(metadata, sorted(names), level.document, indexed=added.facts is not None)
 
 
 def _check_length(what: str, name: str, column: Column, rows: int, level: LevelState) -> None:

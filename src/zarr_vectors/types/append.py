@@ -20,7 +20,9 @@ from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
 from zarr_vectors.storage.cell_array import grown, renamed
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
+from zarr_vectors.types.append_beside import cells_beside
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
 from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_merge import CellMerge, recode
@@ -28,6 +30,7 @@ from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import Tally, cells_of, note
 from zarr_vectors.types.extend import LineTails, line_tails
+from zarr_vectors.types.facts import can_index, facts_of_level
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Kind
@@ -38,7 +41,7 @@ from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.sort import SortedRows, sort_table
 from zarr_vectors.types.stale import stale_puts
-from zarr_vectors.typing import AnyArray, FloatArray, IntArray, JsonObject
+from zarr_vectors.typing import FloatArray, IntArray, JsonObject
 
 __all__ = ["append_rows"]
 
@@ -85,7 +88,11 @@ def append_rows(
         tally=Tally(packing=packing),
     )
     work.check_fragments()
-    storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes()))
+    batch = Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes())
+    if can_index(storage):
+        work.tally.facts = facts_of_level(storage, level, {**level.vertex_columns, **plan.columns})
+        batch = replace(batch, last=work.index_puts)
+    storage.commit(batch)
     return work.report()
 
 
@@ -174,13 +181,23 @@ class _Append:
         for name in self.recoded:
             yield from self._recode_rest(name, touched)
         for name, array in self.plan.arrays.items():
-            present = np.unique(np.concatenate([self.level.cells[name].present, touched]), axis=0)
-            yield f"{array.path}/zarr.json", dump_json(with_presence(array.document, presence_list(present)).to_json())
+            document = with_presence(array.document, presence_list(self._present(name)))
+            yield f"{array.path}/zarr.json", dump_json(document.to_json())
         if self.level.has_objects:
             yield from self.merge.puts(self.tally, self.plan)
         yield from header_puts(self.options.headers)
         yield from stale_puts(self.storage, self.old_root, self.level)
         yield f"{self.level.number}/zarr.json", dump_json(self._level_document())
+
+    def index_puts(self, stamps: Stamps) -> Iterator[Put]:
+        """The level's cell index."""
+        if self.tally.facts is not None:
+            yield from self.tally.facts.puts(self.plan.arrays, self._present(constants.VERTICES), stamps)
+
+    def _present(self, name: str) -> IntArray:
+        """Cells that an array has from now on."""
+        touched = self.tally.present(self.plan.vertices.ndim)
+        return np.unique(np.concatenate([self.level.cells[name].present, touched]), axis=0)
 
     def _link_puts(self) -> Iterator[Put]:
         self.links = LinkMerge(
@@ -194,6 +211,7 @@ class _Append:
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
         fresh, first, old_rows = self._merged(part, self.tally.packing)
+        self.tally.note_facts(part.coords, fresh)
         fresh = self.tally.packed(part.coords, fresh)
         note(self.plan, self.tally, part, first_number=first, first_row=old_rows)
         kept = self._kept(part.coords)
@@ -247,7 +265,7 @@ class _Append:
     def _kept(self, coords: IntArray) -> dict[str, CellRead | None]:
         """Cells that stay as they are and lie in stored objects that are written again, of all arrays at once."""
         old = self.level.cells
-        beside = {name: _beside(old[name], array, coords) for name, array in self.plan.arrays.items()}
+        beside = {name: cells_beside(old[name], array, coords) for name, array in self.plan.arrays.items()}
         found: dict[str, CellRead | None] = dict.fromkeys(beside)
         for recoding in (False, True):
             wanted = [name for name in beside if len(beside[name]) and (name in self.recoded) == recoding]
@@ -266,7 +284,7 @@ class _Append:
 
     def _kept_beside(self, old: CellArray, array: CellArray, coords: IntArray) -> CellRead | None:
         """Cells of an old array that lie in a stored object of the new one in which these cells are written."""
-        beside = _beside(old, array, coords)
+        beside = cells_beside(old, array, coords)
         if not len(beside):
             return None
         (read,) = read_cells(self.storage, [(old, beside)], decode=False)
@@ -320,7 +338,8 @@ class _Append:
         if self.links is not None:
             names |= self.links.names()
         metadata = type(self.level.metadata).parse(facts, where=f"{self.level.number}/zarr.json")
-        return level_document(metadata, sorted(names), self.level.document)
+        indexed = self.tally.facts is not None
+        return level_document(metadata, sorted(names), self.level.document, indexed=indexed)
 
     def final_bounds(self) -> tuple[FloatArray, FloatArray]:
         """The store's bounds once all rows are encoded."""
@@ -369,21 +388,3 @@ class _Append:
             vertex_encoding=constants.ENCODING_RAW if packing is None else constants.ENCODING_DRACO,
             max_error=None if packing is None else packing.max_error,
         )
-
-
-def _beside(old: CellArray, array: CellArray, coords: IntArray) -> IntArray:
-    """``(n, K)`` cells of an old array that lie in a stored object of the new one in which these cells are written."""
-    if int(np.prod(array.block)) == 1:
-        return old.present[:0]
-    shape = tuple(-(-np.asarray(array.grid.shape) // np.asarray(array.block)))
-
-    def block_number(which: IntArray) -> AnyArray:
-        return np.asarray(np.ravel_multi_index(tuple(array.locate(which)[0].T), shape))
-
-    return _without(old.present[np.isin(block_number(old.present), block_number(coords))], coords)
-
-
-def _without(coords: IntArray, others: IntArray) -> IntArray:
-    gone = {tuple(row) for row in others.tolist()}
-    keep = [number for number, row in enumerate(coords.tolist()) if tuple(row) not in gone]
-    return coords[np.array(keep, dtype=np.int64)]

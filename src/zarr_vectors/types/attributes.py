@@ -24,6 +24,7 @@ from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.encode import rows_as_cells
+from zarr_vectors.types.facts import CellFacts
 from zarr_vectors.types.fragment_values import first_change, first_values
 from zarr_vectors.types.objects import object_attribute_puts, table_codecs
 from zarr_vectors.types.table import column_codes
@@ -56,6 +57,8 @@ class Additions:
         gone: Such names of the level that are no more.
         families: What ``arrays_present`` calls them.
         dropped: Stored objects of arrays that are replaced; some may be written again.
+        arrays: New arrays of vertex attributes by name below the level.
+        facts: What the level's cell index is to say; None for a store that has none.
     """
 
     puts: list[Iterator[Put]] = field(default_factory=list)
@@ -63,6 +66,8 @@ class Additions:
     gone: set[str] = field(default_factory=set)
     families: dict[str, None] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)
+    arrays: dict[str, CellArray] = field(default_factory=dict)
+    facts: CellFacts | None = None
 
     def objects(self) -> Iterator[Put]:
         """All stored objects and documents."""
@@ -122,6 +127,9 @@ def vertex_attribute(
     added.puts.append(_cells(array, places.chunks, places.counts, values))
     added.puts.append(iter([_document(array, places.chunks)]))
     added.names.add(path)
+    added.arrays[path] = array
+    if added.facts is not None:
+        added.facts.amended(path, spec, places.chunks, rows_as_cells(values, places.counts))
     added.families[constants.VERTEX_ATTRIBUTES] = None
     added.dropped |= set(stored_objects(old))
 

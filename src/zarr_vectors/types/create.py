@@ -24,10 +24,12 @@ from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.root import LevelMetadata, RootMetadata
 from zarr_vectors.spatial.layout import ResolvedLayout, check_edges
 from zarr_vectors.storage.cells import CellArray
+from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import Tally, encode_table
+from zarr_vectors.types.facts import can_index, facts_of
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Connects, Kind
@@ -71,12 +73,17 @@ def write_new(
     if packing is None and layout.lattice is not None:
         packing = Packing(layout.lattice)
     work = _NewStore(storage, kind, intake, options, bounds, layout, plan, Tally(packing=packing), into=into)
+    last = None
+    if can_index(storage):
+        work.tally.facts = facts_of(work.number, len(layout.chunk_shape), None if packing else plan.dtype, plan.columns)
+        last = work.index_puts
     if into is not None:
         puts, deletes = into.described(work.puts()), into.deletes(storage)
-        storage.commit(Batch(puts=puts, root=work.root, deletes=deletes))
+        storage.commit(Batch(puts=puts, root=work.root, deletes=deletes, last=last))
         return work.report()
     replacing = options.mode == "replace"
-    storage.commit(Batch(puts=work.puts(), root=work.root, replace_all=replacing, must_be_new=not replacing))
+    puts = work.puts()
+    storage.commit(Batch(puts=puts, root=work.root, last=last, replace_all=replacing, must_be_new=not replacing))
     return work.report()
 
 
@@ -235,6 +242,11 @@ class _NewStore:
         yield from header_puts(self.options.headers)
         yield f"{self.number}/zarr.json", dump_json(self.level())
 
+    def index_puts(self, stamps: Stamps) -> Iterator[Put]:
+        """The level's cell index."""
+        if self.tally.facts is not None:
+            yield from self.tally.facts.puts(self.plan.arrays, self.tally.present(self.plan.vertices.ndim), stamps)
+
     def _links_across(self) -> Iterator[Put]:
         """Links between the level and others, less the group that its own links have made already."""
         if self.into is None or self.into.across is None or self.tally.places is None:
@@ -306,7 +318,9 @@ class _NewStore:
         if self.into is not None:
             facts = self.into.level_facts(facts)
         old = None if self.into is None else self.into.document
-        return level_document(LevelMetadata.parse(facts, where=f"{self.number}/zarr.json"), names, old)
+        indexed = self.tally.facts is not None and self.chunks > 0
+        metadata = LevelMetadata.parse(facts, where=f"{self.number}/zarr.json")
+        return level_document(metadata, names, old, indexed=indexed)
 
     def final_bounds(self) -> tuple[FloatArray, FloatArray]:
         """The store's bounds once all rows are encoded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -12,6 +12,7 @@ from zarr_vectors.encoding.blobs import Blobs, offsets_of
 from zarr_vectors.encoding.fragments import encode_ranges
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.facts import CellFacts
 from zarr_vectors.types.fragment_values import first_values
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
@@ -59,6 +60,16 @@ class Tally:
     parts: list[Fragments] = field(default_factory=list)
     places: Places | None = None
     packing: Packing | None = None
+    facts: CellFacts | None = None
+
+    def note_facts(self, coords: IntArray, cells: Mapping[str, Blobs]) -> None:
+        """Remember what an index of the cells tells of them.
+
+        Args:
+            cells: Their payloads before they are packed.
+        """
+        if self.facts is not None:
+            self.facts.note(coords, cells)
 
     def packed(self, coords: IntArray, cells: dict[str, Blobs]) -> dict[str, Blobs]:
         """Payloads with positions as the level encodes them."""
@@ -89,7 +100,9 @@ def encode_sorted(plan: CellPlan, part: SortedRows, tally: Tally) -> Iterator[Pu
     """Encode every array's cells of these rows."""
     none = np.zeros(len(part.coords), dtype=np.int64)
     note(plan, tally, part, first_number=none, first_row=none)
-    for name, cells in tally.packed(part.coords, cells_of(plan, part)).items():
+    every = cells_of(plan, part)
+    tally.note_facts(part.coords, every)
+    for name, cells in tally.packed(part.coords, every).items():
         yield from plan.arrays[name].encode(part.coords, cells)
     for name, given in plan.given.items():
         coords, cells = given.cells(part.coords)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,11 +18,13 @@ from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, InputE
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.root import LevelMetadata
 from zarr_vectors.query.tables import read_level_tables
+from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.append_tables import with_more_objects
 from zarr_vectors.types.bare import is_bare, takes_any_columns
 from zarr_vectors.types.conventions import check_ids, stamped_conventions
+from zarr_vectors.types.facts import CellFacts, can_index, facts_of_level, still_true
 from zarr_vectors.types.gather_cells import ArrayMerge, Part, arrays_of, check_apart, union_of
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.objects import ObjectTables, check_tables, table_codecs, table_names, table_puts, worth_refs
@@ -54,7 +56,8 @@ def gather(
     check_apart(filled, level, storage.url)
     work = _Gather(storage, root, level, _shifted(storage, level, filled), kind, job)
     work.check()
-    storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies()))
+    last = work.learn() if can_index(storage) else None
+    storage.commit(Batch(puts=work.puts(), root=work.root, copies=work.copies(), last=last))
     return work.report()
 
 
@@ -84,6 +87,7 @@ class _Gather:
     kind: Kind
     job: str
     arrays: list[ArrayMerge] = field(default_factory=list)
+    _facts: CellFacts | None = None
 
     def check(self) -> None:
         """Refuse what does not fit, before anything is written."""
@@ -180,6 +184,24 @@ class _Gather:
             yield from table_puts(number, tables, manifests, ndim, codecs, with_refs=self._with_refs)
         yield f"{number}/zarr.json", dump_json(self._level_document())
 
+    def learn(self) -> Callable[[Stamps], Iterator[Put]]:
+        """Take the facts of all cells from the indexes of the level and of the parts."""
+        columns = dict(self.level.vertex_columns)
+        for part in self.parts:
+            columns = {**part.level.vertex_columns, **columns}
+        self._facts = facts_of_level(self.storage, self.level, columns)
+        for part in self.parts:
+            known = still_true(part.storage, part.level)
+            if known is not None:
+                self._facts.adopt(known, [array.name for array in self.arrays if array.changes(part)])
+        return self._index_puts
+
+    def _index_puts(self, stamps: Stamps) -> Iterator[Put]:
+        arrays = {**self.level.cells, **{merge.name: merge.array for merge in self.arrays}}
+        held = [self.level.vertices.present, *(part.level.vertices.present for part in self.parts)]
+        if self._facts is not None:
+            yield from self._facts.puts(arrays, np.unique(np.concatenate(held), axis=0), stamps)
+
     def _groups(self) -> Iterator[tuple[str, JsonObject]]:
         """Documents of groups above arrays: families of links with more links, and those that are new."""
         told: dict[str, JsonObject] = {}
@@ -219,7 +241,7 @@ class _Gather:
         if self._tables is not None:
             names |= {*table_names(self._tables[0], with_refs=self._with_refs)}
         metadata = LevelMetadata.parse(facts, where=f"{self.level.number}/zarr.json")
-        return level_document(metadata, sorted(names), self.level.document)
+        return level_document(metadata, sorted(names), self.level.document, indexed=self._facts is not None)
 
     def root(self) -> JsonObject:
         """The root document, without the job."""

@@ -175,6 +175,10 @@ class ArrayMerge:
                     raise ConcurrentEditError("a stored object of a part is gone", store=storage.url, array=source)
                 yield target, data
 
+    def changes(self, part: Part) -> bool:
+        """Whether values of a part become others."""
+        return any(one is part and self._change(number) is not None for number, (one, _) in enumerate(self.parts))
+
     def _change(self, number: int) -> Change | None:
         """What is to be done to the values of a part; None for nothing."""
         part, array = self.parts[number]

@@ -1,0 +1,1 @@
+"""Values as what other libraries hold, and the other way round; each library is imported where it is needed."""
