@@ -20,6 +20,10 @@ from tests.query.connected import induced, of_objects
 from tests.query.test_where import owners, stored
 from tests.rechunk.shapes import LAYOUTS, assert_same_rows, values
 from zarr_vectors.exceptions import InputError
+from zarr_vectors.query.hits import whole_objects
+from zarr_vectors.query.links import Links
+from zarr_vectors.query.shape import Shape
+from zarr_vectors.query.values import Rows
 from zarr_vectors.spatial.area import Ball
 
 KINDS = ["points", "polyline", "graph", "mesh"]
@@ -66,6 +70,15 @@ def test_vertices_and_objects_near_a_place(kind: str, data: st.DataObject) -> No
     if some:
         got = level.read(**both, mode="objects", object_ids=some)
         assert_same_rows(got, of_objects(whole, [one for one in some if one in chosen]))
+
+
+def test_without_objects_each_edge_counts_as_one() -> None:
+    positions = np.array([[0.0, 0], [9, 0], [30, 0], [31, 0], [0, 1]])
+    shape = Shape(Rows(positions), links=Links(np.array([[0, 1], [1, 2], [2, 3]]), {}))
+    got = whole_objects(shape, Ball.from_user(([0, 0], 2), ("x", "y")))
+    assert got.rows.positions.tolist() == [[0, 0], [9, 0], [0, 1]]
+    assert got.links is not None
+    assert got.links.ends.tolist() == [[0, 1]]
 
 
 @given(

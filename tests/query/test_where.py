@@ -19,6 +19,8 @@ from tests.query.connected import induced, of_objects, owners_of
 from tests.rechunk.shapes import LAYOUTS, assert_same_rows, narrowed, values, write
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError
 from zarr_vectors.query.expressions import And, Expression, all_of
+from zarr_vectors.query.row_filter import RowFilter
+from zarr_vectors.query.values import take_known
 
 KINDS = ["points", "polyline", "graph", "skeleton", "mesh"]
 ROWS = {"row": False, "t": True, "f": False, "flag": False}
@@ -165,6 +167,24 @@ def test_objects_and_rows_are_asked_together(where: Any, rows: list[int]) -> Non
     assert sorted(level.read(where=where, object_ids=[5, 9]).attributes["w"].tolist()) == in_some
 
 
+def test_rows_of_no_known_object_have_no_value_of_objects() -> None:
+    wanted = RowFilter(
+        condition=(zv.col("size") > 1) | (zv.col("row") > 5),
+        ids=np.array([9, 4]),
+        of_objects={"size": np.array([5, 0])},
+    )
+    rows = {"row": np.array([1, 2, 3, 6])}
+    assert wanted.mask(rows, np.array([9, 4, -1, 77]), 4).tolist() == [True, False, False, True]
+    assert wanted.mask(rows, None, 4).tolist() == [False, False, False, True]
+
+
+def test_values_that_objects_lack_stay_missing() -> None:
+    sizes = np.ma.MaskedArray([1, 2, 3], mask=[False, True, False])
+    got = take_known(sizes, np.array([2, 1, -1, 0]))
+    assert np.ma.getmaskarray(got).tolist() == [False, True, True, False]
+    assert np.ma.getdata(got)[[0, 3]].tolist() == [3, 1]
+
+
 def test_owners_that_were_read_for_a_condition_are_told_of_as_ever() -> None:
     level = small()
     assert level.read(where="volume > 3 or w > 5").object_ids.tolist() == [7, 7, 9]
@@ -195,7 +215,10 @@ def test_what_cannot_be_asked_is_refused(where: Any, kind: type[Exception], matc
 
 def test_edges_can_only_be_asked_beside_vertices() -> None:
     graph = zv.Graph(
-        [[0.0, 0], [1, 0], [2, 0]], [[0, 1], [1, 2]], edge_attributes={"w": [1, 2]}, attributes={"v": [1, 2, 3]}
+        [[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]],
+        [[0, 1], [1, 2]],
+        edge_attributes={"w": [1, 2]},
+        attributes={"v": [1, 2, 3]},
     )
     zv.write("memory://where-edges", graph)
     level = zv.open("memory://where-edges")[0]
