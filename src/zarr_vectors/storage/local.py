@@ -218,7 +218,7 @@ class LocalBackend:
         for key in keys:
             try:
                 found.append(os.stat(self._full(key)).st_size)
-            except _ABSENT:
+            except _NO_FILE:
                 found.append(None)
         return found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 
 from zarr_vectors import constants
@@ -50,11 +53,15 @@ def check_index(storage: Storage, level: LevelState, findings: Findings) -> None
             f"{level.number}/{CELLS}",
             index.coords,
             cells,
-            lambda _, path=path: f"the index says of {path} in this chunk what is not so",
+            partial(_told, path),
         )
 
 
-def _wrong(index: CellIndex, path: str, true: dict[str, FloatArray], ndim: int) -> BoolArray:
+def _told(path: str, _: int) -> str:
+    return f"the index says of {path} in this chunk what is not so"
+
+
+def _wrong(index: CellIndex, path: str, true: Mapping[str, FloatArray], ndim: int) -> BoolArray:
     """``(C,)`` of which cells the index says too little of an array; what it does not know is never wrong."""
     exact, low, high = [f"{path}/nulls"], [f"{path}/low"], [f"{path}/high"]
     if path == constants.VERTICES:
