@@ -17,6 +17,7 @@ from zarr_vectors.validate import validate
 if TYPE_CHECKING:
     from zarr_vectors import distributed
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
+    from zarr_vectors.api.edit import Edit
     from zarr_vectors.api.level import ZVLevel
     from zarr_vectors.api.repair import repair
     from zarr_vectors.api.store import ZVStore, aopen
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from zarr_vectors.core.rebinding import rebind
     from zarr_vectors.exceptions import ZVError
     from zarr_vectors.geometry import Categorical, Graph, Lines, Mesh, Points, Polylines, Skeleton
+    from zarr_vectors.query.attribute import col
     from zarr_vectors.spatial.layout import Layout
+    from zarr_vectors.spatial.outlines import HalfSpaces, Polygon
     from zarr_vectors.storage.backend import StorageBackend
     from zarr_vectors.storage.urls import detect_scheme
     from zarr_vectors.types.report import WriteReport
@@ -70,14 +73,17 @@ __all__ = [
     "AttributeInfo",
     "Axis",
     "Categorical",
+    "Edit",
     "FsGroup",
     "Graph",
     "Group",
+    "HalfSpaces",
     "Layout",
     "Lines",
     "Mesh",
     "ObjectTable",
     "Points",
+    "Polygon",
     "Polylines",
     "RechunkSpec",
     "Skeleton",
@@ -89,6 +95,7 @@ __all__ = [
     "ZVWriter",
     "__version__",
     "aopen",
+    "col",
     "create",
     "create_store",
     "detect_scheme",
@@ -106,6 +113,7 @@ __all__ = [
 
 _HOMES = {
     "api.described": ("AttributeInfo", "ObjectTable"),
+    "api.edit": ("Edit",),
     "api.level": ("ZVLevel",),
     "api.repair": ("repair",),
     "api.store": ("ZVStore", "aopen", "open"),
@@ -133,7 +141,9 @@ _HOMES = {
     "core.rebinding": ("rebind",),
     "exceptions": ("ZVError",),
     "geometry": ("Categorical", "Graph", "Lines", "Mesh", "Points", "Polylines", "Skeleton"),
+    "query.attribute": ("col",),
     "spatial.layout": ("Layout",),
+    "spatial.outlines": ("HalfSpaces", "Polygon"),
     "storage.backend": ("StorageBackend",),
     "storage.urls": ("detect_scheme",),
     "types.report": ("WriteReport",),

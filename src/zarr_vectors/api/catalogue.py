@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +19,7 @@ from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import OBJECT_ID, Ragged, Table, TableColumn, rows_for, table_of
 from zarr_vectors.query.boxes import object_boxes
 from zarr_vectors.query.sizes import object_sizes
-from zarr_vectors.query.where import condition_mask, conditions_of
+from zarr_vectors.query.where import conditions_of
 from zarr_vectors.typing import FloatArray, IntArray
 
 __all__ = ["ObjectCatalogue"]
@@ -45,7 +46,7 @@ class ObjectCatalogue(ObjectTable):
         >>> objects = zv.open("memory://catalogue-doc")[0].objects
         >>> len(objects), objects.vertex_counts.tolist(), objects.bounds[0].tolist()
         (2, [2, 1], [[0.0, 1.0], [6.0, 2.0]])
-        >>> objects.where({"length": 0}).ids.tolist()
+        >>> objects.where("length < 1").ids.tolist()
         [9]
     """
 
@@ -84,14 +85,18 @@ class ObjectCatalogue(ObjectTable):
             AttributeNotFoundError: Objects have no such attribute.
             InputError: A condition that cannot be meant.
         """
-        met = np.ones(len(self.ids), dtype=bool)
-        for condition in conditions_of(where):
-            if condition.name not in self.attributes:
-                raise AttributeNotFoundError(
-                    f"objects have no attribute {condition.name!r}", expected=f"one of {sorted(self.attributes)}"
-                )
-            met &= condition_mask(condition, self.attributes[condition.name])
-        return self.take(np.flatnonzero(met))
+        condition = conditions_of(where)
+        if condition is None:
+            return self
+        unknown = [name for name in condition.names if name not in self.attributes]
+        if unknown:
+            near = get_close_matches(unknown[0], list(self.attributes), n=1)
+            raise AttributeNotFoundError(
+                f"objects have no attribute {unknown[0]!r}",
+                expected=f"one of {sorted(self.attributes)}",
+                hint=f"did you mean {near[0]!r}?" if near else None,
+            )
+        return self.take(np.flatnonzero(condition.mask(self.attributes)))
 
     def take(self, rows: Any) -> ObjectCatalogue:
         """These rows, by an index, mask or slice; groups keep those of their members that are left."""

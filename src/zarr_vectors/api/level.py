@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from zarr_vectors import api, constants
+from zarr_vectors.api.asked import Asked
 from zarr_vectors.api.described import info_of
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.queries import LevelQueries, as_count
 from zarr_vectors.api.tables import TabularLevel
 from zarr_vectors.api.worker import in_worker
-from zarr_vectors.exceptions import InputError, ZVError
-from zarr_vectors.geometry import Geometry
-from zarr_vectors.query.batches import shapes_by_object
-from zarr_vectors.query.geometry import ReadPlan, read_shape
+from zarr_vectors.query.expressions import Expression
 from zarr_vectors.query.order import row_order
-from zarr_vectors.query.rows import iter_rows
-from zarr_vectors.query.selection import Selection
-from zarr_vectors.query.shape import Shape
-from zarr_vectors.query.values import Rows
-from zarr_vectors.query.where import conditions_of, resolve
-from zarr_vectors.storage.whole import check_current
-from zarr_vectors.types.value import Tables, plan_for, value_of
 from zarr_vectors.typing import IntArray
 
 __all__ = ["ZVLevel"]
 
-
-_COUNT_ROWS = 1_000_000
+Where: TypeAlias = str | Expression | Mapping[str, Any] | None
+"""A condition on attributes."""
 
 
 class ZVLevel(LevelQueries, TabularLevel):
@@ -86,7 +75,9 @@ class ZVLevel(LevelQueries, TabularLevel):
         *,
         object_ids: Any = None,
         group_ids: Any = None,
-        where: Mapping[str, Any] | None = None,
+        where: Where = None,
+        near: tuple[Any, float] | None = None,
+        within: Any = None,
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         link_attributes: Sequence[str] | str | None = None,
@@ -99,15 +90,25 @@ class ZVLevel(LevelQueries, TabularLevel):
             bbox: Closed box ``(lo, hi)``, None in it for an open side, or ``{axis name: (lo, hi)}``.
             object_ids: These objects, in this order.
             group_ids: The objects of these groups.
-            where: ``{attribute: value}``, or a list of values of which any will do: objects with such a value, or, for
-                a vertex or fragment attribute, vertices with one and what connects them with each other. Of a level
-                that is chunked by the attribute only the chunks of these values are read.
+            where: Condition on attributes: text such as ``"intensity > 100 and not label is null"``, one made by
+                ``zv.col``, or ``{attribute: value or list of values}``. Of an object attribute: whole objects that
+                meet it. Of a vertex or fragment attribute: vertices that meet it, and what connects them with each
+                other. Of an edge or face attribute: edges and faces that meet it, and their vertices; vertices that
+                none of these connects are left out. Of several conditions joined by ``and`` each is taken by itself,
+                that on edges and faces the last. One that asks of objects and of vertices at once is met by vertices,
+                which have the attributes of their object. Of a level that is chunked by an attribute only the chunks
+                of the values are read.
+            near: ``(centre, radius)``, a closed ball, measured in float64.
+            within: A ``zv.Polygon``, ``zv.HalfSpaces``, or a function that tells of ``(n, D)`` float64 positions which
+                lie inside, ``(n,)`` bool; or an object that has such a function as ``mask``, and ``box``, a box as
+                ``bbox`` takes it, outside of which nothing lies.
             attributes: Vertex and fragment attributes to read; None for all, ``[]`` for none.
             mode: What the box selects. ``"vertices"``: those in the box, and what connects them with each other.
                 ``"objects"``: whole objects of which any vertex, segment, edge or face meets the box. ``"clip"``: what
                 is left when everything is cut at the box, with new vertices (of row id -1) where something leaves
                 it; integer positions become float64, faces triangles. Points are read by ``"vertices"`` where the
-                mode is not given, all other kinds by ``"objects"``.
+                mode is not given, all other kinds by ``"objects"``. ``near`` and ``within`` select vertices, or whole
+                objects of which any vertex lies inside; nothing can be cut at them.
             link_attributes: Attributes of edges or faces to read; None for all, ``[]`` for none.
             limit: At most so many points: the first, after which reading stops. Of other kinds so many objects, in the
                 order of ``objects`` or of ``object_ids``. None for all.
@@ -122,15 +123,29 @@ class ZVLevel(LevelQueries, TabularLevel):
             CorruptionError: A cell is gone or corrupt.
             ObjectNotFoundError, AttributeNotFoundError: An id or a name does not exist.
             InputError: A box, ids, a condition or a mode that cannot be meant.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> points = zv.Points([[0.0, 1.0], [5.0, 2.0], [6.0, 2.5]], attributes={"w": [1.5, 2.5, 3.5]})
+            >>> _ = zv.write("memory://read-doc", points)
+            >>> level = zv.open("memory://read-doc")[0]
+            >>> level.read(where="w > 2", near=([5, 2], 1)).positions.tolist()
+            [[5.0, 2.0]]
         """
-        most = None if limit is None else as_count("limit", limit, least=0)
-
-        def read() -> Geometry:
-            selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
-            plan = self._plan(mode, link_attributes, strict)
-            return self._read(selection, plan) if most is None else self._limited(selection, plan, most)
-
-        return self._whole(read)
+        asked = Asked(
+            bbox=bbox,
+            object_ids=object_ids,
+            group_ids=group_ids,
+            where=where,
+            near=near,
+            within=within,
+            attributes=attributes,
+            mode=mode,
+            link_attributes=link_attributes,
+            limit=None if limit is None else as_count("limit", limit, least=0),
+            strict=strict,
+        )
+        return self._values_asked(asked)
 
     def read_chunks(self, chunks: Any, *, attributes: Sequence[str] | str | None = None, strict: bool = True) -> Any:
         """Read what lies in these chunks, and what connects it.
@@ -140,30 +155,7 @@ class ZVLevel(LevelQueries, TabularLevel):
             attributes: Vertex and fragment attributes to read; None for all, ``[]`` for none.
             strict: As in ``read``.
         """
-        selection = self._selection(None, None, None, attributes, chunks=chunks)
-        return self._whole(lambda: self._read(selection, self._plan(None, None, strict)))
-
-    def _read(self, selection: Selection, plan: ReadPlan) -> Geometry:
-        shape = read_shape(self._storage, self._state, selection, plan)
-        return self._as_value(shape, self._tables if selection.is_everything and self.has_objects else None)
-
-    def _asked(
-        self,
-        bbox: Any = None,
-        *,
-        object_ids: Any = None,
-        group_ids: Any = None,
-        where: Mapping[str, Any] | None = None,
-        attributes: Sequence[str] | str | None = None,
-        mode: str | None = None,
-        link_attributes: Sequence[str] | str | None = None,
-        strict: bool = True,
-    ) -> tuple[Selection, ReadPlan]:
-        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
-        return selection, self._plan(mode, link_attributes, strict)
-
-    def _plan(self, mode: str | None, link_attributes: Sequence[str] | str | None, strict: bool) -> ReadPlan:
-        return plan_for(self._root, self.kind, mode, link_attributes, strict=strict)
+        return self._values_asked(Asked(chunks=chunks, attributes=attributes, strict=strict))
 
     def iter(
         self,
@@ -171,7 +163,9 @@ class ZVLevel(LevelQueries, TabularLevel):
         *,
         object_ids: Any = None,
         group_ids: Any = None,
-        where: Mapping[str, Any] | None = None,
+        where: Where = None,
+        near: tuple[Any, float] | None = None,
+        within: Any = None,
         attributes: Sequence[str] | str | None = None,
         mode: str | None = None,
         batch_rows: int = 1_000_000,
@@ -180,49 +174,24 @@ class ZVLevel(LevelQueries, TabularLevel):
         """Read as ``read`` does, in batches; there is always at least one batch.
 
         Points come at most ``batch_rows`` at a time. Other kinds come in whole objects, of about so many vertices;
-        what a box cuts out of them (``mode="vertices"`` or ``"clip"``) comes at once. So that no edge or face is lost
+        what a place cuts out of them (``mode="vertices"`` or ``"clip"``) comes at once. So that no edge or face is lost
         between batches, all that is left comes at once as soon as one leads to another object.
 
         Raises:
             ConcurrentEditError: Another writer has changed the store since the first batch.
         """
-        rows = as_count("batch_rows", batch_rows)
-        selection = self._selection(bbox, object_ids, group_ids, attributes, where=where)
-        plan = self._plan(mode, None, strict)
-        if not self.kind.is_linked and plan.offset is None and (plan.mode == "vertices" or selection.box is None):
-            return self._unchanged(self._batches(selection, rows, strict), self._root.seen)
-        return self._unchanged(self._object_batches(selection, plan, rows), self._root.seen)
-
-    def _unchanged(self, batches: Iterator[Geometry], seen: frozenset[bytes]) -> Iterator[Geometry]:
-        """Batches of one state of the store; those that have been yielded cannot be taken back."""
-        try:
-            for batch in batches:
-                check_current(self._storage, seen)
-                yield batch
-        except ZVError:
-            check_current(self._storage, seen)
-            raise
-
-    def _batches(self, selection: Selection, batch_rows: int, strict: bool) -> Iterator[Geometry]:
-        empty: Rows | None = None
-        told = False
-        for rows in iter_rows(self._storage, self._state, selection, batch_rows=batch_rows, strict=strict):
-            if len(rows.positions) or rows.errors:
-                yield self._as_value(Shape(rows))
-                empty, told = None, True
-            elif not told:
-                empty = rows
-        if empty is not None:
-            yield self._as_value(Shape(empty))
-
-    def _object_batches(self, selection: Selection, plan: ReadPlan, batch_rows: int) -> Iterator[Geometry]:
-        if not self.has_objects or (selection.box is not None and plan.mode != "objects"):
-            yield self._read(selection, plan)
-            return
-        # Without a table of sizes, objects are taken to be about as large as each other.
-        step = max(1, batch_rows * self.object_count // max(1, self.vertex_count))
-        for shape in shapes_by_object(self._storage, self._state, selection, plan, step):
-            yield self._as_value(shape)
+        asked = Asked(
+            bbox=bbox,
+            object_ids=object_ids,
+            group_ids=group_ids,
+            where=where,
+            near=near,
+            within=within,
+            attributes=attributes,
+            mode=mode,
+            strict=strict,
+        )
+        return self._batches_asked(asked, as_count("batch_rows", batch_rows))
 
     def count(
         self,
@@ -230,67 +199,25 @@ class ZVLevel(LevelQueries, TabularLevel):
         *,
         object_ids: Any = None,
         group_ids: Any = None,
-        where: Mapping[str, Any] | None = None,
+        where: Where = None,
+        near: tuple[Any, float] | None = None,
+        within: Any = None,
         mode: str | None = None,
     ) -> int:
         """Number of vertices that ``read`` would bring."""
-
-        def count() -> int:
-            selection = self._selection(bbox, object_ids, group_ids, (), where=where, owners=self.kind.is_linked)
-            plan = self._plan(mode, (), True)
-            if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
-                return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
-            batches = iter_rows(self._storage, self._state, selection, batch_rows=_COUNT_ROWS)
-            return sum(len(batch.positions) for batch in batches)
-
-        return self._whole(count)
-
-    def _selection(
-        self,
-        bbox: Any,
-        object_ids: Any,
-        group_ids: Any,
-        attributes: Any,
-        *,
-        where: Any = None,
-        owners: bool = True,
-        chunks: Any = None,
-    ) -> Selection:
-        selection = Selection.of(
-            [axis.name for axis in self._root.axes],
+        asked = Asked(
             bbox=bbox,
             object_ids=object_ids,
             group_ids=group_ids,
-            chunks=chunks,
-            attributes=attributes if attributes is None or not owners else self._with_row_id(attributes),
-            owners=owners,
+            where=where,
+            near=near,
+            within=within,
+            mode=mode,
+            attributes=(),
+            link_attributes=(),
+            owners=self.kind.is_linked,
         )
-        conditions = conditions_of(where)
-        return resolve(self._storage, self._state, replace(selection, where=conditions)) if conditions else selection
-
-    def _with_row_id(self, attributes: Sequence[str] | str) -> list[str]:
-        if isinstance(attributes, str):
-            attributes = [attributes]
-        if not isinstance(attributes, Iterable):
-            raise InputError("attributes must be names of vertex attributes, or None for all", got=repr(attributes))
-        names = list(attributes)
-        return [*names, constants.ROW_ID] if constants.ROW_ID in self._state.vertex_columns else names
-
-    @property
-    def _tables(self) -> Tables:
-        table = self._object_table
-        return Tables(
-            objects=table.ids,
-            object_attributes=table.attributes,
-            groups=table.groups,
-            group_attributes=table.group_attributes,
-        )
-
-    def _as_value(self, shape: Shape, tables: Tables | None = None) -> Geometry:
-        if shape.rows.object_ids is None and self.has_objects and not len(shape.rows.positions):
-            shape.rows.object_ids = np.zeros(0, dtype=np.int64)
-        family = self._state.links if self.kind.connects == "links" else None
-        return value_of(shape, self.kind, self._root.axes, family, tables)
+        return self._count_asked(asked)
 
     async def aread(self, *args: Any, **options: Any) -> Any:
         """Read as ``read`` does, with the same arguments, without keeping an event loop from its other work."""

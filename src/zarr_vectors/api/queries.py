@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zarr_vectors.api.facts import LevelFacts
+from zarr_vectors.api.asked import Asked
 from zarr_vectors.api.plan import QueryPlan
+from zarr_vectors.api.reading import LevelReading
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Geometry, Points
 from zarr_vectors.query.geometry import ReadPlan, read_shape
 from zarr_vectors.query.nearest import nearest_of, nearest_rows
-from zarr_vectors.query.rows import first_rows
-from zarr_vectors.query.sample import first_objects, sample_objects, sample_rows
+from zarr_vectors.query.sample import sample_objects, sample_rows
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows
 from zarr_vectors.storage.rehearsal import Reached, Rehearsal
-from zarr_vectors.typing import FloatArray, IntArray
+from zarr_vectors.typing import FloatArray
 
 __all__ = ["LevelQueries", "Nearest", "as_count"]
 
@@ -37,13 +37,14 @@ class Nearest(NamedTuple):
     distances: FloatArray
 
 
-class LevelQueries(LevelFacts):
+class LevelQueries(LevelReading):
     """Reads of a part of a selection. They take what ``read`` takes: ``bbox``, ``where``, ``object_ids`` ..."""
 
     read: Callable[..., Any]
-    _asked: Callable[..., tuple[Selection, ReadPlan]]
-    _read: Callable[[Selection, ReadPlan], Geometry]
-    _as_value: Callable[[Shape], Geometry]
+
+    def _asked(self, asked: Asked) -> tuple[Selection, ReadPlan]:
+        """What to read, and how."""
+        return self._selected(asked), asked.plan(self._root, self.kind)
 
     def head(self, count: int = 5, **selected: Any) -> Any:
         """What ``read(limit=count)`` brings: the first points, or the first objects of other kinds.
@@ -77,10 +78,10 @@ class LevelQueries(LevelFacts):
             >>> len(level.sample(10, seed=1).positions), len(level.sample(10, bbox=([0, 0], [4, 0])).positions)
             (10, 5)
         """
-        count = as_count("count", count, least=0)
+        count, asked = as_count("count", count, least=0), Asked(strict=strict, **selected)
 
         def sample() -> Geometry:
-            selection, plan = self._asked(strict=strict, **selected)
+            selection, plan = self._asked(asked)
             chance = np.random.default_rng(seed)
             if plan.connects == "nothing":
                 return self._as_value(Shape(self._sampled(selection, plan, count, chance)))
@@ -94,20 +95,6 @@ class LevelQueries(LevelFacts):
         rows = read_shape(self._storage, self._state, selection, plan).rows
         known = len(rows.positions)
         return rows.take(np.sort(chance.choice(known, min(count, known), replace=False)))
-
-    def _limited(self, selection: Selection, plan: ReadPlan, limit: int) -> Geometry:
-        """The first points of a selection, or the first objects of other kinds."""
-        if plan.is_by_row(selection):
-            return self._as_value(Shape(first_rows(self._storage, self._state, selection, limit, strict=plan.strict)))
-        if plan.connects == "nothing":
-            rows = read_shape(self._storage, self._state, selection, plan).rows
-            return self._as_value(Shape(rows.take(np.arange(min(limit, len(rows.positions))))))
-        ids = first_objects(self._storage, self._state, selection, plan, limit)
-        return self._of(ids, selection, plan)
-
-    def _of(self, ids: IntArray, selection: Selection, plan: ReadPlan) -> Geometry:
-        """What a selection has of these objects."""
-        return self._read(replace(selection, object_ids=ids, group_ids=None, lenient=True), plan)
 
     def near(self, point: Any, k: int = 1, *, strict: bool = True, **selected: Any) -> Nearest:
         """The ``k`` points nearest to a place, of those that are selected; cells are read from the nearest outward.
@@ -132,11 +119,11 @@ class LevelQueries(LevelFacts):
             >>> found.points.positions.tolist(), found.distances.tolist()
             ([[0.0, 1.0], [3.0, 5.0]], [0.0, 5.0])
         """
-        count = as_count("k", k)
+        count, asked = as_count("k", k), Asked(strict=strict, **selected)
         place = self._as_place(point)
 
         def near() -> Nearest:
-            selection, plan = self._asked(strict=strict, **selected)
+            selection, plan = self._asked(asked)
             if plan.connects != "nothing":
                 raise InputError(
                     "near finds points", got=self.kind.geometry_type, hint="near=(centre, radius) selects of all kinds"
@@ -180,16 +167,17 @@ class LevelQueries(LevelFacts):
         Raises:
             InputError: ``limit`` is given, or what ``read`` would refuse.
         """
-        if selected.get("limit") is not None:
+        asked = Asked(bbox=bbox, strict=strict, **selected)
+        if asked.limit is not None:
             raise InputError("with a limit reading stops when there is enough, which cannot be planned")
 
         def plan() -> QueryPlan:
-            selection, how = self._asked(bbox, strict=strict, **selected)
-            places = any(selected.get(name) is not None for name in ("near", "within")) or bbox is not None
-            named = selected.get("object_ids") is not None or selected.get("group_ids") is not None
-            finds = how.mode == "objects" and places and not (named and how.connects != "nothing")
-            rehearsal = Rehearsal.of(self._storage, int(finds))
-            twin = type(self)(rehearsal, self._root, replace(self._state))
+            selection, how = self._asked(asked)
+            # Each place tells objects, by a round of its own; of objects that are asked for all is read at once.
+            finds = how.mode == "objects" and not (selection.by_object and how.connects != "nothing")
+            rehearsal = Rehearsal.of(self._storage, len(selection.places_asked) if finds else 0)
+            state = replace(self._state, index=self._state.index.on(rehearsal))
+            twin = type(self)(rehearsal, self._root, state)
             try:
                 twin.read(bbox, strict=strict, **selected)
             except Reached:

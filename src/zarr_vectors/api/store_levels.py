@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors import constants, pyramid
+from zarr_vectors import api, constants, pyramid
 from zarr_vectors.api.level import ZVLevel
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.storage.storage import Storage
@@ -23,6 +23,9 @@ class StoreLevels:
     _storage: Storage
     _first: ZVLevel
     _levels: dict[int, ZVLevel]
+
+    def __getitem__(self, number: int) -> ZVLevel:
+        raise NotImplementedError
 
     def __iter__(self) -> Iterator[ZVLevel]:
         raise NotImplementedError
@@ -175,6 +178,42 @@ class StoreLevels:
             return index_levels(self._storage, levels)
         finally:
             self._reopen()
+
+    def edit(
+        self, *, out_of_bounds: str = "raise", fill: Mapping[str, Any] | None = None, refresh: bool = False
+    ) -> api.Edit:
+        """Edit what level 0 holds, in a ``with`` block that is one commit.
+
+        Args:
+            out_of_bounds: Positions outside the store's bounds: ``"raise"``, or ``"expand"`` the bounds.
+            fill: ``{attribute: value}`` for attributes that added vertices, objects and links lack.
+            refresh: Whether coarser levels are made anew after the commit; otherwise they say that they are stale.
+
+        Raises:
+            ReadOnlyError: The store was opened for reading.
+            ConventionError: The store is stored in a way in which it cannot be edited, or its coarser levels could not
+                follow; at the end of the block also if one of them would be left with more vertices than level 0, and
+                is not to be made anew.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> lines = zv.Polylines([[[0.0, 1.0], [5.0, 2.0], [6.0, 3.0]]], ids=[7])
+            >>> _ = zv.write("memory://store-edit-doc", lines)
+            >>> store = zv.open("memory://store-edit-doc", "r+")
+            >>> with store.edit() as e:
+            ...     e.split(7, at=2).tolist()
+            [8]
+            >>> [line.tolist() for line in store[0].read().lines()]
+            [[[0.0, 1.0], [5.0, 2.0]], [[6.0, 3.0]]]
+        """
+
+        def done() -> None:
+            self._reopen()
+            if refresh:
+                self.refresh_pyramid()
+
+        options = {"out_of_bounds": out_of_bounds, "fill": {} if fill is None else fill, "refresh": refresh}
+        return api.Edit(self[0], options, done)
 
     def _reopen(self) -> None:
         """Take notice of levels that have been made."""

@@ -17,10 +17,12 @@ from zarr_vectors.cli.options import (
     GroupIdsOption,
     LevelOption,
     ModeOption,
+    NearOption,
     ObjectIdsOption,
     PerFragmentOption,
     Picked,
     QuietOption,
+    WhereOption,
 )
 from zarr_vectors.cli.parse import parse_compressor, parse_fill, parse_names, parse_shape, parse_shard_shape
 from zarr_vectors.cli.pyramid import build_told
@@ -54,7 +56,7 @@ _ONLY_FOR_STORES = (
 )
 _ONLY_FOR_FILES = ("--object-attributes", "--no-groups")
 _NOT_FOR = {
-    Way.FILE_TO_STORE: ("--group-ids", "--level", "--format", "--mode", *_ONLY_FOR_FILES),
+    Way.FILE_TO_STORE: ("--group-ids", "--where", "--near", "--level", "--format", "--mode", *_ONLY_FOR_FILES),
     Way.STORE_TO_FILE: (*_ONLY_FOR_STORES, "--positions", "--object-id-column", "--triangulate"),
     Way.STORE_TO_STORE: ("--positions", "--object-id-column", "--triangulate", "--format", *_ONLY_FOR_FILES),
 }
@@ -105,6 +107,8 @@ def convert(
     object_ids: ObjectIdsOption = None,
     group_ids: GroupIdsOption = None,
     mode: ModeOption = None,
+    where: WhereOption = None,
+    near: NearOption = None,
     level: LevelOption = 0,
     append: Annotated[bool, typer.Option("--append", help="Add to a store that exists.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace what is at OUT.")] = False,
@@ -171,7 +175,7 @@ def convert(
         raise typer.BadParameter(f"{out_of_bounds!r} is none of {', '.join(POLICIES)}", param_hint="--out-of-bounds")
     way = find_way(source, target, file_format)
     _refuse_idle_options(ctx, way)
-    picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode)
+    picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode, where, near)
     shards = checked("--shard-shape", parse_shard_shape, shard_shape)
     columns = checked("--positions", parse_names, positions)
     job = _Job(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from zarr_vectors.cli.console import checked
-from zarr_vectors.cli.parse import BoxArgument, parse_box, parse_ids, parse_names
+from zarr_vectors.cli.parse import BoxArgument, parse_ball, parse_box, parse_ids, parse_names
 from zarr_vectors.typing import IntArray
 
 __all__ = [
@@ -19,11 +19,13 @@ __all__ = [
     "LevelOption",
     "Mode",
     "ModeOption",
+    "NearOption",
     "ObjectIdsOption",
     "PerFragmentOption",
     "Picked",
     "QuietOption",
     "StoreArgument",
+    "WhereOption",
 ]
 
 
@@ -51,6 +53,18 @@ ObjectIdsOption: TypeAlias = Annotated[
 ]
 GroupIdsOption: TypeAlias = Annotated[
     str | None, typer.Option("--group-ids", metavar="IDS", help="Only the objects of these groups: 0,2-3.")
+]
+WhereOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only what meets this condition on attributes: \"intensity > 100 and class in ('a', 'b')\".",
+    ),
+]
+NearOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--near", metavar="BALL", help="Only what is no farther from x,y,z than r, given as x,y,z,r."),
 ]
 AttributesOption: TypeAlias = Annotated[
     str | None, typer.Option("--attributes", metavar="NAMES", help="Only these attributes: a,b. Empty for none.")
@@ -81,6 +95,8 @@ class Picked:
     group_ids: IntArray | None = None
     attributes: list[str] | None = None
     mode: str | None = None
+    where: str | None = None
+    near: tuple[list[float], float] | None = None
 
     @classmethod
     def parse(
@@ -90,6 +106,8 @@ class Picked:
         group_ids: str | None = None,
         attributes: str | None = None,
         mode: Mode | None = None,
+        where: str | None = None,
+        near: str | None = None,
     ) -> Picked:
         """Take the text of the options.
 
@@ -102,17 +120,20 @@ class Picked:
             group_ids=checked("--group-ids", parse_ids, group_ids),
             attributes=checked("--attributes", parse_names, attributes),
             mode=None if mode is None else mode.value,
+            where=where,
+            near=checked("--near", parse_ball, near),
         )
 
     @property
     def takes_all_rows(self) -> bool:
         """Whether no row is left out."""
-        return self.bbox is None and self.object_ids is None and self.group_ids is None
+        return all(value is None for value in self.rows.values())
 
     @property
     def rows(self) -> dict[str, Any]:
         """The keywords that choose objects and rows, as ``export`` takes them."""
-        return {"bbox": self.bbox, "object_ids": self.object_ids, "group_ids": self.group_ids}
+        by_id = {"object_ids": self.object_ids, "group_ids": self.group_ids}
+        return {"bbox": self.bbox, **by_id, "where": self.where, "near": self.near}
 
     @property
     def all(self) -> dict[str, Any]:

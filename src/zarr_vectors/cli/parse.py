@@ -19,6 +19,7 @@ from zarr_vectors.typing import IntArray, JsonObject
 __all__ = [
     "BoxArgument",
     "parse_aggregations",
+    "parse_ball",
     "parse_box",
     "parse_compressor",
     "parse_factors",
@@ -70,6 +71,22 @@ def parse_box(text: str) -> BoxArgument:
     for axis, (low, high) in enumerate(zip(lows, highs, strict=True)):
         _check_order(f"axis {axis}", low, high)
     return lows, highs
+
+
+def parse_ball(text: str) -> tuple[list[float], float]:
+    """A centre and a radius.
+
+    Raises:
+        ValueError: It is no list of numbers, or the radius is negative.
+
+    Example:
+        >>> parse_ball("1,2,3,0.5")
+        ([1, 2, 3], 0.5)
+    """
+    numbers = parse_numbers(text)
+    if len(numbers) < 2 or numbers[-1] < 0:
+        raise ValueError(f"{text!r} is no ball; give the centre and, last, the radius, such as x,y,z,r")
+    return numbers[:-1], numbers[-1]
 
 
 def parse_ids(text: str) -> IntArray:

@@ -16,10 +16,12 @@ from zarr_vectors.cli.options import (
     GroupIdsOption,
     LevelOption,
     ModeOption,
+    NearOption,
     ObjectIdsOption,
     Picked,
     QuietOption,
     StoreArgument,
+    WhereOption,
 )
 from zarr_vectors.cli.parse import parse_names, parse_size
 from zarr_vectors.cli.tally import Tally
@@ -53,6 +55,8 @@ def plot(
     object_ids: ObjectIdsOption = None,
     group_ids: GroupIdsOption = None,
     mode: ModeOption = None,
+    where: WhereOption = None,
+    near: NearOption = None,
     axes: Annotated[
         str | None, typer.Option("--axes", metavar="X,Y", help="Axes to show; by default the two of largest extent.")
     ] = None,
@@ -73,7 +77,7 @@ def plot(
     quiet: QuietOption = False,
 ) -> None:
     """Draw a store as a PNG: points, lines, graphs, skeletons or meshes, coloured by an attribute."""
-    picked = Picked.parse(bbox, object_ids, group_ids, mode=mode)
+    picked = Picked.parse(bbox, object_ids, group_ids, mode=mode, where=where, near=near)
     inches = checked("--size", parse_size, size)
     shown_axes = checked("--axes", parse_names, axes)
     if picture.suffix.lower() != ".png":

@@ -18,9 +18,11 @@ from zarr_vectors.cli.options import (
     GroupIdsOption,
     LevelOption,
     ModeOption,
+    NearOption,
     ObjectIdsOption,
     Picked,
     StoreArgument,
+    WhereOption,
 )
 from zarr_vectors.cli.rows import limited, write_csv, write_jsonl
 from zarr_vectors.cli.selected import count_of, link_rows, vertex_rows
@@ -46,6 +48,8 @@ def query(
     group_ids: GroupIdsOption = None,
     attributes: AttributesOption = None,
     mode: ModeOption = None,
+    where: WhereOption = None,
+    near: NearOption = None,
     level: LevelOption = 0,
     limit: Annotated[int | None, typer.Option("--limit", min=0, help="At most so many rows.")] = None,
     count: Annotated[
@@ -70,7 +74,7 @@ def query(
     ] = None,
 ) -> None:
     """Count what a selection holds, or write it out with a row for each point, vertex, edge or face."""
-    picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode)
+    picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode, where, near)
     wanted = _row_format(row_format, output, count=count)
     if wanted is None:
         for option, given in (("--limit", limit is not None), ("--links", links)):

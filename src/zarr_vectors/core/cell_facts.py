@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -244,6 +244,14 @@ class LazyIndex:
         if self._loaded is not None:
             self._loaded.storage = storage
         return self._loaded
+
+    def on(self, storage: Storage) -> LazyIndex:
+        """The same, as far as it has been loaded, which asks another storage for the rest."""
+        loaded = self._loaded
+        if loaded is not None:
+            # Facts that either reads stay its own.
+            loaded = replace(loaded, storage=storage, _facts=dict(loaded._facts), _objects=dict(loaded._objects))  # noqa: SLF001
+        return LazyIndex(self.level, loaded, self._done)
 
     def __getstate__(self) -> dict[str, Any]:
         """Whoever gets it reads it again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,8 +48,7 @@ def in_batches(level: ZVLevel, **selection: Any) -> Iterator[Geometry]:
         level: What to read from.
         **selection: As ``level.iter`` has it.
     """
-    rows: dict[str, Any] = {name: selection.get(name) for name in ("bbox", "object_ids", "group_ids")}
-    for batch in with_tables(level, level.iter(**selection), to_store=True, **rows):
+    for batch in with_tables(level, level.iter(**selection), asked=selection, to_store=True):
         yield _parts_as_lines(batch) if isinstance(batch, Polylines) else batch
 
 
@@ -57,9 +56,7 @@ def with_tables(
     level: ZVLevel,
     batches: Iterator[Geometry],
     *,
-    bbox: Any = None,
-    object_ids: Any = None,
-    group_ids: Any = None,
+    asked: Mapping[str, Any],
     object_attributes: Sequence[str] | None = None,
     groups: bool = True,
     to_store: bool = False,
@@ -72,7 +69,7 @@ def with_tables(
     Args:
         level: Where the batches are from.
         batches: As ``level.iter`` gives them.
-        bbox, object_ids, group_ids: What it was asked for.
+        asked: The keywords of ``level.iter`` that it was asked by.
         object_attributes: Names of those to go along; None for all.
         groups: Whether groups go along.
         to_store: Whether they go to another store, which keeps every id, and takes objects of points that come in
@@ -98,7 +95,7 @@ def with_tables(
             assert isinstance(batch, Linked)
             yield replace(batch, object_ids=None, objects=None)
         return
-    idle = _asked(whole, object_ids, group_ids) if bbox is None else np.zeros(len(table), dtype=bool)
+    idle = _named(whole, asked)
     waiting: Geometry | None = None
     for batch in batches:
         if waiting is not None:
@@ -109,8 +106,11 @@ def with_tables(
         yield _with(waiting, table, np.isin(table.ids, _ids_of(waiting)) | idle)
 
 
-def _asked(table: ObjectTable, object_ids: Any, group_ids: Any) -> BoolArray:
-    """Which objects a selection by ids names; all where there is none."""
+def _named(table: ObjectTable, asked: Mapping[str, Any]) -> BoolArray:
+    """Which objects go along without vertices: those that a selection by ids names, all where there is no selection."""
+    if any(asked.get(name) is not None for name in ("bbox", "where", "near", "within")):
+        return np.zeros(len(table), dtype=bool)
+    object_ids, group_ids = asked.get("object_ids"), asked.get("group_ids")
     if object_ids is None and group_ids is None:
         return np.ones(len(table), dtype=bool)
     named = [] if object_ids is None else [as_ids("object_ids", np.atleast_1d(object_ids))]

@@ -221,6 +221,9 @@ def export(
     bbox: Any = None,
     object_ids: Any = None,
     group_ids: Any = None,
+    where: Any = None,
+    near: Any = None,
+    within: Any = None,
     attributes: Sequence[str] | None = None,
     mode: str | None = None,
     object_attributes: Sequence[str] | None = None,
@@ -237,7 +240,7 @@ def export(
         source: A store or one of its levels.
         path: A file; or, with ``format``, a folder to write a file for each object to. Files are called by the object
             attribute ``name`` where every object has one of its own, otherwise by object id.
-        bbox, object_ids, group_ids, attributes, mode: As in ``ZVLevel.iter``.
+        bbox, object_ids, group_ids, where, near, within, attributes, mode: As in ``ZVLevel.iter``.
         object_attributes: Those of connected kinds to write; None for all, ``[]`` for none.
         groups: Whether to write groups of connected kinds: not every format can hold them.
         level: Of a store.
@@ -258,9 +261,10 @@ def export(
     chosen = source[level] if isinstance(source, ZVStore) else source
     with fresh(file, fmt, overwrite=overwrite) as temporary:
         check_kind(chosen, fmt, FORMATS)
-        picked_by = {"bbox": bbox, "object_ids": object_ids, "group_ids": group_ids}
-        batches = chosen.iter(**picked_by, attributes=attributes, mode=mode, batch_rows=_EXPORT_ROWS)
-        batches = with_tables(chosen, batches, **picked_by, object_attributes=object_attributes, groups=groups)
+        asked = {"bbox": bbox, "object_ids": object_ids, "group_ids": group_ids}
+        asked |= {"where": where, "near": near, "within": within}
+        batches = chosen.iter(**asked, attributes=attributes, mode=mode, batch_rows=_EXPORT_ROWS)
+        batches = with_tables(chosen, batches, asked=asked, object_attributes=object_attributes, groups=groups)
         context = ExportContext(
             axes=chosen.axes,
             crs=chosen.crs,

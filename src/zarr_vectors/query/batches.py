@@ -26,7 +26,7 @@ def shapes_by_object(
         most: Up to how many that may grow, twofold from one shape to the next.
     """
     ids = objects_selected(storage, level, selection, plan)
-    part = replace(selection, box=None, group_ids=None, lenient=True)
+    part = replace(selection.at(None), group_ids=None, lenient=True)
     start = 0
     while start < max(1, len(ids)):
         counting = replace(plan, counts_left=start + objects < len(ids))

@@ -6,8 +6,9 @@ and those that hold ends of links which may pass through it; what lies in the bo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from zarr_vectors.exceptions import CorruptionError, InputError
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.cut import cut
 from zarr_vectors.query.draco import check_unordered
-from zarr_vectors.query.hits import vertices_hit
+from zarr_vectors.query.filtered import filtered, link_names_for
+from zarr_vectors.query.hits import vertices_hit, whole_objects
 from zarr_vectors.query.lines import lines_of_block, lines_of_refs, owners_hit
 from zarr_vectors.query.linked import linked_shape
 from zarr_vectors.query.links import LinkPart, cells_passed_through, links_among
@@ -28,23 +30,23 @@ from zarr_vectors.query.rows import (
     cells_of,
     cells_touched,
     check_count,
+    inside_of,
     raise_errors,
     read_rows,
     wanted_refs,
 )
 from zarr_vectors.query.selection import MODES, Selection, choose_names
-from zarr_vectors.query.shape import Shape, lines_within, links_within
+from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows, distinct_numbers, distinct_rows, find_rows
-from zarr_vectors.query.where import met_by, narrow_cells
+from zarr_vectors.query.where import narrow_cells
+from zarr_vectors.spatial.area import Area
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
-from zarr_vectors.typing import BoolArray, IntArray
+from zarr_vectors.typing import IntArray
 
 __all__ = ["ReadPlan", "objects_selected", "read_connected", "read_shape"]
-
-Within = Callable[[Shape, BoolArray], Shape]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class ReadPlan:
 
     def is_by_row(self, selection: Selection) -> bool:
         """Whether what is selected can be told row by row, in stored coordinates."""
-        by_row = self.mode == "vertices" or selection.box is None
+        by_row = self.mode == "vertices" or not selection.places_asked
         return self.connects == "nothing" and self.offset is None and by_row
 
     def __post_init__(self) -> None:
@@ -91,47 +93,49 @@ def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: 
     level.refuse_composite()
     if plan.connects == "nothing":
         return _read_points(storage, level, selection, plan)
-    if selection.chunks is not None and (selection.box is not None or selection.by_object):
+    if selection.chunks is not None and (selection.places_asked or selection.by_object):
         raise InputError("chunks cannot be combined with a box or objects", hint="choose by one of them")
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     beside = selection.names_beside(names)
-    shape = _read_connected(storage, level, replace(selection, attributes=(*names, *beside)), plan)
-    met = met_by(shape.rows, selection)
-    if met is None:
-        return shape
-    kept = lines_within(shape, met) if shape.offsets is not None else links_within(shape, met)
-    return replace(kept, rows=kept.rows.without(beside), links_left=shape.links_left)
+    wanted = replace(selection, attributes=(*names, *beside))
+    links = link_names_for(level, selection, plan.connects, plan.link_attributes)
+    shape = _read_connected(storage, level, wanted, replace(plan, link_attributes=links))
+    return filtered(shape, selection, beside, plan.link_attributes)
 
 
 def _read_connected(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:
     reader = _Reader(storage, level, selection, plan)
-    if selection.box is None or selection.by_object:
-        shape = reader.whole()
-        return shape if selection.box is None else reader.in_box(shape)
-    return reader.objects_hit() if plan.mode == "objects" else reader.in_box(reader.near_box())
+    if not selection.places_asked or selection.by_object:
+        return reader.inside(reader.whole())
+    return reader.objects_hit() if plan.mode == "objects" else reader.inside(reader.nearby())
 
 
 def _read_points(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:
-    """A point is cut by nothing; whole objects of which any point lies in the box are read by their ids."""
-    if plan.mode != "objects" or selection.box is None or not level.has_objects:
+    """A point is cut by nothing; whole objects of which any point lies in a place are read by their ids."""
+    if plan.mode != "objects" or not selection.places_asked or not level.has_objects:
         return Shape(_point_rows(storage, level, selection, plan))
-    inside = _point_rows(storage, level, replace(selection, attributes=(), row_conditions=(), leads=None), plan)
-    ids = distinct_numbers(inside.object_ids) if inside.object_ids is not None else np.zeros(0, dtype=np.int64)
-    wanted = replace(selection, box=None, object_ids=ids, group_ids=None, lenient=True)
+    bare = replace(selection, attributes=(), rows_meet=None, leads=None)
+    inside = [_point_rows(storage, level, bare.at(place), plan) for place in selection.places_asked]
+    ids = reduce(np.intersect1d, (_owners_among(rows) for rows in inside))
+    wanted = replace(selection.at(None), object_ids=ids, group_ids=None, lenient=True)
     rows = _point_rows(storage, level, wanted, plan)
-    rows.errors = [*inside.errors, *rows.errors]
+    rows.errors = [*(error for part in inside for error in part.errors), *rows.errors]
     return Shape(rows)
+
+
+def _owners_among(rows: Rows) -> IntArray:
+    return np.zeros(0, dtype=np.int64) if rows.object_ids is None else distinct_numbers(rows.object_ids)
 
 
 def _point_rows(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Rows:
     """Points in world coordinates."""
     if plan.offset is None:
         return read_rows(storage, level, selection, strict=plan.strict)
-    box = selection.box
-    stored = selection if box is None else replace(selection, box=_in_stored(box, plan.offset))
+    reach = selection.reach
+    stored = selection.at(None if reach is None else _in_stored(reach, plan.offset))
     rows = read_rows(storage, level, stored, strict=plan.strict)
     rows.positions = rows.positions + np.asarray(plan.offset, dtype=np.float64)
-    return rows if box is None else rows.take(box.mask(rows.positions))
+    return inside_of(rows, selection)
 
 
 def read_connected(
@@ -150,15 +154,16 @@ def objects_selected(storage: Storage, level: LevelState, selection: Selection, 
     """Ids of the objects of a selection, in reading order; of those asked for by id that exist."""
     bare = replace(selection, attributes=())
     reader = _Reader(storage, level, bare, replace(plan, link_attributes=()))
-    if selection.box is None:
+    if not selection.places_asked:
         if not selection.by_object:
             return read_ids(storage, level)
         refs = wanted_refs(storage, level, selection, strict=plan.strict)
         return np.zeros(0, dtype=np.int64) if refs is None else refs.asked
-    local = reader.in_box(reader.whole()) if selection.by_object else reader.near_box()
-    hit = vertices_hit(local, selection.box)
-    owners = local.owners
-    found = np.zeros(0, dtype=np.int64) if owners is None else distinct_numbers(owners[hit])
+    if selection.by_object:
+        owners = reader.inside(reader.whole()).owners
+        found = np.zeros(0, dtype=np.int64) if owners is None else distinct_numbers(owners)
+    else:
+        found = reader.ids_hit()[0]
     return found[np.isin(found, read_ids(storage, level))]
 
 
@@ -222,14 +227,15 @@ class _Reader:
         block.prepare(self.names)
         return self._finished(block, self._linked(block, block.assemble(refs, None), parts))
 
-    def near_box(self) -> Shape:
-        """All that may lie in the box, with everything that connects it."""
-        return self._shape(*self._near_box(), whole=False)
+    def nearby(self) -> Shape:
+        """All that may lie in the places asked for, with everything that connects it."""
+        return self._shape(*self._nearby(), whole=False)
 
-    def _near_box(self) -> tuple[Block, list[LinkPart]]:
-        """The cells of all that may lie in the box."""
-        level, box = self.level, self.selection.box
-        assert box is not None
+    def _nearby(self) -> tuple[Block, list[LinkPart]]:
+        """The cells of all that may lie in the places asked for."""
+        level, box = self.level, self.selection.reach
+        if box is None:
+            return self._read(level.vertices.present)
         coords, part = cells_touched(level, box if self.plan.offset is None else _in_stored(box, self.plan.offset))
         if self.plan.mode != "vertices" and level.links is not None:
             far = cells_passed_through(level.links, part)
@@ -248,57 +254,55 @@ class _Reader:
             cell=format_keys(chunks[:1])[0],
         )
 
-    def in_box(self, shape: Shape) -> Shape:
-        """The part of a shape that the mode wants of the box."""
-        box, mode = self.selection.box, self.plan.mode
-        assert box is not None
-        if mode == "clip":
-            return cut(shape, box, tree=self.plan.connects == "tree")
-        within: Within = links_within if shape.offsets is None else lines_within
-        if mode == "vertices":
-            return within(shape, box.mask(shape.rows.positions))
-        return self._whole_objects(shape, within)
-
-    def _whole_objects(self, shape: Shape, within: Within) -> Shape:
-        """Of whole objects, those that the box meets; without objects, each link and vertex counts as one."""
-        assert self.selection.box is not None
-        hit = vertices_hit(shape, self.selection.box)
-        owners = shape.owners
-        if owners is None:
-            return within(shape, hit)
-        ids = distinct_numbers(owners[hit])
-        if shape.offsets is not None and shape.ids is not None:
-            return _lines_of(shape, ids)
-        return within(shape, np.isin(owners, ids))
+    def inside(self, shape: Shape) -> Shape:
+        """The part of a shape that the mode wants of the places asked for."""
+        for place in self.selection.places_asked:
+            if self.plan.mode == "clip" and isinstance(place, ClosedBox):
+                shape = cut(shape, place, tree=self.plan.connects == "tree")
+            elif self.plan.mode == "vertices":
+                shape = shape.within(place.mask(shape.rows.positions))
+            else:
+                shape = whole_objects(shape, place)
+        return shape
 
     def objects_hit(self) -> Shape:
-        """Whole objects of which anything near the box meets it."""
-        assert self.selection.box is not None
-        block, parts = self._near_box()
-        ids, errors = self._lines_hit(block)
-        if ids is None:
-            local = self._shape(block, parts, whole=False)
-            owners = local.owners
-            if owners is None or not self.level.has_objects:
-                return self.in_box(local)
-            ids = distinct_numbers(owners[vertices_hit(local, self.selection.box)])
-            errors = local.rows.errors
-        wanted = replace(self.selection, box=None, object_ids=ids, lenient=True)
+        """Whole objects of which anything meets the box, and any vertex lies in each area."""
+        if not self.level.has_objects:
+            # What the first place leaves holds all that the others may leave of it.
+            first = self.selection.at(self.selection.places_asked[0])
+            return self.inside(_Reader(self.storage, self.level, first, self.plan).nearby())
+        ids, errors = self.ids_hit()
+        wanted = replace(self.selection.at(None), object_ids=ids, lenient=True)
         shape = _Reader(self.storage, self.level, wanted, self.plan).whole()
         shape.rows.errors = [*errors, *shape.rows.errors]
         return shape
 
-    def _lines_hit(self, block: Block) -> tuple[IntArray | None, list[str]]:
-        """Ids of the lines that meet the box, and what could not be read; None where lines must be put together."""
-        assert self.selection.box is not None
-        if self.plan.connects != "sequence" or self.plan.offset is not None:
-            return None, []
-        if not self._ordered_by_attribute or not self.level.has_objects:
-            return None, []
-        block.prepare(self.names)
-        ids = owners_hit(block, self.selection.box)
-        raise_errors(block, strict=self.plan.strict)
-        return ids, [str(error) for error in block.errors]
+    def ids_hit(self) -> tuple[IntArray, list[str]]:
+        """Ids of these objects in ascending order, and what could not be read to find them."""
+        found: list[IntArray] = []
+        errors: list[str] = []
+        for place in self.selection.places_asked:
+            reader = _Reader(self.storage, self.level, self.selection.at(place), self.plan)
+            ids, told = reader.ids_at(place)
+            found.append(ids)
+            errors += told
+        return reduce(np.intersect1d, found), errors
+
+    def ids_at(self, place: ClosedBox | Area) -> tuple[IntArray, list[str]]:
+        """The same for the only place that is asked for."""
+        block, parts = self._nearby()
+        simple = self.plan.connects == "sequence" and self.plan.offset is None and self._ordered_by_attribute
+        if simple and isinstance(place, ClosedBox):
+            block.prepare(self.names)
+            ids = owners_hit(block, place)
+            raise_errors(block, strict=self.plan.strict)
+            if ids is not None:
+                return ids, [str(error) for error in block.errors]
+        local = self._shape(block, parts, whole=False)
+        owners = local.owners
+        if owners is None:
+            return np.zeros(0, dtype=np.int64), local.rows.errors
+        return distinct_numbers(owners[vertices_hit(local, place)]), local.rows.errors
 
     def _read(
         self, coords: IntArray, *, owned: bool = True, partly: bool = False, packed: bool = False
@@ -373,14 +377,3 @@ def _in_stored(box: ClosedBox, offset: Sequence[float]) -> ClosedBox:
     moved = np.asarray(offset, dtype=np.float64)
     slack = [(np.abs(corner) + np.abs(moved)) * (2 * np.finfo(np.float64).eps) for corner in (box.lo, box.hi)]
     return ClosedBox(box.lo - moved - slack[0], box.hi - moved + slack[1])
-
-
-def _lines_of(shape: Shape, ids: IntArray) -> Shape:
-    """Whole lines by their ids."""
-    assert shape.offsets is not None
-    assert shape.ids is not None
-    keep = np.isin(shape.ids, ids)
-    lengths = np.diff(shape.offsets)
-    mask = np.repeat(keep, lengths)
-    offsets = np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64)
-    return Shape(shape.rows.take(mask), offsets, shape.ids[keep])

@@ -10,13 +10,13 @@ from zarr_vectors import constants
 from zarr_vectors.core.links import LinkFamily
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError
-from zarr_vectors.geometry import Categorical, Column, check_forest
+from zarr_vectors.geometry import Column, check_forest
 from zarr_vectors.query.block import Block
 from zarr_vectors.query.links import LinkPart, Links, decode_links
 from zarr_vectors.query.shape import Shape
-from zarr_vectors.query.values import Rows
+from zarr_vectors.query.values import Rows, take_known
 from zarr_vectors.rowwise import row_numbers
-from zarr_vectors.typing import AnyArray, BoolArray, IntArray
+from zarr_vectors.typing import BoolArray, IntArray
 
 __all__ = ["linked_shape"]
 
@@ -122,7 +122,7 @@ def _as_tree(block: Block, links: Links, *, implied: bool) -> Links:
     if links.columns:
         record = np.full(len(parent), -1, dtype=np.int64)
         record[links.ends[:, 0]] = np.arange(len(links.ends))
-        columns = {name: _with_gaps(column, record[children]) for name, column in links.columns.items()}
+        columns = {name: take_known(column, record[children]) for name, column in links.columns.items()}
     return Links(np.stack([children, parent[children]], axis=1), columns)
 
 
@@ -171,20 +171,3 @@ def _refuse_circles(block: Block, links: Links, rows: int) -> None:
                 hint="restore it from a copy, or read with strict=False to get the circle as it is",
             )
         )
-
-
-def _with_gaps(column: Column, rows: IntArray) -> Column:
-    """These rows of a column; a row of -1 has no value."""
-    missing = rows < 0
-    if isinstance(column, Categorical):
-        return Categorical(np.append(column.codes, -1)[rows], column.categories, column.ordered)
-    if not missing.any():
-        return column[rows]
-    blank = np.zeros((1, *column.shape[1:]), dtype=column.dtype)
-    if column.dtype.kind in "fcmM":
-        blank[:] = "NaT" if column.dtype.kind in "mM" else np.nan
-        filled: AnyArray = np.concatenate([column, blank])[rows]
-        return filled
-    values = np.ma.masked_array(np.concatenate([column, blank])[rows])
-    values[missing] = np.ma.masked
-    return values

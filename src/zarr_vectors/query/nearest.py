@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from zarr_vectors.core.state import LevelState
-from zarr_vectors.query.rows import candidate_cells, read_rows, rows_in_cells
+from zarr_vectors.query.rows import read_rows, rows_in_cells, selected_cells
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.values import Rows, joined_rows
-from zarr_vectors.query.where import narrow_cells
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import AnyArray, FloatArray, IntArray
 
@@ -33,7 +32,7 @@ def nearest_rows(
     """
     if selection.by_object or selection.chunks is not None:
         return nearest_of(read_rows(storage, level, selection, strict=strict), point, count)
-    coords = narrow_cells(candidate_cells(level, selection.box), selection)
+    coords = selected_cells(storage, level, selection)
     away = _away(level, coords, point)
     order = np.argsort(away, kind="stable")
     coords, away = coords[order], away[order]

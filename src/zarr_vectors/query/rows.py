@@ -38,10 +38,12 @@ __all__ = [
     "check_count",
     "every_row",
     "first_rows",
+    "inside_of",
     "iter_rows",
     "raise_errors",
     "read_rows",
     "rows_in_cells",
+    "selected_cells",
     "wanted_refs",
 ]
 
@@ -102,14 +104,26 @@ def read_rows(storage: Storage, level: LevelState, selection: Selection, *, stri
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
-    coords = candidate_cells(level, selection.box) if refs is None else cells_of(level, refs, selection.box)
-    coords = without_far_cells(storage, level, narrow_cells(coords, selection), selection.box)
+    coords = selected_cells(storage, level, selection, refs)
     if selection.chunks is not None:
         coords = coords[find_rows(selection.chunks, coords) >= 0] if selection.chunks.size else coords[:0]
     rows = _read(storage, level, coords, names, refs, selection, strict)
     if selection.is_everything:
         check_count(level, len(rows.positions), rows.errors, strict)
     return rows
+
+
+def selected_cells(
+    storage: Storage, level: LevelState, selection: Selection, refs: ObjectRefs | None = None
+) -> IntArray:
+    """The cells, in numeric order, that may hold rows of a selection.
+
+    Args:
+        refs: Fragments of the objects that are asked for; None where none are.
+    """
+    reach = selection.reach
+    coords = candidate_cells(level, reach) if refs is None else cells_of(level, refs, reach)
+    return without_far_cells(storage, level, narrow_cells(coords, selection), reach)
 
 
 def iter_rows(
@@ -143,10 +157,7 @@ def _parts(
     names = choose_names(selection.attributes, attribute_names(level), store=level.store)
     check_unordered(storage, level, names)
     refs = wanted_refs(storage, level, selection, strict=strict)
-    coords = level.vertices.present
-    if refs is None:
-        coords = narrow_cells(candidate_cells(level, selection.box), selection)
-        coords = without_far_cells(storage, level, coords, selection.box)
+    coords = selected_cells(storage, level, selection) if refs is None else level.vertices.present
     units, known = (len(coords), len(coords)) if refs is None else (len(refs.asked), level.object_slots)
     step = max(1, first // max(1, level.metadata.vertex_count // max(1, known)))
     start, done, errors = 0, 0, False
@@ -154,7 +165,7 @@ def _parts(
         some = None if refs is None else refs.part(start, start + step)
         cells = coords[start : start + step]
         if some is not None:
-            cells = narrow_cells(cells_of(level, some, selection.box), selection)
+            cells = selected_cells(storage, level, selection, some)
         part = _read(storage, level, cells, names, some, selection, strict)
         start += step
         done, errors = done + len(part.positions), errors or bool(part.errors)
@@ -268,7 +279,8 @@ def _read(
     selection: Selection,
     strict: bool,
 ) -> Rows:
-    wants_owners = level.has_objects and selection.owners and refs is None
+    needed = selection.owners or (selection.rows_meet is not None and selection.rows_meet.needs_owners)
+    wants_owners = level.has_objects and needed and refs is None
     owners_stored = _OWNED in level.cells
     foreign = all_refs(storage, level, strict=strict)[1] if wants_owners and not owners_stored else None
     beside = selection.names_beside(names)
@@ -286,12 +298,10 @@ def _read(
     raise_errors(block, strict=strict)
     rows.errors = [str(error) for error in block.errors]
     rows.looked = len(rows.positions)
-    met = met_by(rows, selection)
+    met = met_by(rows, rows.object_ids, selection)
     if met is not None:
         rows = rows.take(met).without(beside)
-    if selection.box is None or not len(rows.positions):
-        return rows
-    return _inside(rows, selection.box)
+    return inside_of(rows, selection)
 
 
 def _arrays(level: LevelState, names: Sequence[str], *, fragments: bool) -> dict[str, CellArray]:
@@ -331,6 +341,9 @@ def raise_errors(block: _Told, *, strict: bool) -> None:
         raise first
 
 
-def _inside(rows: Rows, box: ClosedBox) -> Rows:
-    mask = box.mask(rows.positions)
-    return rows if mask.all() else rows.take(mask)
+def inside_of(rows: Rows, selection: Selection) -> Rows:
+    """The rows that lie in all places asked for."""
+    for place in selection.places_asked if len(rows.positions) else ():
+        mask = place.mask(rows.positions)
+        rows = rows if mask.all() else rows.take(mask)
+    return rows

@@ -77,7 +77,7 @@ def first_objects(storage: Storage, level: LevelState, selection: Selection, pla
 
 def _ids(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan, step: int) -> Iterator[IntArray]:
     """Ids of the objects of a selection, some at a time; of those whose vertices must meet conditions, if any does."""
-    if not selection.row_conditions and selection.leads is None:
+    if selection.rows_meet is None and selection.link_condition is None and selection.leads is None:
         yield objects_selected(storage, level, selection, plan)
         return
     bare = replace(selection, attributes=())

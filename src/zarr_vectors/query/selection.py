@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError
 from zarr_vectors.geometry import as_ids
+from zarr_vectors.query.expressions import Expression
+from zarr_vectors.query.row_filter import RowFilter
+from zarr_vectors.spatial.area import Area
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.typing import IntArray
 
-__all__ = ["MODES", "Condition", "Selection", "choose_names"]
+__all__ = ["MODES", "Selection", "choose_names"]
 
 MODES = ("vertices", "objects", "clip")
 """What a box selects: vertices inside it, whole objects that meet it, or what is left when cut at it."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """An attribute has one of some values.
-
-    Args:
-        name: Of the attribute.
-        values: The values; None for missing.
-    """
-
-    name: str
-    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,10 +37,12 @@ class Selection:
         owners: Whether to bring along the object of each row.
         places: Whether to bring along where each row is stored.
         lenient: Whether ids of objects that do not exist are left out, rather than an error.
-        where: Conditions on attributes, as they were given.
+        areas: Rows in all of these, beside the box.
+        where: Condition on attributes, as it was given; what follows is what it comes to.
         among: Of the objects asked for, those of these ids; None for all.
         leads: Rows of chunks with these leading coordinates; None for all.
-        row_conditions: Those of the conditions that rows must meet.
+        rows_meet: What rows must meet of it.
+        link_condition: What edges or faces must meet of it; rows that none of these connects are left out.
     """
 
     box: ClosedBox | None = None
@@ -60,10 +53,12 @@ class Selection:
     owners: bool = True
     places: bool = False
     lenient: bool = False
-    where: tuple[Condition, ...] = ()
+    areas: tuple[Area, ...] = ()
+    where: Expression | None = None
     among: IntArray | None = None
     leads: IntArray | None = None
-    row_conditions: tuple[Condition, ...] = ()
+    rows_meet: RowFilter | None = None
+    link_condition: Expression | None = None
 
     @classmethod
     def of(
@@ -71,6 +66,7 @@ class Selection:
         axes: Sequence[str],
         *,
         bbox: Any = None,
+        areas: Sequence[Area] = (),
         object_ids: Any = None,
         group_ids: Any = None,
         chunks: Any = None,
@@ -90,6 +86,7 @@ class Selection:
             chunks=None if chunks is None else _as_chunks(chunks),
             attributes=None if names is None else tuple(names),
             owners=owners,
+            areas=tuple(areas),
         )
 
     @property
@@ -100,11 +97,27 @@ class Selection:
     @property
     def is_everything(self) -> bool:
         """Whether no row is left out."""
-        return self.box is None and self.chunks is None and not self.by_object and not self.where
+        return not (self.places_asked or self.chunks is not None or self.by_object or self.where is not None)
+
+    @property
+    def places_asked(self) -> tuple[ClosedBox | Area, ...]:
+        """The box and the areas."""
+        return self.areas if self.box is None else (self.box, *self.areas)
+
+    @property
+    def reach(self) -> ClosedBox | None:
+        """Outside of this box no row lies in the box and in all areas; None where they may lie anywhere."""
+        boxes = [one for one in (self.box, *(area.box for area in self.areas)) if one is not None]
+        return reduce(ClosedBox.narrowed, boxes) if boxes else None
+
+    def at(self, place: ClosedBox | Area | None) -> Selection:
+        """The same, but for a single place; anywhere for None."""
+        box, areas = (place, ()) if isinstance(place, ClosedBox) else (None, () if place is None else (place,))
+        return replace(self, box=box, areas=areas)
 
     def names_beside(self, names: Sequence[str]) -> list[str]:
         """Attributes that must be read for conditions on rows, beside these."""
-        return list(dict.fromkeys(one.name for one in self.row_conditions if one.name not in names))
+        return [] if self.rows_meet is None else self.rows_meet.names_beside(names)
 
 
 def _as_chunks(value: Any) -> IntArray:

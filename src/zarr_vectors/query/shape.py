@@ -40,6 +40,12 @@ class Shape:
             return self.rows.object_ids
         return np.repeat(self.ids, np.diff(self.offsets))
 
+    def within(self, mask: BoolArray) -> Shape:
+        """The vertices of a mask, and what connects them with each other."""
+        if self.offsets is not None:
+            return lines_within(self, mask)
+        return Shape(self.rows.take(mask)) if self.links is None else links_within(self, mask)
+
 
 def lines_within(shape: Shape, mask: BoolArray) -> Shape:
     """The vertices of a mask; a line that leaves it falls into parts."""

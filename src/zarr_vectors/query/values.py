@@ -23,6 +23,7 @@ __all__ = [
     "find_rows",
     "joined_rows",
     "part_of",
+    "take_known",
     "with_gaps",
 ]
 
@@ -235,3 +236,25 @@ def part_of(read: CellRead, coords: IntArray) -> CellRead:
     place = np.flatnonzero(find_rows(coords, read.coords) >= 0)
     errors = {int(np.searchsorted(place, row)): what for row, what in read.errors.items() if row in set(place.tolist())}
     return CellRead(read.array, read.coords[place], read.cells.take(place), errors)
+
+
+def take_known(column: Column, rows: IntArray) -> Column:
+    """These rows of a column; a row of -1 has no value: NaN, NaT, no category, or masked.
+
+    Example:
+        >>> take_known(np.array([1.5, 2.5]), np.array([1, -1])).tolist()
+        [2.5, nan]
+    """
+    missing = rows < 0
+    if isinstance(column, Categorical):
+        return Categorical(np.append(column.codes, -1)[rows], column.categories, column.ordered)
+    if not missing.any():
+        return column[rows]
+    blank = np.zeros((1, *column.shape[1:]), dtype=column.dtype)
+    if column.dtype.kind in "fcmM":
+        blank[:] = "NaT" if column.dtype.kind in "mM" else np.nan
+        filled: AnyArray = np.concatenate([column, blank])[rows]
+        return filled
+    gone = np.append(np.ma.getmaskarray(column), np.ones_like(blank, dtype=bool), axis=0)
+    masked: AnyArray = np.ma.MaskedArray(np.append(np.ma.getdata(column), blank, axis=0)[rows], mask=gone[rows])
+    return masked

@@ -1,8 +1,8 @@
-"""Conditions on attributes: which objects, chunks and rows meet them."""
+"""Conditions on attributes of a level: which objects, chunks, rows and links must meet them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.core.chunk_axis import chunk_values
+from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError
 from zarr_vectors.geometry import Categorical, Column
-from zarr_vectors.query.selection import Condition, Selection
+from zarr_vectors.query.attribute import Attribute
+from zarr_vectors.query.expressions import And, Expression, all_of
+from zarr_vectors.query.grammar import expression_of
+from zarr_vectors.query.row_filter import RowFilter
+from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.tables import read_level_tables
 from zarr_vectors.query.values import Rows
 from zarr_vectors.storage.storage import Storage
@@ -22,27 +27,39 @@ from zarr_vectors.typing import BoolArray, IntArray
 __all__ = ["conditions_of", "met_by", "narrow_cells", "only_chunks_of", "resolve"]
 
 
-def conditions_of(where: Any) -> tuple[Condition, ...]:
-    """Check what a user gave: ``{attribute: value}``, or a list of values of which any will do.
+def conditions_of(where: Any) -> Expression | None:
+    """Check what a user gave: a condition, text that tells one, or ``{attribute: value or list of values}``.
+
+    Returns:
+        The condition; None where there is none.
 
     Raises:
-        InputError: Something else.
+        InputError: Something else, or text that cannot be understood.
 
     Example:
-        >>> conditions_of({"label": ["a", "b"], "flag": True})
-        (Condition(name='label', values=('a', 'b')), Condition(name='flag', values=(True,)))
+        >>> print(conditions_of({"label": ["a", None], "flag": True}))
+        (label in ('a') or label is null) and flag in (true)
+        >>> print(conditions_of("label = 'a'"))
+        label == 'a'
     """
-    if where is None:
-        return ()
+    if where is None or isinstance(where, Expression):
+        return where
+    if isinstance(where, str):
+        return expression_of(where)
     if not isinstance(where, Mapping):
-        raise InputError("where must be {attribute: value}", got=repr(where))
-    return tuple(Condition(_name(name), _values(name, value)) for name, value in where.items())
+        raise InputError(
+            "where must be text, a condition made by zv.col, or {attribute: value}",
+            got=repr(where),
+            hint=f"compare {where!r} with a value" if isinstance(where, Attribute) else None,
+        )
+    parts = [_as_name(name).isin(_values(name, value)) for name, value in where.items()]
+    return all_of(parts) if parts else None
 
 
-def _name(name: Any) -> str:
+def _as_name(name: Any) -> Attribute:
     if not isinstance(name, str):
         raise InputError("where must name attributes by text", got=repr(name))
-    return name
+    return Attribute(name)
 
 
 def _values(name: str, value: Any) -> tuple[Any, ...]:
@@ -60,58 +77,108 @@ def _values(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def resolve(storage: Storage, level: LevelState, selection: Selection) -> Selection:
-    """Turn conditions on objects into ids and those on what a level is chunked by into chunks; others stay for rows.
+    """Turn conditions into ids where they ask of objects alone, and into chunks where of what a level is chunked by.
 
-    Where objects and vertices have an attribute of one name, that of objects is meant.
+    Of conditions that must all be met each is taken by itself. What is left is kept for rows, with the attributes of
+    objects that it asks for, and for links. Where objects and vertices have an attribute of one name, that of objects
+    is meant; where vertices and links have, that of vertices.
 
     Raises:
         AttributeNotFoundError: An attribute does not exist.
-        InputError: An attribute cannot be compared with a value.
+        InputError: An attribute cannot be compared with a value, or one condition asks of links and of others.
     """
-    of_objects = [one for one in selection.where if one.name in level.object_columns]
-    of_rows = [one for one in selection.where if one not in of_objects]
-    known = [*level.row_columns, *level.chunk_columns]
-    for condition in of_rows:
-        if condition.name not in known:
-            raise _unknown(level, condition.name, known)
-    if of_objects:
-        tables = read_level_tables(storage, level, only=[one.name for one in of_objects])
-        met = np.ones(len(tables.ids), dtype=bool)
-        for condition in of_objects:
-            met &= condition_mask(condition, tables.attributes[condition.name])
-        ids = tables.ids[met]
-        selection = replace(selection, among=ids) if selection.by_object else replace(selection, object_ids=ids)
-    for condition in of_rows:
-        if condition.name in level.chunk_columns:
-            selection = replace(selection, leads=_leads(level, condition, selection.leads))
-    return replace(selection, row_conditions=tuple(of_rows))
+    if selection.where is None:
+        return selection
+    parts = selection.where.parts if isinstance(selection.where, And) else (selection.where,)
+    _check_names(level, selection.where.names)
+    links = [part for part in parts if _asks_of_links(level, part)]
+    others = [part for part in parts if part not in links]
+    objects = [part for part in others if all(name in level.object_columns for name in part.names)]
+    rows = [part for part in others if part not in objects]
+    named = [name for part in others for name in part.names if name in level.object_columns]
+    selection = replace(selection, link_condition=all_of(links) if links else None)
+    found: dict[str, Column] = {}
+    ids = np.zeros(0, dtype=np.int64)
+    if named:
+        tables = read_level_tables(storage, level, only=named)
+        found, ids = tables.attributes, tables.ids
+    _check_rows(level, rows, found)
+    if objects:
+        wanted = ids[all_of(objects).mask(found)]
+        selection = replace(selection, among=wanted) if selection.by_object else replace(selection, object_ids=wanted)
+    for part in rows:
+        if all(name in level.chunk_columns for name in part.names):
+            selection = replace(selection, leads=_leads(level, part, selection.leads))
+    if not rows:
+        return selection
+    asked = {name for part in rows for name in part.names}
+    of_objects = {name: column for name, column in found.items() if name in asked}
+    return replace(selection, rows_meet=RowFilter(condition=all_of(rows), ids=ids, of_objects=of_objects))
+
+
+def _check_names(level: LevelState, names: Iterable[str]) -> None:
+    """Raise where an attribute does not exist."""
+    links = {} if level.links is None else level.links.columns
+    known = {*level.row_columns, *level.chunk_columns, *level.object_columns, *links}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, sorted(known), n=1)
+            raise AttributeNotFoundError(
+                f"the level has no attribute {name!r}",
+                store=level.store,
+                expected=f"one of {sorted(known)}",
+                hint=f"did you mean {near[0]!r}?" if near else None,
+            )
+
+
+def _asks_of_links(level: LevelState, part: Expression) -> bool:
+    """Whether a condition asks for attributes of links, which it must do alone."""
+    of_others = {*level.row_columns, *level.chunk_columns, *level.object_columns}
+    of_links = [name for name in part.names if name not in of_others]
+    if not of_links:
+        return False
+    mixed = [name for name in part.names if name not in of_links]
+    if mixed:
+        raise InputError(
+            "where asks of edges or faces and of something else in one condition",
+            got=f"{of_links[0]!r} and {mixed[0]!r} in {part}",
+            hint="they can only be combined by and",
+        )
+    assert level.links is not None
+    part.mask({name: _none_of(level.links.columns[name]) for name in part.names})
+    return True
+
+
+def _check_rows(level: LevelState, parts: Sequence[Expression], of_objects: Mapping[str, Column]) -> None:
+    """Raise where attributes cannot be compared with values, before any row is read."""
+    specs = {**level.row_columns, **level.chunk_columns}
+    for part in parts:
+        part.mask({name: of_objects[name][:0] if name in of_objects else _none_of(specs[name]) for name in part.names})
+
+
+def _none_of(spec: ColumnSpec) -> Column:
+    """No rows of an attribute."""
+    if spec.categories is not None:
+        return Categorical(np.zeros(0, dtype=np.int64), spec.categories, spec.ordered)
+    return np.zeros((0, *spec.row_shape), dtype=spec.dtype)
 
 
 def only_chunks_of(level: LevelState, selection: Selection, wanted: Mapping[str, Any]) -> Selection:
     """Leave out the chunks whose rows cannot have these values; whoever asks compares the rows."""
-    conditions = conditions_of({name: value for name, value in wanted.items() if name in level.chunk_columns})
-    for condition in conditions:
-        selection = replace(selection, where=conditions, leads=_leads(level, condition, selection.leads))
-    return selection
+    condition = conditions_of({name: value for name, value in wanted.items() if name in level.chunk_columns})
+    if condition is None:
+        return selection
+    return replace(selection, where=condition, leads=_leads(level, condition, selection.leads))
 
 
-def _unknown(level: LevelState, name: str, known: Sequence[str]) -> AttributeNotFoundError:
-    every = sorted({*known, *level.object_columns})
-    near = get_close_matches(name, every, n=1)
-    return AttributeNotFoundError(
-        f"the level has no attribute {name!r}",
-        store=level.store,
-        expected=f"one of {every}",
-        hint=f"did you mean {near[0]!r}?" if near else None,
-    )
-
-
-def _leads(level: LevelState, condition: Condition, known: IntArray | None) -> IntArray:
+def _leads(level: LevelState, condition: Expression, known: IntArray | None) -> IntArray:
     """Leading coordinates whose chunks meet a condition."""
-    spec = level.chunk_columns[condition.name]
     every = np.arange(len(level.metadata.chunk_attribute_values or ()))
-    column = chunk_values(level.metadata, spec, every, store=level.store, array=level.vertices.path)
-    found = np.flatnonzero(condition_mask(condition, column))
+    columns = {
+        name: chunk_values(level.metadata, spec, every, store=level.store, array=level.vertices.path)
+        for name, spec in level.chunk_columns.items()
+    }
+    found = np.flatnonzero(condition.mask(columns))
     return found if known is None else np.intersect1d(found, known)
 
 
@@ -120,37 +187,7 @@ def narrow_cells(coords: IntArray, selection: Selection) -> IntArray:
     return coords if selection.leads is None else coords[np.isin(coords[:, 0], selection.leads)]
 
 
-def condition_mask(condition: Condition, column: Column) -> BoolArray:
-    """``(n,)`` which values meet a condition.
-
-    Raises:
-        InputError: The attribute has several channels, or is text where the value is none, or the other way round.
-    """
-    if len(column.shape) > 1:
-        raise InputError(f"where cannot compare attribute {condition.name!r}, which has several channels")
-    met = np.zeros(len(column), dtype=bool)
-    for value in condition.values:
-        met |= _equal(condition.name, column, value)
-    return met
-
-
-def _equal(name: str, column: Column, value: Any) -> BoolArray:
-    if isinstance(column, Categorical):
-        return np.asarray(column == value, dtype=bool)
-    missing = np.ma.getmaskarray(column)
-    values = np.ma.getdata(column)
-    if value is None or value != value:
-        return np.asarray(missing | (np.isnan(values) if values.dtype.kind in "fc" else False), dtype=bool)
-    if values.dtype.kind not in "biufc" or isinstance(value, str):
-        raise InputError(f"where cannot compare attribute {name!r} of {values.dtype} with this value", got=repr(value))
-    return np.asarray((values == value) & ~missing, dtype=bool)
-
-
-def met_by(rows: Rows, selection: Selection) -> BoolArray | None:
+def met_by(rows: Rows, owners: IntArray | None, selection: Selection) -> BoolArray | None:
     """Which rows meet the conditions on rows; None for all."""
-    if not selection.row_conditions:
-        return None
-    met = np.ones(len(rows.positions), dtype=bool)
-    for condition in selection.row_conditions:
-        met &= condition_mask(condition, rows.columns[condition.name])
-    return met
+    wanted = selection.rows_meet
+    return None if wanted is None else wanted.mask(rows.columns, owners, len(rows.positions))

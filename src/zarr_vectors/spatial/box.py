@@ -69,6 +69,10 @@ class ClosedBox:
             raise InputError(f"bbox is inverted on axis {names[axis]!r}", got=f"lo {lo[axis]} above hi {hi[axis]}")
         return cls(low, high, exact if [*low.tolist(), *high.tolist()] != [*lo, *hi] else None)
 
+    def narrowed(self, other: ClosedBox) -> ClosedBox:
+        """What both boxes have in common, to find cells by; inside out where they have nothing."""
+        return ClosedBox(np.maximum(self.lo, other.lo), np.minimum(self.hi, other.hi))
+
     def clip_grid(self, grid: Grid, chunk_shape: Sequence[float] | FloatArray, slack: FloatArray) -> Grid | None:
         """The cells of a grid whose rows may lie in the box.
 

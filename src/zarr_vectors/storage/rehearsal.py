@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.storage.backend import Backend, Get
+from zarr_vectors.storage.backend import Backend, Get, Stamp
 from zarr_vectors.storage.storage import ROOT, Storage
 
 __all__ = ["Reached", "Rehearsal", "Round"]
@@ -54,6 +54,12 @@ class _Counted:
         what = _told(requests) if self.of_cells is None else "cells"
         self._rounds.append(Round(what, len(requests), nbytes, *(self.of_cells or ())))
         return found
+
+    def stamps(self, paths: Sequence[str]) -> Sequence[Stamp | None]:
+        """The stamps of objects; where they are not told at once, that is a round as well."""
+        if paths and self._backend.has_stamps and not self._backend.is_local:
+            self._rounds.append(Round("stamps", len(paths), 0))
+        return self._backend.stamps(paths)
 
 
 @dataclass

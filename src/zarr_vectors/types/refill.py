@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -50,6 +50,9 @@ class Refill:
         next_row_id: Where row ids continue; None for after those that are written.
         also: Objects outside the level that are written in the same commit.
         keeps_groups: Whether groups are those of the store, which other writers may have let name unknown objects.
+        renamed: What arrays were called whose descriptions go on with others, by what these are called; paths below
+            the level, or beginnings of them.
+        root_facts: What the root says from now on, beside what follows from the write.
     """
 
     across = None
@@ -61,6 +64,8 @@ class Refill:
     next_row_id: int | None = None
     also: tuple[Put, ...] = ()
     keeps_groups: bool = False
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    root_facts: JsonObject = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -110,7 +115,7 @@ class Refill:
         """
         old = self.root.metadata
         types = list(dict.fromkeys([*old.geometry_types, kind.geometry_type]))
-        merged = {**old.to_json(), **facts, "geometry_types": types}
+        merged = {**old.to_json(), **facts, **self.root_facts, "geometry_types": types}
         metadata = RootMetadata.parse({key: v for key, v in merged.items() if v is not None}, where="zarr.json")
         attributes = {**self.root.attributes, constants.ROOT_KEY: metadata.to_json()}
         half = [float(edge) / 2 for edge in metadata.bin_shape]
@@ -139,7 +144,14 @@ class Refill:
 
     @cached_property
     def _old_attributes(self) -> dict[str, Mapping[str, Any]]:
-        return array_attributes(self.level)
+        attributes, level = array_attributes(self.level), self.level.number
+        moved = {
+            f"{level}/{new}{path.removeprefix(f'{level}/{old}')}": path
+            for new, old in self.renamed.items()
+            for path in attributes
+            if f"{path}/".startswith(f"{level}/{old}/")
+        }
+        return attributes | {new: attributes[path] for new, path in moved.items()}
 
     def deletes(self, storage: Storage) -> Iterator[str]:
         """Stored objects of the old rows."""

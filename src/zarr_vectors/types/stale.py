@@ -13,11 +13,14 @@ from zarr_vectors.metadata.root import LevelMetadata
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["check_coarser", "descendants_stale", "stale_puts"]
+__all__ = ["check_coarser", "coarser_counts", "descendants_stale", "stale_puts"]
 
 
-def check_coarser(storage: Storage, root: RootState, level: LevelState) -> None:
+def check_coarser(storage: Storage, root: RootState, level: LevelState, verb: str = "append") -> None:
     """Refuse to change a level under coarser ones that could not say that they lack something.
+
+    Args:
+        verb: What is to be done to the level.
 
     Raises:
         ConventionError: There are such levels.
@@ -26,18 +29,23 @@ def check_coarser(storage: Storage, root: RootState, level: LevelState) -> None:
     silent = [number for number, (_, metadata) in coarser.items() if metadata.pyramid is None]
     if silent:
         raise ConventionError(
-            "the store has coarser levels, which would lack the appended rows and do not say how they were made",
+            "the store has coarser levels, which would not show the change and do not say how they were made",
             store=storage.url,
             got=f"levels {silent}",
-            hint="remove them, append, and build them again",
+            hint=f"remove them, {verb}, and build them again",
         )
     if coarser and constants.CAP_MULTISCALE_LINKS in root.metadata.format_capabilities:
         raise ConventionError(
             "the store has links between levels, which name rows that would move",
             store=storage.url,
             got=f"levels {sorted(coarser)}",
-            hint="remove the coarser levels, append, and build them again",
+            hint=f"remove the coarser levels, {verb}, and build them again",
         )
+
+
+def coarser_counts(storage: Storage, root: RootState, level: LevelState) -> dict[int, int]:
+    """Vertices that the coarser levels state, by their numbers."""
+    return {number: facts.vertex_count for number, (_, facts) in _coarser(storage, root, level.number).items()}
 
 
 def stale_puts(storage: Storage, root: RootState, level: LevelState) -> Iterator[Put]:

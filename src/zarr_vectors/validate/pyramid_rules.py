@@ -76,13 +76,11 @@ def _check_objects(level: LevelState, parent: LevelObjects, own: LevelObjects, f
     if inherited is not None and inherited != slots and not stale:
         text = f"inherited_num_objects is {inherited}, its parent has {slots} objects"
         findings.add("level_objects", path, text, severity="warning")
-    if not level.metadata.preserves_object_ids or own.ids is None or parent.ids is None:
+    if not level.metadata.preserves_object_ids or own.ids is None or parent.ids is None or stale:
         return
     strangers = np.setdiff1d(own.ids, parent.ids)
     if len(strangers):
         findings.add("level_objects", path, f"{len(strangers)} ids are not those of its parent, such as {strangers[0]}")
-        return
-    if stale:
         return
     missing = np.setdiff1d(parent.ids, own.ids)
     if len(missing):
