@@ -19,8 +19,8 @@ from tests.query.indexed import facts_known, index_of, ranges_of
 from zarr_vectors.core.store import open_store, set_bounds
 from zarr_vectors.encoding.extents import box_of_cells, outward, range_of_cells
 from zarr_vectors.exceptions import StoreError, StoreNotFoundError
-from zarr_vectors.query.cell_index import without_far_cells
-from zarr_vectors.spatial.box import ClosedBox
+from zarr_vectors.query.cell_index import narrowed
+from zarr_vectors.query.selection import Selection
 
 LAYOUTS = {
     "sharded": zv.Layout(chunk_shape=(10, 10), shard_shape=(4, 4)),
@@ -162,8 +162,8 @@ def corners(tmp_path: Path) -> Path:
 
 def cells_read(place: Path, low: Any, high: Any) -> int:
     level = zv.open(place)[0]
-    box = ClosedBox.from_user((low, high), ("x", "y"))
-    return len(without_far_cells(level.storage, level.state, level.state.vertices.present, box))
+    asked = Selection.of(("x", "y"), bbox=(low, high))
+    return len(narrowed(level.storage, level.state, level.state.vertices.present, asked))
 
 
 def test_cells_whose_vertices_lie_elsewhere_are_not_read(corners: Path) -> None:
@@ -181,11 +181,11 @@ def test_copies_and_touched_objects_are_read(corners: Path, tmp_path: Path) -> N
 
 def test_an_open_level_notices_objects_that_change_later(corners: Path) -> None:
     level = zv.open(corners)[0]
-    box = ClosedBox.from_user(([1, 1], [9, 99]), ("x", "y"))
+    asked = Selection.of(("x", "y"), bbox=([1, 1], [9, 99]))
     present = level.state.vertices.present
-    assert len(without_far_cells(level.storage, level.state, present, box)) == 0
+    assert len(narrowed(level.storage, level.state, present, asked)) == 0
     touch_all(corners / "0/vertices")
-    assert len(without_far_cells(level.storage, level.state, present, box)) == 100
+    assert len(narrowed(level.storage, level.state, present, asked)) == 100
 
 
 @pytest.mark.parametrize("name", ["cells/c/0/0", "cells/zarr.json", "stamps/c/0/0", "stamps/zarr.json"])
@@ -232,6 +232,106 @@ def test_boxes_of_cells(cells: list[list[tuple[int, int]]]) -> None:
             assert high[number].tolist() == np.max(cell, axis=0).tolist()
         else:
             assert np.isnan(low[number]).all()
+
+
+# Conditions and counts
+
+CONDITIONS = [
+    "weight > 0.99",
+    "weight is null",
+    "weight is not null and weight <= 0.5",
+    "name = 'a'",
+    "name in ('b', 'c') or flag = true",
+    "not (count > 0)",
+    "count >= 4611686018427387000",
+    "weight > 2",
+    "weight < 2",
+]
+
+
+@pytest.mark.parametrize("where", CONDITIONS)
+def test_conditions_bring_and_count_what_a_mask_does(place: Path, where: str) -> None:
+    level, bare = zv.open(place)[0], zv.open(place)[0]
+    bare.state.index.level = None
+    for box in (None, *boxes(np.random.default_rng(5), 4)):
+        expected = bare.read(bbox=box, where=where)
+        found = level.read(bbox=box, where=where)
+        assert np.array_equal(found.positions, expected.positions)
+        assert level.count(bbox=box, where=where) == len(expected.positions) == bare.count(bbox=box, where=where)
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> Path:
+    """Cells of which each has one value of an attribute, from 0 to 99."""
+    spots = np.repeat(np.arange(10), 10) * 10.0, np.tile(np.arange(10), 10) * 10.0
+    corner = np.repeat(np.stack(spots, axis=1), 5, axis=0) + np.linspace(1, 9, 500)[:, None]
+    step = np.repeat(np.arange(100.0), 5)
+    cloud = zv.Points(corner, attributes={"step": step, "name": zv.Categorical.from_values(step.astype("U4"))})
+    zv.write(tmp_path / "steps", cloud, layout=LAYOUTS["sharded"], bounds=([0, 0], [100, 100]))
+    return tmp_path / "steps"
+
+
+def chunks_read(level: Any, **asked: Any) -> int:
+    return int(level.plan(**asked).chunks)
+
+
+def test_cells_of_other_values_are_not_read(steps: Path) -> None:
+    level = zv.open(steps)[0]
+    assert chunks_read(level) == 100
+    assert chunks_read(level, where="step = 42") == 1
+    assert chunks_read(level, where="name = '42.0'") == 1
+    assert chunks_read(level, where="step >= 90 and step < 95") == 5
+    assert chunks_read(level, where="step > 99 or step is null") == 0
+    assert chunks_read(level, where="step < 50", bbox=([0, 0], [19, 100])) == 20
+
+
+def test_what_has_changed_is_read_again_whatever_its_values_were(steps: Path) -> None:
+    level = zv.open(steps)[0]
+    assert chunks_read(level, where="step = 42") == 1
+    for name in ("vertices", "vertex_attributes/step"):
+        touch_all(steps / "0" / name)
+        assert chunks_read(level, where="step = 42") == 100
+        zv.open(steps, "r+").index()
+        level = zv.open(steps)[0]
+        assert chunks_read(level, where="step = 42") == 1
+
+
+class Reads:
+    """Counts the bytes of cells that are read from a local store."""
+
+    def __init__(self, level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.paths: list[str] = []
+        fetch = level.storage.backend.fetch
+
+        def counted(requests: Any) -> Any:
+            self.paths += [get.path for get in requests]
+            return fetch(requests)
+
+        monkeypatch.setattr(level.storage.backend, "fetch", counted)
+
+    @property
+    def of_cells(self) -> list[str]:
+        return [path for path in self.paths if "/c/" in path and "cell_index" not in path]
+
+
+def test_counts_of_whole_cells_read_none(steps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    level = zv.open(steps)[0]
+    reads = Reads(level, monkeypatch)
+    assert level.count() == 500
+    assert level.count(bbox=([0, 0], [50, 100])) == 250
+    assert level.count(where="step < 30") == 150
+    assert level.count(bbox=([0, 0], [20, 100]), where="step >= 10 and name is not null") == 50
+    assert reads.of_cells == []
+    assert level.count(bbox=([0, 0], [55, 100])) == len(level.read(bbox=([0, 0], [55, 100])).positions)
+    assert reads.of_cells != []
+
+
+def test_counts_do_not_believe_what_has_changed(steps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch_all(steps / "0/vertex_fragments")
+    level = zv.open(steps)[0]
+    reads = Reads(level, monkeypatch)
+    assert level.count(bbox=([0, 0], [50, 100])) == 250
+    assert reads.of_cells != []
 
 
 # Making it anew

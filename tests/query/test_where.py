@@ -181,6 +181,7 @@ def test_rows_of_no_known_object_have_no_value_of_objects() -> None:
 def test_values_that_objects_lack_stay_missing() -> None:
     sizes = np.ma.MaskedArray([1, 2, 3], mask=[False, True, False])
     got = take_known(sizes, np.array([2, 1, -1, 0]))
+    assert isinstance(got, np.ma.MaskedArray)
     assert np.ma.getmaskarray(got).tolist() == [False, True, True, False]
     assert np.ma.getdata(got)[[0, 3]].tolist() == [3, 1]
 

@@ -13,7 +13,7 @@ from zarr_vectors.exceptions import ZVError
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.batches import shapes_by_object
 from zarr_vectors.query.geometry import ReadPlan, read_shape
-from zarr_vectors.query.rows import first_rows, iter_rows
+from zarr_vectors.query.rows import count_rows, first_rows, iter_rows
 from zarr_vectors.query.sample import first_objects
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
@@ -23,8 +23,6 @@ from zarr_vectors.types.value import Tables, value_of
 from zarr_vectors.typing import IntArray
 
 __all__ = ["LevelReading"]
-
-_COUNT_ROWS = 1_000_000
 
 
 class LevelReading(LevelFacts):
@@ -54,8 +52,7 @@ class LevelReading(LevelFacts):
             selection, plan = self._selected(asked), asked.plan(self._root, self.kind)
             if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
                 return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
-            batches = iter_rows(self._storage, self._state, selection, batch_rows=_COUNT_ROWS)
-            return sum(len(batch.positions) for batch in batches)
+            return count_rows(self._storage, self._state, selection)
 
         return self._whole(count)
 

@@ -15,7 +15,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
-from zarr_vectors.query.cell_index import without_far_cells
+from zarr_vectors.query.cell_index import narrowed, whole_cells
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.groups import decode_groups
 from zarr_vectors.query.objects import ObjectRefs, all_refs, refs_of
@@ -36,6 +36,7 @@ __all__ = [
     "cells_of",
     "cells_touched",
     "check_count",
+    "count_rows",
     "every_row",
     "first_rows",
     "inside_of",
@@ -118,7 +119,7 @@ def selected_cells(
     """
     reach = selection.reach
     coords = candidate_cells(level, reach) if refs is None else cells_of(level, refs, reach)
-    return without_far_cells(storage, level, narrow_cells(coords, selection), reach)
+    return narrowed(storage, level, narrow_cells(coords, selection), selection)
 
 
 def iter_rows(
@@ -170,6 +171,25 @@ def _parts(
         fitting = most * step // max(1, part.looked)
         step = max(1, min(2 * step, fitting))
         yield part
+
+
+def count_rows(storage: Storage, level: LevelState, selection: Selection, *, strict: bool = True) -> int:
+    """How many rows a selection has; those of cells that it has as a whole are counted by the index alone."""
+    if selection.by_object or selection.chunks is not None:
+        return sum(len(part.positions) for part in _parts(storage, level, selection, _MOST_ROWS, _MOST_ROWS, strict))
+    coords = selected_cells(storage, level, selection)
+    whole, found = whole_cells(storage, level, coords, selection)
+    if selection.is_everything and not (whole.all() and found == level.metadata.vertex_count):
+        # What is missing is found by reading.
+        return sum(len(part.positions) for part in _parts(storage, level, selection, _MOST_ROWS, _MOST_ROWS, strict))
+    if whole.any():
+        coords = coords[~whole]
+        if not len(coords):
+            return found
+    step = max(1, _MOST_ROWS * max(1, len(level.vertices.present)) // max(1, level.metadata.vertex_count))
+    for start in range(0, max(1, len(coords)), step):
+        found += len(rows_in_cells(storage, level, selection, coords[start : start + step], strict=strict).positions)
+    return found
 
 
 def rows_in_cells(
