@@ -186,9 +186,15 @@ class _View:
         if not array.has_all_of(self.level.vertices):
             listed = array.has(self.coords)
         known = listed & ~np.isnan(self.rows) & ~np.isnan(nulls)
-        rows, nulls = (np.where(known, values, 0).astype(np.int64) for values in (self.rows, nulls))
+        counts = [np.where(known, values, 0).astype(np.int64) for values in (self.rows, nulls)]
         return ValueRanges(
-            rows=rows, nulls=nulls, low=low, high=high, known=known, categories=spec.categories, dtype=spec.dtype
+            rows=counts[0],
+            nulls=counts[1],
+            low=low,
+            high=high,
+            known=known,
+            categories=spec.categories,
+            dtype=spec.dtype,
         )
 
     def each_holds(self, arrays: Sequence[CellArray], cells: IntArray) -> list[BoolArray]:
