@@ -188,7 +188,13 @@ class _View:
         known = listed & ~np.isnan(self.rows) & ~np.isnan(missing)
         rows, nulls = (np.where(known, values, 0).astype(np.int64) for values in (self.rows, missing))
         return ValueRanges(
-            rows=rows, nulls=nulls, low=low, high=high, known=known, categories=spec.categories, dtype=spec.dtype
+            rows=counts[0],
+            nulls=counts[1],
+            low=low,
+            high=high,
+            known=known,
+            categories=spec.categories,
+            dtype=spec.dtype,
         )
 
     def each_holds(self, arrays: Sequence[CellArray], cells: IntArray) -> list[BoolArray]:
