@@ -147,17 +147,24 @@ class CellPlan:
         shards = self._readable(unreadable)
         members = np.concatenate([_NO_CELLS, *(rows for _, rows in shards)])
         number = np.tile(self.places.number, len(self.arrays))
-        entry = np.concatenate([_NO_ENTRY, *(indexes[path].entries[number[rows]] for path, rows in shards)])
+        entry = np.concatenate(
+            [_NO_ENTRY, *(indexes[path].entries.take(number[rows], axis=0) for path, rows in shards)]
+        )
+        shard = np.repeat(np.arange(len(shards)), [len(rows) for _, rows in shards])
+        if (entry > _LARGEST_OBJECT).any():
+            good = self._stored(members, entry)
+            members, entry, shard = members[good], entry[good], shard[good]
+        paths = [path for path, _ in shards]
+        self.requests, self._ranges = _coalesced(paths, shard, members, entry.astype(np.int64), gap)
+
+    def _stored(self, members: IntArray, entry: AnyArray) -> BoolArray:
+        """Which cells their shards have at a place that can be; the others are named in ``errors``."""
         missing = entry[:, 1] == MISSING
         beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
         self.errors.update(dict.fromkeys(members[missing].tolist(), ABSENT))
         self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
-        good = ~missing & ~beyond
-        shard = np.repeat(np.arange(len(shards)), [len(rows) for _, rows in shards])
-        if not good.all():
-            members, entry, shard = members[good], entry[good], shard[good]
-        paths = [path for path, _ in shards]
-        self.requests, self._ranges = _coalesced(paths, shard, members, entry.astype(np.int64), gap)
+        there: BoolArray = ~missing & ~beyond
+        return there
 
     def _readable(self, unreadable: dict[str, str]) -> list[tuple[str, IntArray]]:
         """Paths and members of the shards whose index could be read."""
