@@ -186,7 +186,7 @@ class _View:
         if not array.has_all_of(self.level.vertices):
             listed = array.has(self.coords)
         known = listed & ~np.isnan(self.rows) & ~np.isnan(missing)
-        rows, nulls = (np.where(known, values, 0).astype(np.int64) for values in (self.rows, missing))
+        counts = [np.where(known, values, 0).astype(np.int64) for values in (self.rows, missing)]
         return ValueRanges(
             rows=counts[0],
             nulls=counts[1],
