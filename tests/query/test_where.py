@@ -174,7 +174,7 @@ def test_rows_of_no_known_object_have_no_value_of_objects() -> None:
         of_objects={"size": np.array([5, 0])},
     )
     rows = {"row": np.array([1, 2, 3, 6])}
-    assert wanted.mask(rows, np.array([9, 4, -1, 77]), 4).tolist() == [True, False, False, True]
+    assert wanted.mask(rows, np.array([9, 4, 77, -1]), 4).tolist() == [True, False, False, True]
     assert wanted.mask(rows, None, 4).tolist() == [False, False, False, True]
 
 
@@ -214,6 +214,22 @@ def test_what_cannot_be_asked_is_refused(where: Any, kind: type[Exception], matc
         level.read(([90, 90], [91, 91]), where=where)
 
 
+def test_what_a_level_is_chunked_by_is_asked_together_with_rows() -> None:
+    value = zv.Points(np.arange(12.0).reshape(6, 2), attributes={"w": [1, 2, 3, 4, 5, 6], "t": list("abcabc")})
+    zv.write("memory://where-chunked", value)
+    zv.rechunk_by_attribute("memory://where-chunked", "t")
+    level = zv.open("memory://where-chunked")[0]
+    for where, rows in (
+        ("t = 'a' or w > 5", [1, 4, 6]),
+        ("t = 'a' and w > 3", [4]),
+        ("t > 'a' and t < 'c'", [2, 5]),
+        ("not (t = 'a' or w < 3)", [3, 5, 6]),
+        ("t in ('a', 'c') and not t = 'c' and w between 2 and 9", [4]),
+    ):
+        assert sorted(level.read(where=where).attributes["w"].tolist()) == rows
+        assert level.count(where=where) == len(rows)
+
+
 def test_edges_can_only_be_asked_beside_vertices() -> None:
     graph = zv.Graph(
         [[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]],
@@ -223,7 +239,9 @@ def test_edges_can_only_be_asked_beside_vertices() -> None:
     )
     zv.write("memory://where-edges", graph)
     level = zv.open("memory://where-edges")[0]
-    assert level.read(where="w = 2 and v > 1").attributes["v"].tolist() == [2, 3]
+    assert level.read(where="w = 2").attributes["v"].tolist() == [2, 3]
+    assert level.read(where="w = 2 and v > 2").vertex_count == 0
+    assert level.read(where="w < 3 and v < 3").attributes["v"].tolist() == [1, 2]
     with pytest.raises(InputError, match=r"in one condition.*combined by and"):
         level.read(where="w = 2 or v > 1")
     with pytest.raises(InputError, match="cannot compare attribute 'w'"):
