@@ -17,6 +17,7 @@ from zarr_vectors.validate import validate
 if TYPE_CHECKING:
     from zarr_vectors import distributed
     from zarr_vectors.api.described import AttributeInfo, ObjectTable
+    from zarr_vectors.api.diff import Diff, diff
     from zarr_vectors.api.edit import Edit
     from zarr_vectors.api.level import ZVLevel
     from zarr_vectors.api.repair import repair
@@ -73,6 +74,7 @@ __all__ = [
     "AttributeInfo",
     "Axis",
     "Categorical",
+    "Diff",
     "Edit",
     "FsGroup",
     "Graph",
@@ -99,6 +101,7 @@ __all__ = [
     "create",
     "create_store",
     "detect_scheme",
+    "diff",
     "distributed",
     "exceptions",
     "open",
@@ -113,6 +116,7 @@ __all__ = [
 
 _HOMES = {
     "api.described": ("AttributeInfo", "ObjectTable"),
+    "api.diff": ("Diff", "diff"),
     "api.edit": ("Edit",),
     "api.level": ("ZVLevel",),
     "api.repair": ("repair",),

@@ -228,10 +228,9 @@ def test_tables_that_others_have_made() -> None:
     frame = pd.DataFrame({"x": [0.5], "y": [1.5], "k": pd.Categorical(["b"], ["a", "b"]), "t": ["w"]})
     found = Points.from_pandas(frame, attributes=["t"])
     assert list(found.attributes) == ["t"]
+    assert list(Points.from_pandas(frame).attributes) == ["k", "t"], "text is no time"
     assert Points.from_pandas(frame, ["y", "x"]).attributes["k"][0] == "b"
-    with pytest.raises(InputError, match=r"'t' must hold numbers.*got text.*positions="):
-        Points.from_pandas(frame)
-    assert Points.from_arrow(sql("select 1 as x, 2 as y, 'w' as word")).positions.tolist() == [[1, 2]]
+    assert Points.from_arrow(sql("select 1 as x, 2 as y, 'w' as t")).positions.tolist() == [[1, 2]]
     corners = pa.table({"a": [0], "b": [1], "c": [2]})
     assert Mesh.from_arrow(pa.table({"x": [0.0, 1, 2], "y": [0.0, 1, 2]}), corners, ends="abc").faces.tolist() == [
         [0, 1, 2]
@@ -244,7 +243,8 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (pa.table({"a": [1]}), {}, "no columns x, y and z.*positions="),
     (pa.table({"xx": [1]}), {"positions": ["x"]}, "no column 'x'.*did you mean 'xx'"),
     (MISSING, {"positions": ["y"]}, "must have a value in every row.*row 1"),
-    (pa.table({"x": ["a"]}), {}, "must hold numbers"),
+    (pa.table({"x": ["a"]}), {}, "no columns x"),
+    (pa.table({"x": ["a"]}), {"positions": ["x"]}, "must hold numbers"),
     (pa.table({"x": [1.0], "y": [2**53 + 1]}), {}, "change as float64"),
     (pa.table({"x": [1.0], "l": [[1]]}), {}, "lists or geometry.*attributes="),
     (pa.table({"x": [1.0], "l": [{"a": "b"}]}), {}, "cannot be an attribute.*attributes="),

@@ -16,6 +16,7 @@ import zarr_vectors as zv
 from tests.faults.harness import local
 from tests.interop.across import links_between, objects_of, positions_of
 from tests.interop.zarr_cells import document_of
+from tests.types.clouds import files_of
 from zarr_vectors.core.store import open_store, remove_resolution_level
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.pyramid import PyramidOptions, coarsen_one, refresh_levels, run
@@ -186,12 +187,12 @@ def test_a_level_that_is_made_from_another_than_the_next_finer(tmp_path: Path) -
 
 def test_refresh_builds_links_anew(tmp_path: Path) -> None:
     place = built(tmp_path / "store", "objects", chunk_scale_factors=None)
-    before = {path: path.read_bytes() for path in sorted((place).rglob("*")) if path.is_file()}
+    before = files_of(place)
     with zv.open(place, "r+") as store:
         report = refresh_levels(store.storage, PyramidOptions(), force=True)
     assert [level.level for level in report.levels] == [1, 2]
-    after = {path: path.read_bytes() for path in sorted((place).rglob("*")) if path.is_file()}
-    assert [path for path in before if before[path] != after.get(path)] == [place / "zarr.json"]
+    after = files_of(place)
+    assert [path for path in before if before[path] != after.get(path)] == ["zarr.json"]
     assert set(after) == set(before)
 
 

@@ -118,6 +118,37 @@ def test_cells_are_pruned_where_their_ranges_decide(dtype: Any) -> None:
     assert [each.tolist() for each in (x > "c").prune(text)] == [[False], [False]]
 
 
+def told(condition: Expression, ranges: dict[str, ValueRanges]) -> tuple[bool, bool]:
+    may, must = condition.prune(ranges)
+    return bool(may[0]), bool(must[0])
+
+
+def test_cells_are_pruned_by_numbers_between_two_floats() -> None:
+    x, number = zv.col("x"), 2**53 + 1
+    below, around = one_cell(2.0**53, 2.0**53, dtype=np.dtype("i8")), one_cell(2.0**53, 2.0**53 + 2)
+    assert told(x == number, below) == told(x.isin([number]), below) == told(x >= number, below) == (False, False)
+    assert told(x != number, below) == told(x < number, below) == (True, True)
+    assert told(x == number, around) == told(x.isin([number]), around) == told(x > number - 1, around) == (True, False)
+
+
+def test_cells_of_unknown_dtype_may_hold_what_any_dtype_rounds_to() -> None:
+    x = zv.col("x")
+    for dtype in ("f2", "f4", "f8"):
+        low = float(np.dtype(dtype).type(0.1))
+        assert told(x == 0.1, one_cell(low, low)) == told(x.isin([0.1, 7]), one_cell(low, low)) == (True, False)
+        assert told(x == 0.1, one_cell(low, low, dtype=np.dtype(dtype))) == (True, True)
+    assert told(x == 0.1, one_cell(0.1, 0.1, dtype=np.dtype("f4"))) == (False, False)
+
+
+def test_what_surely_fails_is_surely_met_by_the_opposite() -> None:
+    x = zv.col("x")
+    assert told(~(x > 3), one_cell(1.0, 5.0)) == (True, False)
+    assert told(~(x > 3), one_cell(1.0, 2.0)) == (True, True)
+    assert told(~(x > 3), one_cell(4.0, 5.0)) == (False, False)
+    assert told(~(x > 3), one_cell(1.0, 2.0, nulls=1)) == (True, False)
+    assert told(~x.is_null(), one_cell(1.0, 2.0, nulls=1)) == (True, False)
+
+
 def test_cells_without_rows_have_none_that_may() -> None:
     none = ValueRanges(
         rows=np.zeros(1, int),

@@ -165,7 +165,11 @@ def test_texts_of_other_keys_are_left_alone(keys: list[str], ndim: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", '["1.2";"3.4"]', '["1.2"]]', '[ "1.2"]', '["1.2","3.4"', '["1.2"7]', '["01.2"]']
+    "text",
+    [
+        *("", "1", '["1.2";"3.4"]', '["1.2"]]', '[ "1.2"]', '["1.2","3.4"', '["1.2"7]', '["01.2"]', '[7"1.","3.4"]'),
+        *('["1-2.","3.4"]', '["1.-0"]', '["1.-"]', '["--1.2"]', '["1.2-"]', '["1","2.3.4"]'),
+    ],
 )
 def test_texts_that_are_no_list_of_keys(text: str) -> None:
     assert parse_key_text(text.encode(), 2) is None

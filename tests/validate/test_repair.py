@@ -83,7 +83,12 @@ UNTOLD = {
 }
 """Nothing tells what is right: repairing one witness by the other might destroy the one that is."""
 SPOILS = {name: (base, spoil) for name, base, spoil, _, _ in CASES}
-DERIVED = ("fragment_attributes/object_id", "fragment_attributes/object_offset", "object_index/fragment_refs")
+DERIVED = (
+    "fragment_attributes/object_id",
+    "fragment_attributes/object_offset",
+    "object_index/fragment_refs",
+    "cell_index/",
+)
 
 
 def contents(store: Path) -> dict[str, bytes]:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zarr_vectors.api.edit import Edit
     from zarr_vectors.api.writer import ZVWriter
+    from zarr_vectors.edit import vacuum_store
 
-__all__ = ["Edit", "ZVWriter"]
+__all__ = ["Edit", "ZVWriter", "vacuum_store"]
 
-_PLACES = {"Edit": "edit", "ZVWriter": "writer"}
+_PLACES = {"Edit": "api.edit", "ZVWriter": "api.writer", "vacuum_store": "edit"}
 
 
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(f"zarr_vectors.{_PLACES[name]}"), name)

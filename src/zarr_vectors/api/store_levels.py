@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zarr_vectors import api, constants, pyramid
 from zarr_vectors.api.level import ZVLevel
-from zarr_vectors.exceptions import InputError
+from zarr_vectors.exceptions import InputError, ReadOnlyError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.index_level import index_levels
+
+if TYPE_CHECKING:
+    from zarr_vectors.edit import VacuumReport
 
 __all__ = ["StoreLevels"]
 
@@ -214,6 +217,34 @@ class StoreLevels:
 
         options = {"out_of_bounds": out_of_bounds, "fill": {} if fill is None else fill, "refresh": refresh}
         return api.Edit(self[0], options, done)
+
+    def vacuum(self) -> VacuumReport:
+        """Free the bytes of what nothing names, as one commit: what level 0 holds stays as it is.
+
+        Gone are vertices that no fragment names, as other writers leave them behind, and files that belong to nothing.
+
+        Returns:
+            ``rows_dropped``, ``objects_dropped`` (files), ``bytes_before``, ``bytes_after`` and ``bytes_freed``.
+
+        Raises:
+            ReadOnlyError: The store was opened for reading.
+            ConventionError: The store is stored in a way in which it cannot be edited.
+            CorruptionError: A cell is gone or corrupt.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> _ = zv.write("memory://vacuum-doc", zv.Points([[0.0, 1.0], [5.0, 2.0]]))
+            >>> zv.open("memory://vacuum-doc", "r+").vacuum().rows_dropped
+            0
+        """
+        if self._storage.read_only:
+            raise ReadOnlyError(
+                "the store was opened for reading", store=self._storage.url, hint="open it with mode='r+'"
+            )
+        try:
+            return api.vacuum_store(self._storage)
+        finally:
+            self._reopen()
 
     def _reopen(self) -> None:
         """Take notice of levels that have been made."""

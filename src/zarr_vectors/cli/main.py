@@ -9,6 +9,7 @@ import typer
 from zarr_vectors import __version__
 from zarr_vectors.cli.console import Group
 from zarr_vectors.cli.convert import convert
+from zarr_vectors.cli.diff import diff
 from zarr_vectors.cli.index import index
 from zarr_vectors.cli.info import info
 from zarr_vectors.cli.plot import plot
@@ -17,6 +18,7 @@ from zarr_vectors.cli.pyramid import pyramid
 from zarr_vectors.cli.query import query
 from zarr_vectors.cli.rechunk import rechunk
 from zarr_vectors.cli.repair import repair
+from zarr_vectors.cli.vacuum import vacuum
 from zarr_vectors.cli.validate import validate
 
 __all__ = ["app", "main"]
@@ -29,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for command in (convert, info, query, plot, pyramid, rechunk, validate, repair, index, publish):
+for command in (convert, info, query, plot, pyramid, rechunk, validate, repair, index, vacuum, diff, publish):
     app.command()(command)
 
 

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from zarr_vectors.edit.checks import check_editable
+from zarr_vectors.edit.diff import Diff, diff_levels
 from zarr_vectors.edit.log import EditOptions, apply_edits
 from zarr_vectors.edit.recorder import Recorder
+from zarr_vectors.edit.vacuum import VacuumReport, vacuum_store
 from zarr_vectors.edit.which import Opened
 
-__all__ = ["EditOptions", "Opened", "Recorder", "apply_edits", "check_editable"]
+__all__ = [
+    "Diff",
+    "EditOptions",
+    "Opened",
+    "Recorder",
+    "VacuumReport",
+    "apply_edits",
+    "check_editable",
+    "diff_levels",
+    "vacuum_store",
+]

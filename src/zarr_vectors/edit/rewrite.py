@@ -31,8 +31,12 @@ _FAMILIES = {
 _SCOPES = {"vertices": "vertex", "objects": "object", "links": "link"}
 
 
-def rewrite(storage: Storage, opened: Opened, draft: Draft) -> None:
-    """Write the level, in which all stays as it is that the draft does not change."""
+def rewrite(storage: Storage, opened: Opened, draft: Draft, *, changes: bool = True) -> None:
+    """Write the level, in which all stays as it is that the draft does not change.
+
+    Args:
+        changes: Whether coarser levels are stale afterwards.
+    """
     root, level, kind = opened.root, opened.level, opened.kind
     draft.check_lines()
     value, row_ids = draft.value(root, level)
@@ -41,7 +45,7 @@ def rewrite(storage: Storage, opened: Opened, draft: Draft) -> None:
         level=level,
         packing=Packing.of_level(root, level),
         next_row_id=draft.next_row_id if row_ids is not None else None,
-        also=tuple(stale_puts(storage, root, level)),
+        also=tuple(stale_puts(storage, root, level)) if changes else (),
         keeps_groups=True,
         renamed=_renamed_paths(draft),
         root_facts=_kept_facts(root.metadata.to_json(), draft),

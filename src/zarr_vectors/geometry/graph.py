@@ -12,14 +12,16 @@ import numpy.typing as npt
 from zarr_vectors.constants import GEOM_GRAPH
 from zarr_vectors.geometry.base import Put, as_columns, as_mapping
 from zarr_vectors.geometry.columns import Column
-from zarr_vectors.geometry.links import Linked, as_links, kept_links
+from zarr_vectors.geometry.interchange.networks import edges_of_matrix, network_fields
+from zarr_vectors.geometry.links import as_links, kept_links
+from zarr_vectors.geometry.network import Network
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray, JsonObject
 
 __all__ = ["Graph"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Graph(Linked):
+class Graph(Network):
     """A graph whose nodes have positions.
 
     Args:
@@ -72,6 +74,61 @@ class Graph(Linked):
         put(self, "edges", as_links("edges", self.edges, len(self.positions), width=2))
         given = as_mapping("edge_attributes", self.edge_attributes)
         put(self, "edge_attributes", as_columns("edge attribute", given, len(self.edges)))
+
+    @classmethod
+    def from_networkx(cls, graph: Any, positions: Sequence[str] | str | None = None) -> Graph:
+        """A graph from one of networkx; its nodes are the vertices in their order.
+
+        Nodes that are not numbered from 0 in this order keep their names as the attribute ``node_id``. What a node or
+        an edge lacks is missing in the attribute.
+
+        Args:
+            graph: A ``Graph``, ``DiGraph``, ``MultiGraph`` or ``MultiDiGraph``.
+            positions: Attributes of nodes that are the coordinates, or one that holds them all; by default ``x``,
+                ``y``, ``z`` and ``t`` as far as they exist, or ``pos``.
+
+        Raises:
+            InputError: It is no graph, a node has no coordinates, or attributes make no columns.
+
+        Example:
+            >>> import networkx as nx
+            >>> path = nx.path_graph(3)
+            >>> nx.set_node_attributes(path, {n: (float(n), 0.0) for n in path}, "pos")
+            >>> Graph.from_networkx(path).edges.tolist()
+            [[0, 1], [1, 2]]
+        """
+        fields, edges, attributes = network_fields(graph, positions)
+        return cls(**fields, edges=edges, edge_attributes=attributes, directed=graph.is_directed())
+
+    @classmethod
+    def from_scipy_sparse(
+        cls, matrix: Any, positions: npt.ArrayLike, *, weight: str = "weight", directed: bool = False, **fields: Any
+    ) -> Graph:
+        """A graph from a sparse matrix, with an edge for each entry that it holds.
+
+        Args:
+            matrix: ``(N, N)`` sparse array or matrix of scipy.
+            positions: ``(N, D)`` nodes.
+            weight: The edge attribute that keeps the entries.
+            directed: Whether the graph is; otherwise the matrix must be symmetric.
+            fields: More of the graph: ``attributes``, ``object_ids``, ``axes`` and so on.
+
+        Raises:
+            InputError: The matrix is not square, not symmetric, or not of so many nodes.
+            MissingDependencyError: scipy is not installed.
+
+        Example:
+            >>> from scipy.sparse import csr_array
+            >>> graph = Graph.from_scipy_sparse(csr_array([[0, 2.5], [2.5, 0]]), [[0.0, 0.0], [1.0, 0.0]])
+            >>> graph.edges.tolist(), graph.edge_attributes["weight"].tolist()
+            ([[0, 1]], [2.5])
+        """
+        edges, values = edges_of_matrix(matrix, directed=directed)
+        return cls(positions, edges, edge_attributes={weight: values}, directed=directed, **fields)
+
+    @property
+    def _is_directed(self) -> bool:
+        return self.directed
 
     @classmethod
     def _of_links(

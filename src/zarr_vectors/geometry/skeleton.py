@@ -14,14 +14,16 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.arrays import as_ids, as_positions
 from zarr_vectors.geometry.base import DERIVED, Put, as_columns, as_mapping
 from zarr_vectors.geometry.columns import Column, take_column
-from zarr_vectors.geometry.links import Linked, as_links, kept_links
+from zarr_vectors.geometry.interchange.networks import network_fields
+from zarr_vectors.geometry.links import as_links, kept_links
+from zarr_vectors.geometry.network import Network
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["Skeleton", "check_forest"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Skeleton(Linked):
+class Skeleton(Network):
     """Trees, such as neurons: every vertex has at most one parent.
 
     Args:
@@ -47,6 +49,7 @@ class Skeleton(Linked):
 
     geometry_type: ClassVar[str] = GEOM_SKELETON
     counted: ClassVar[tuple[str, ...]] = ("vertex_count", "node_count", "edges", "edge_count")
+    outward: ClassVar[bool] = True
 
     if TYPE_CHECKING:
 
@@ -94,6 +97,31 @@ class Skeleton(Linked):
         order = np.argsort(links[:, 0], kind="stable")
         attributes = {name: take_column(column, order) for name, column in given.items()}
         return cls(positions, parents, edge_attributes=attributes, **fields)
+
+    @classmethod
+    def from_networkx(cls, graph: Any, positions: Sequence[str] | str | None = None) -> Skeleton:
+        """A skeleton from a ``DiGraph`` of networkx whose edges lead from parent to child.
+
+        Args:
+            graph: As in ``Graph.from_networkx``, as are ``positions``.
+
+        Raises:
+            InputError: It is not directed, a node has two parents or no coordinates, or attributes make no columns.
+
+        Example:
+            >>> import networkx as nx
+            >>> tree = nx.DiGraph([(0, 1), (0, 2)])
+            >>> nx.set_node_attributes(tree, {n: (float(n), 0.0) for n in tree}, "pos")
+            >>> Skeleton.from_networkx(tree).parents.tolist()
+            [-1, 0, 0]
+        """
+        fields, edges, attributes = network_fields(graph, positions)
+        if not graph.is_directed():
+            raise InputError(
+                "the graph of a skeleton must be directed, from parent to child",
+                hint="networkx.bfs_tree(graph, root) makes such a one",
+            )
+        return cls._of_links(fields, edges[:, ::-1], attributes, {})
 
     @classmethod
     def _of_links(

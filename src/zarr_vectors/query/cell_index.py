@@ -183,13 +183,13 @@ class _View:
 
     def _ranges(self, name: str) -> ValueRanges:
         path, spec = self.level.column_path(name), self.level.vertex_columns[name]
-        low, high, nulls = self._facts(attribute_facts(path))
+        low, high, missing = self._facts(attribute_facts(path))
         array = self.level.cells[path]
         listed = np.ones(len(self.coords), dtype=bool)
         if not array.has_all_of(self.level.vertices):
             listed = array.has(self.coords)
-        known = listed & ~np.isnan(self.rows) & ~np.isnan(nulls)
-        counts = [np.where(known, values, 0).astype(np.int64) for values in (self.rows, nulls)]
+        known = listed & ~np.isnan(self.rows) & ~np.isnan(missing)
+        counts = [np.where(known, values, 0).astype(np.int64) for values in (self.rows, missing)]
         return ValueRanges(
             rows=counts[0],
             nulls=counts[1],

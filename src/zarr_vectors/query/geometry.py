@@ -114,7 +114,7 @@ def _read_points(storage: Storage, level: LevelState, selection: Selection, plan
     """A point is cut by nothing; whole objects of which any point lies in a place are read by their ids."""
     if plan.mode != "objects" or not selection.places_asked or not level.has_objects:
         return Shape(_point_rows(storage, level, selection, plan))
-    bare = replace(selection, attributes=(), rows_meet=None, leads=None)
+    bare = replace(selection, attributes=(), rows_meet=None, leads=None, owners=True)
     inside = [_point_rows(storage, level, bare.at(place), plan) for place in selection.places_asked]
     ids = reduce(np.intersect1d, (_owners_among(rows) for rows in inside))
     wanted = replace(selection.at(None), object_ids=ids, group_ids=None, lenient=True)

@@ -114,10 +114,11 @@ def cells_passed_through(family: LinkFamily, part: Grid | None) -> IntArray:
     found: list[IntArray] = []
     if part is not None:
         low = np.asarray(part.origin)
-        high = low + np.asarray(part.shape) - 1
         for segment in family.segments.values():
             ends = _ends(segment)
-            source = segment.array.present_in(low - ends.max(axis=0), high - ends.min(axis=0))
+            far = ends.max(axis=0)
+            shape = part.shape + far - ends.min(axis=0)
+            source = segment.array.present_in(Grid(tuple((low - far).tolist()), tuple(shape.tolist())))
             found += [source + offset for offset in ends]
     ndim = len(part.shape) if part is not None else 0
     return distinct_rows(np.concatenate([*found, np.zeros((0, ndim), dtype=np.int64)]))

@@ -74,12 +74,7 @@ def cells_touched(level: LevelState, box: ClosedBox) -> tuple[IntArray, Grid | N
     vertices = level.vertices
     wide, shape, slack = _in_chunk_space(level, box)
     part = wide.clip_grid(vertices.grid, shape, slack)
-    if part is None or vertices.count is None:
-        return vertices.present[:0], part  # raises where there is no presence list
-    if part.cells > vertices.count:
-        return vertices.present[part.contains(vertices.present)], part
-    coords = part.all_coords()
-    return coords[vertices.has(coords)], part
+    return vertices.present[:0] if part is None else vertices.present_in(part), part
 
 
 def _in_chunk_space(level: LevelState, box: ClosedBox) -> tuple[ClosedBox, FloatArray, FloatArray]:

@@ -56,6 +56,8 @@ class Rows:
 
     def take(self, rows: AnyArray | RowChoice) -> Rows:
         """The rows of an index, a mask, runs or places."""
+        if isinstance(rows, np.ndarray) and rows.dtype == bool:
+            rows = np.flatnonzero(rows)
         return Rows(
             take_rows(self.positions, rows),
             {name: take_column(column, rows) for name, column in self.columns.items()},

@@ -66,8 +66,9 @@ class Grid:
 
     def contains(self, coords: IntArray) -> AnyArray:
         """``(n,)`` whether each chunk coordinate lies in the grid."""
-        local = coords - np.asarray(self.origin)
-        inside: AnyArray = ((local >= 0) & (local < np.asarray(self.shape))).all(axis=1)
+        inside: AnyArray = np.ones(len(coords), dtype=bool)
+        for column, start, length in zip(coords.T, self.origin, self.shape, strict=True):
+            inside &= (column >= start) & (column < start + length)
         return inside
 
     def covers(self, other: Grid) -> bool:
@@ -164,6 +165,7 @@ def format_keys(coords: IntArray) -> list[str]:
 
 _SURE_DIGITS = 18
 """Numbers of so many fit 64 bits."""
+_NUMBER = b"-0123456789"
 
 
 @lru_cache(maxsize=8)
@@ -185,36 +187,31 @@ def parse_key_text(text: bytes, ndim: int) -> IntArray | None:
         >>> parse_key_text(b'["-1.0"]', 3) is None
         True
     """
+    count = text.count(b'","') + 1
+    between = b"[" + b",".join([b'"' + b"." * (ndim - 1) + b'"'] * count) + b"]"
+    if text.translate(None, _NUMBER) != between or not (text.startswith(b'["') and text.endswith(b'"]')):
+        return None
     raw = np.frombuffer(text, dtype=np.uint8)
     digits = raw - np.uint8(ord("0"))
     is_digit = digits < 10
     edges = np.flatnonzero(is_digit[1:] != is_digit[:-1]) + 1
-    starts, ends = edges[0::2], edges[1::2]
-    if not text.startswith(b'["') or not len(starts) or len(starts) != len(ends) or len(starts) % ndim:
+    if len(edges) != 2 * count * ndim:
         return None
+    starts, ends = edges.reshape(-1, 2).T
     lengths = ends - starts
     longest = int(lengths.max())
-    if longest > _SURE_DIGITS or ((digits[starts] == 0) & (lengths > 1)).any():
+    if longest > _SURE_DIGITS or (lengths[digits[starts] == 0] > 1).any():
         return None
     numbers = digits[ends - 1].astype(np.int64)
     for place in range(1, longest):
         longer = np.flatnonzero(lengths > place)
         numbers[longer] += digits[ends[longer] - 1 - place] * np.int64(10**place)
-    negative = raw[starts - 1] == ord("-")
-    numbers[negative] *= -1
-    # Between numbers stands nothing but what has to: then the length is that of the list written out.
-    before = raw[starts - 1 - negative].reshape(-1, ndim)
-    after = raw[ends].reshape(-1, ndim)
-    dots = (before[:, 1:] == ord(".")).all() and (after[:, :-1] == ord(".")).all()
-    quotes = (before[:, 0] == ord('"')).all() and (after[:, -1] == ord('"')).all()
-    others = len(before) * (ndim + 2) + 1 + int(np.count_nonzero(negative))
-    if (
-        not (dots and quotes)
-        or text.count(b'","') != len(before) - 1
-        or int(lengths.sum()) + others != len(text)
-        or (negative & (numbers == 0)).any()
-    ):
-        return None
+    signs = np.flatnonzero(raw == ord("-"))
+    if len(signs):
+        # None stands between two digits: then there is one number between any two dots or quotes.
+        if is_digit[signs - 1].any() or not ((raw[signs + 1] > ord("0")) & is_digit[signs + 1]).all():
+            return None
+        numbers[np.searchsorted(starts, signs)] *= -1
     return numbers.reshape(-1, ndim)
 
 

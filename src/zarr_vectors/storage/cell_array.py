@@ -7,7 +7,6 @@ shard holds many cells and an index that says where each one lies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,16 +19,12 @@ from zarr_vectors.encoding.limits import UNBELIEVABLE, most_content
 from zarr_vectors.encoding.sharding import encode_shard
 from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
-from zarr_vectors.metadata.presence import PresenceText
-from zarr_vectors.spatial.grid import Grid, format_keys, parse_key_text, parse_keys
+from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.fallback import encode_chunk
+from zarr_vectors.storage.present import FARTHEST, PresentCells
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["CellArray", "CellRead", "groups_of_rows", "grown", "renamed"]
-
-_PARSE_COST = 4
-"""Looking a key up costs as much as parsing so many."""
-_FARTHEST = 2**62
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class CellArray:
         """
         origin = self.document.attributes.get(constants.CHUNK_GRID_ORIGIN) or [0] * self.ndim
         whole = isinstance(origin, (list, tuple)) and [type(v) for v in origin] == [int] * self.ndim
-        if not whole or not all(-_FARTHEST <= start <= _FARTHEST - length for start, length in self._sides(origin)):
+        if not whole or not all(-FARTHEST <= start <= FARTHEST - length for start, length in self._sides(origin)):
             raise MetadataError(
                 "chunk_grid_origin is malformed",
                 store=self.store,
@@ -92,113 +87,32 @@ class CellArray:
             return None
         return known_chain(chain[1:])
 
-    @property
-    def _listed(self) -> object:
-        return self.document.attributes.get(constants.NONEMPTY_CHUNKS)
-
     @cached_property
+    def _cells(self) -> PresentCells:
+        return PresentCells(self.document.attributes.get(constants.NONEMPTY_CHUNKS), self.grid, self.path, self.store)
+
+    @property
     def keys(self) -> frozenset[str] | None:
         """The presence list; None where the array has none.
 
         Raises:
             MetadataError: It is not a list of texts.
         """
-        listed = self._listed
-        if listed is None:
-            return None
-        if isinstance(listed, (list, tuple, PresenceText)):
-            with suppress(TypeError):
-                "".join(listed)  # the fastest way to see that all are text
-                keys = frozenset(listed)
-                if len(keys) == len(listed):
-                    return keys
-        raise MetadataError(
-            "the presence list is malformed",
-            store=self.store,
-            array=self.path,
-            expected="a list of chunk keys, each once",
-        )
+        return self._cells.keys
 
     @property
     def count(self) -> int | None:
         """How many cells are listed as present; None where the array has no presence list."""
-        if isinstance(self._listed, PresenceText):
-            return len(self._listed)
-        return None if self.keys is None else len(self.keys)
+        return self._cells.count
 
-    @cached_property
+    @property
     def present(self) -> IntArray:
         """``(n, K)`` coordinates of the cells that are present, in numeric order.
 
         Raises:
             MetadataError: The presence list is malformed, or there is none.
         """
-        if self._numbers_fit:
-            return self._coords_of(self._numbers)
-        coords = self._parsed()
-        coords = coords[np.lexsort(coords.T[::-1])]
-        self._refuse("twice", coords[1:][(coords[1:] == coords[:-1]).all(axis=1)])
-        return coords
-
-    @cached_property
-    def _numbers(self) -> IntArray:
-        """``(n,)`` ascending numbers of the cells that are present."""
-        numbers = np.sort(self._numbers_of(self._parsed()))
-        self._refuse("twice", self._coords_of(numbers[1:][numbers[1:] == numbers[:-1]]))
-        return numbers
-
-    def _parsed(self) -> IntArray:
-        """Coordinates of the keys, all in the grid, as they are listed."""
-        listed = self._listed
-        coords = parse_key_text(listed.text, self.ndim) if isinstance(listed, PresenceText) else None
-        if coords is None:
-            if self.keys is None:
-                raise self._no_list()
-            try:
-                coords = parse_keys(self.keys, self.ndim)
-            except ValueError as error:
-                raise MetadataError(
-                    "the presence list is malformed", store=self.store, array=self.path, got=str(error)
-                ) from error
-        self._refuse("outside the grid", coords[~self.grid.contains(coords)])
-        return coords
-
-    def _refuse(self, what: str, coords: IntArray) -> None:
-        if len(coords):
-            raise MetadataError(
-                f"the presence list names a cell {what}",
-                store=self.store,
-                array=self.path,
-                cell=format_keys(coords[:1])[0],
-            )
-
-    @property
-    def _numbers_fit(self) -> bool:
-        return self.grid.cells < _FARTHEST
-
-    def _numbers_of(self, coords: IntArray) -> IntArray:
-        """``(n,)`` C-order number of cells of the grid."""
-        numbers = np.zeros(len(coords), dtype=np.int64)
-        for axis, (start, length) in enumerate(zip(self.grid.origin, self.grid.shape, strict=True)):
-            numbers *= length
-            numbers += coords[:, axis] - start
-        return numbers
-
-    def _coords_of(self, numbers: IntArray) -> IntArray:
-        """``(n, K)`` the way back."""
-        coords = np.empty((len(numbers), self.ndim), dtype=np.int64)
-        for axis in range(self.ndim - 1, -1, -1):
-            numbers, coords[:, axis] = np.divmod(numbers, max(1, self.grid.shape[axis]))
-        coords += np.asarray(self.grid.origin)
-        return coords
-
-    def _no_list(self) -> MetadataError:
-        return MetadataError(
-            "the array has no presence list (nonempty_chunks)",
-            store=self.store,
-            array=self.path,
-            hint="repair the store from its stored chunks before reading it",
-        )
+        return self._cells.coords
 
     def stored_like(self, other: CellArray) -> bool:
         """Whether the stored objects of another array, on the same grid, are made up as those of this one."""
@@ -206,10 +120,7 @@ class CellArray:
 
     def has_all_of(self, other: CellArray) -> bool:
         """Whether every cell that is present in another array is present here, told by the presence lists alone."""
-        listed, others = self._listed, other._listed
-        if listed is not None and (listed is others or listed == others):
-            return True
-        return self.keys is not None and other.keys is not None and self.keys >= other.keys
+        return self._cells.has_all_of(other._cells)
 
     def has(self, coords: IntArray) -> BoolArray:
         """``(n,)`` whether each cell is present.
@@ -217,34 +128,15 @@ class CellArray:
         Raises:
             MetadataError: There is no presence list.
         """
-        if self._listed is None:
-            raise self._no_list()
-        if self._numbers_fit and (isinstance(self._listed, PresenceText) or len(coords) > (self.count or 0)):
-            inside = self.grid.contains(coords)
-            found = np.zeros(len(coords), dtype=bool)
-            numbers = self._numbers_of(coords[inside])
-            place = np.searchsorted(self._numbers, numbers)
-            found[inside] = np.append(self._numbers, -1)[place] == numbers
-            return found
-        keys = self.keys or frozenset()
-        return np.fromiter((key in keys for key in format_keys(coords)), dtype=bool, count=len(coords))
+        return self._cells.has(coords)
 
-    def present_in(self, low: IntArray, high: IntArray) -> IntArray:
+    def present_in(self, block: Grid) -> IntArray:
         """``(n, K)`` coordinates of the cells that are present in a block of cells, in numeric order.
 
-        Args:
-            low: ``(K,)`` its least coordinates.
-            high: ``(K,)`` its greatest coordinates.
+        Raises:
+            MetadataError: The presence list is malformed, or there is none.
         """
-        first = np.asarray(self.grid.origin)
-        low, high = np.maximum(low, first), np.minimum(high, first + self.grid.shape - 1)
-        if (high < low).any():
-            return np.zeros((0, self.ndim), dtype=np.int64)
-        block = Grid(tuple(low.tolist()), tuple((high - low + 1).tolist()))
-        if self.count is None or block.cells * _PARSE_COST > self.count:
-            return self.present[block.contains(self.present)]
-        coords = block.all_coords()
-        return coords[self.has(coords)]
+        return self._cells.within(block)
 
     def locate(self, coords: IntArray) -> tuple[IntArray, IntArray]:
         """``(n, K)`` index of the stored object of each cell, and ``(n,)`` C-order number inside it."""
@@ -390,6 +282,9 @@ class CellRead:
 def groups_of_rows(index: IntArray) -> Iterator[tuple[tuple[int, ...], IntArray]]:
     """Groups of equal rows, with the numbers of their members."""
     if not len(index):
+        return
+    if (index == index[0]).all():
+        yield tuple(index[0].tolist()), np.arange(len(index))
         return
     order = np.lexsort(index.T[::-1])
     ordered = index[order]

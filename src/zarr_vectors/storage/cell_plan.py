@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -119,7 +120,7 @@ class CellPlan:
         """The index of a shard, whose path is left open."""
         sharding = self.array.document.sharding
         assert sharding is not None
-        size = index_size(int(np.prod(self.array.block)), sharding.index_crc32c)
+        size = index_size(prod(self.array.block), sharding.index_crc32c)
         return Get("", -size) if sharding.index_at_end else Get("", 0, size)
 
     @property
@@ -146,17 +147,24 @@ class CellPlan:
         shards = self._readable(unreadable)
         members = np.concatenate([_NO_CELLS, *(rows for _, rows in shards)])
         number = np.tile(self.places.number, len(self.arrays))
-        entry = np.concatenate([_NO_ENTRY, *(indexes[path].entries[number[rows]] for path, rows in shards)])
+        entry = np.concatenate(
+            [_NO_ENTRY, *(indexes[path].entries.take(number[rows], axis=0) for path, rows in shards)]
+        )
+        shard = np.repeat(np.arange(len(shards)), [len(rows) for _, rows in shards])
+        if (entry > _LARGEST_OBJECT).any():
+            good = self._stored(members, entry)
+            members, entry, shard = members[good], entry[good], shard[good]
+        paths = [path for path, _ in shards]
+        self.requests, self._ranges = _coalesced(paths, shard, members, entry.astype(np.int64), gap)
+
+    def _stored(self, members: IntArray, entry: AnyArray) -> BoolArray:
+        """Which cells their shards have at a place that can be; the others are named in ``errors``."""
         missing = entry[:, 1] == MISSING
         beyond = ~missing & (entry > _LARGEST_OBJECT).any(axis=1)
         self.errors.update(dict.fromkeys(members[missing].tolist(), ABSENT))
         self.errors.update(dict.fromkeys(members[beyond].tolist(), "its shard is truncated"))
-        good = ~missing & ~beyond
-        shard = np.repeat(np.arange(len(shards)), [len(rows) for _, rows in shards])
-        if not good.all():
-            members, entry, shard = members[good], entry[good], shard[good]
-        paths = [path for path, _ in shards]
-        self.requests, self._ranges = _coalesced(paths, shard, members, entry.astype(np.int64), gap)
+        there: BoolArray = ~missing & ~beyond
+        return there
 
     def _readable(self, unreadable: dict[str, str]) -> list[tuple[str, IntArray]]:
         """Paths and members of the shards whose index could be read."""
@@ -245,7 +253,7 @@ def load_shard_indexes(storage: Storage, plans: Sequence[CellPlan], indexes: dic
     for path, (get, plan) in wanted.items():
         sharding = plan.array.document.sharding
         assert sharding is not None
-        cells = int(np.prod(plan.array.block))
+        cells = prod(plan.array.block)
         raw = found[get]
         if raw is None:
             indexes[path] = ShardIndex(np.broadcast_to(np.array(MISSING, dtype="<u8"), (cells, 2)), None)

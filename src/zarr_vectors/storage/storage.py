@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from zarr_vectors.constants import PUBLISHED_KEY
@@ -24,6 +24,12 @@ __all__ = ["ROOT", "Batch", "Put", "ShardIndex", "Storage"]
 
 _LOOKS = 10
 """At a root document that names commits under way, before a reader gives up."""
+
+
+@cache
+def _is_transactional(backend: type[Backend]) -> bool:
+    # Asked by every read, and slow to find out.
+    return issubclass(backend, Transactional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,6 @@ class Storage:
     _seen: frozenset[bytes] = frozenset()
     _depth: int = 0
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
-
-    @cached_property
-    def _is_transactional(self) -> bool:
-        # Asked by every read, and slow to find out.
-        return isinstance(self.backend, Transactional)
 
     @property
     def url(self) -> str:
@@ -194,7 +195,7 @@ class Storage:
 
         To be asked when everything has been read: objects change only after the root document has.
         """
-        if self._is_transactional or self.is_published:
+        if _is_transactional(type(self.backend)) or self.is_published:
             return True
         raw = self.backend.fetch([Get(ROOT)])[0]
         return (b"" if raw is None else bytes(raw)) in seen

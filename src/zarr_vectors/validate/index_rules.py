@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.index_level import learn_level
-from zarr_vectors.typing import BoolArray, FloatArray, IntArray
+from zarr_vectors.typing import BoolArray, FloatArray
 from zarr_vectors.validate.problems import Findings
 
 __all__ = ["check_index"]
@@ -47,18 +46,12 @@ def check_index(storage: Storage, level: LevelState, findings: Findings) -> None
     held = index.agreeing([level.cells[path] for path in paths], np.arange(len(index.coords)))
     for path, holds in zip(paths, held, strict=True):
         wrong = holds & _wrong(index, path, true.facts, len(level.chunk_shape))
-        cells: IntArray = np.flatnonzero(wrong)
-        findings.add_cells(
-            "index_differs",
-            f"{level.number}/{CELLS}",
-            index.coords,
-            cells,
-            partial(_told, path),
-        )
+        _tell(findings, index, path, np.asarray(wrong))
 
 
-def _told(path: str, _: int) -> str:
-    return f"the index says of {path} in this chunk what is not so"
+def _tell(findings: Findings, index: CellIndex, path: str, wrong: BoolArray) -> None:
+    message = f"the index says of {path} in this chunk what is not so"
+    findings.add_cells("index_differs", f"{index.level}/{CELLS}", index.coords, wrong, lambda _: message)
 
 
 def _wrong(index: CellIndex, path: str, true: Mapping[str, FloatArray], ndim: int) -> BoolArray:

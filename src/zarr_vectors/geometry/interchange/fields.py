@@ -26,7 +26,7 @@ from zarr_vectors.geometry.interchange.tables import (
 )
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
-__all__ = ["Choice", "line_fields", "link_fields", "noted_axes", "vertex_fields"]
+__all__ = ["Choice", "is_coordinate", "line_fields", "link_fields", "noted_axes", "vertex_fields"]
 
 _LETTERS = ("x", "y", "z", "t")
 
@@ -129,7 +129,11 @@ def _position_names(table: Table, choice: Choice) -> list[str]:
     if axes is not None and GEOMETRY in table.columns:
         # Of a single axis, which GeoArrow has no name for.
         return [GEOMETRY]
-    found = [letter for letter in _LETTERS if letter in table.columns and letter not in (choice.attributes or ())]
+    found = [
+        letter
+        for letter in _LETTERS
+        if letter in table.columns and letter not in (choice.attributes or ()) and is_coordinate(table.columns[letter])
+    ]
     if "x" not in found:
         raise InputError(
             "there are no columns x, y and z, and none of geometry",
@@ -137,6 +141,12 @@ def _position_names(table: Table, choice: Choice) -> list[str]:
             hint="name those of the coordinates with positions=",
         )
     return found
+
+
+def is_coordinate(column: TableColumn) -> bool:
+    """Whether a column could be one of coordinates: other tables call anything ``t``."""
+    values = column.values if isinstance(column, Ragged) else column
+    return isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iuf"
 
 
 def _column(table: Table, name: str) -> TableColumn:
