@@ -35,6 +35,7 @@ def rows(value: Any) -> list[list[float]]:
 
 def check_queries(level: Any) -> None:
     """Every box, read through the index, brings what a mask of everything does."""
+    assert level.state.index.get(level.storage) is not None
     every = level.read()
     rng = np.random.default_rng(1)
     for _ in range(20):
@@ -52,6 +53,7 @@ def later() -> None:
 
 def test_what_the_peer_edits_is_found(peer: Peer, place: Path) -> None:
     opened = zv.open(place)[0]
+    check_queries(opened)
     assert len(opened.read(bbox=([5, 5, 5], [9, 39, 39])).positions) == 0
     later()
     peer.call("edit_vertices", path=str(place), edits=[[[0, 0, 0], 0, 1, "position", [7.0, 8.0, 9.0]]])

@@ -12,6 +12,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from zarr.storage import ObjectStore
 
 import zarr_vectors as zv
 from tests.cli.running import invoke
@@ -414,3 +415,54 @@ def test_validate_believes_stamps_as_queries_do(place: Path) -> None:
     array[5, 3] = -1e9
     touch_all(place / "0/vertices")
     assert zv.validate(place).problems == ()
+
+
+# Other places and ways of writing
+
+
+def test_object_stores_tell_by_etags() -> None:
+    obstore = pytest.importorskip("obstore")
+    handle = obstore.store.MemoryStore()
+
+    def there() -> Any:
+        return ObjectStore(handle)
+
+    zv.write(there(), points(3000), layout=LAYOUTS["sharded"])
+    assert facts_known(there()) > 0.99
+    zv.write(there(), points(50, seed=1, side=30), mode="append", out_of_bounds="expand")
+    # Here an object that is staged and then copied to its place has another tag, and its facts are not believed.
+    assert 0.5 < facts_known(there()) < 1
+    zv.open(there(), "r+").index()
+    assert facts_known(there()) > 0.99
+    for where in CONDITIONS:
+        level = zv.open(there())[0]
+        assert level.count(where=where) == len(level.read(where=where).positions)
+    key = next(meta["path"] for part in handle.list("0/vertices/c") for meta in part)
+    data = bytes(handle.get(key).bytes())
+    handle.put(key, data + b"\0")
+    assert facts_known_without_reading(there()) < 1
+    handle.put(key, data)
+
+
+def facts_known_without_reading(place: Any) -> float:
+    index = index_of(place)
+    level = zv.open(place)[0]
+    return float(index.agreeing([level.state.vertices], np.arange(len(index.coords)))[0].mean())
+
+
+def test_parts_of_many_writers_bring_their_facts(tmp_path: Path) -> None:
+    place, bounds = tmp_path / "store", ([0, 0], [100, 100])
+    attributes = {"w": "float32", "gene": "text"}
+    zv.create(place, bounds=bounds, attributes=attributes, layout=LAYOUTS["sharded"])
+    rng = np.random.default_rng(0)
+    spots, genes = (rng.random((2000, 2)) * 100).astype("f4"), np.array(["a", "b", "c"])[rng.integers(0, 3, 2000)]
+    job = zv.distributed.begin(place)
+    receipts = []
+    for region in job.regions(4):
+        mine = region.contains(spots)
+        own = {"w": np.arange(mine.sum(), dtype="f4"), "gene": genes[mine]}
+        receipts.append(job.write(region, zv.Points(spots[mine], attributes=own)))
+    job.finish(receipts)
+    # Codes of categories become others on the way, and are not known then.
+    assert facts_known(place) >= 2 / 3
+    assert zv.open(place)[0].count(bbox=([0, 0], [50, 50])) == (spots <= 50).all(axis=1).sum()

@@ -24,7 +24,9 @@ from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 __all__ = ["narrowed", "whole_cells"]
 
 _WORTH_LOADING = 8
-"""Cells from which on it pays to load the index of a local store."""
+"""Cells from which on it pays to load the index of a local store for a condition."""
+_WORTH_FOR_BOX = 24
+"""The same for a box alone, which seldom leaves out many of the cells that it touches."""
 _WORTH_ASKING = 32
 """The same where it is reached by requests: a round to load it, and one to check it."""
 
@@ -81,7 +83,8 @@ def _index_for(storage: Storage, level: LevelState, cells: int, *, by_value: boo
     A box alone saves too little for the rounds that an index costs where it is reached by requests.
     """
     local = storage.backend.is_local
-    worth = cells >= _WORTH_LOADING if local else by_value and cells >= _WORTH_ASKING
+    worth = by_value and cells >= (_WORTH_LOADING if local else _WORTH_ASKING)
+    worth |= local and cells >= _WORTH_FOR_BOX
     if not level.index.is_known and not worth:
         return None
     index = level.index.get(storage)
