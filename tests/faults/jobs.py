@@ -92,6 +92,31 @@ def amend(target: Any) -> None:
         writer.add_object_attribute_sync("name", ["a", "b", "c", "d"])
 
 
+def edit(target: Any) -> None:
+    """All of the level anew: objects go, others come and take other places."""
+    with zv.open(target, "r+").edit(out_of_bounds="expand") as e:
+        e.remove(object_ids=[10])
+        e.add(cloud(2, -30.0))
+        e.rename("weight", "mass")
+        e.move(11, by=[-7.0, 3.0])
+
+
+def edit_a_part(target: Any) -> None:
+    """A few points, with the chunks around them."""
+    with zv.open(target, "r+").edit(out_of_bounds="expand") as e:
+        e.update([(10, 1)], positions=[[-14.0, 8.0]], attributes={"weight": 7.5})
+
+
+def create_with_litter(target: Any) -> None:
+    """A store with a file that belongs to nothing."""
+    create(target)
+    target.put_bytes("0/vertices/c/7/7", b"litter")
+
+
+def vacuum(target: Any) -> None:
+    zv.open(target, "r+").vacuum()
+
+
 def add_level(target: Any) -> None:
     add_resolution_level(open_store(target, mode="r+"), 1, 2)
 
@@ -197,6 +222,9 @@ JOBS = {
     "grow the bounds": Job(partial(bounds, low=-30.0, high=60.0)),
     "shrink the bounds": Job(partial(bounds, low=3.0, high=18.0)),
     "amend": Job(amend),
+    "edit": Job(edit),
+    "edit a part": Job(edit_a_part, partial(create, layout=SHARDED)),
+    "vacuum": Job(vacuum, create_with_litter),
     "add a level": Job(add_level),
     "build a pyramid": Job(build),
     "refresh a pyramid": Job(refresh, create_stale),

@@ -10,6 +10,7 @@ from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.edit.checks import check_editable, check_fewer, check_unchanged
 from zarr_vectors.edit.draft import load_draft
 from zarr_vectors.edit.operations import Operation
+from zarr_vectors.edit.partial import edit_in_part
 from zarr_vectors.edit.rewrite import rewrite
 from zarr_vectors.edit.which import Opened
 from zarr_vectors.exceptions import InputError
@@ -61,6 +62,8 @@ def apply_edits(opened: Opened, operations: list[Operation], options: EditOption
         check_unchanged(storage, opened.root, opened.level, level)
         check_editable(storage, root, level, opened.kind)
         now = Opened(storage, root, level, opened.kind)
+        if edit_in_part(now, operations, options.out_of_bounds):
+            return
         draft = load_draft(storage, root, level, opened.kind)
         for operation in operations:
             operation.apply(draft, now)

@@ -16,7 +16,7 @@ from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.value import plan_for
 from zarr_vectors.typing import IntArray
 
-__all__ = ["Opened", "Which"]
+__all__ = ["Opened", "Which", "check_found"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Which:
         row_ids: ``(n,)`` row ids.
         selection: What a read brings.
         mode: What a box in the selection selects; None for the kind's default.
+        keys: Places in which they are stored, as ``keys_of`` says.
     """
 
     vertices: IntArray | None = None
@@ -56,6 +57,13 @@ class Which:
     row_ids: IntArray | None = None
     selection: Selection | None = None
     mode: str | None = None
+    keys: IntArray | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether all vertices are meant."""
+        ways = (self.vertices, self.objects, self.row_ids, self.selection, self.keys)
+        return all(way is None for way in ways)
 
     def rows(self, draft: Draft, opened: Opened) -> IntArray:
         """``(n,)`` these vertices of a draft, in the order in which they were named; -1 for those that are removed.
@@ -66,15 +74,17 @@ class Which:
         """
         if self.vertices is not None:
             found = draft.rows_at(self.vertices)
-            _check_found([f"vertex {place} of object {owner}" for owner, place in self.vertices[found < 0]])
+            check_found([f"vertex {place} of object {owner}" for owner, place in self.vertices[found < 0]])
             return found
         if self.row_ids is not None:
             found = draft.rows_with_ids(self.row_ids)
-            _check_found([f"row id {row_id}" for row_id in self.row_ids[found < 0].tolist()])
+            check_found([f"row id {row_id}" for row_id in self.row_ids[found < 0].tolist()])
             return found
         if self.objects is not None:
             draft.slots_of(self.objects)
             return draft.rows_of_objects(self.objects)
+        if self.keys is not None:
+            return draft.rows_with_keys(self.keys)
         if self.selection is None:
             return np.arange(len(draft)) if len(draft) else NONE
         return draft.rows_with_keys(opened.selected(self.selection, self.mode))
@@ -96,7 +106,15 @@ class Which:
             raise ObjectNotFoundError(f"there is no object {int(unknown[0])}")
 
 
-def _check_found(gone: list[str]) -> None:
+def check_found(gone: list[str]) -> None:
+    """Refuse vertices that there are not.
+
+    Args:
+        gone: What they are called.
+
+    Raises:
+        InputError: With the first, if there is any.
+    """
     if gone:
         raise InputError(
             "an edit names a vertex that there is not, or that an operation before it has removed", got=gone[0]
