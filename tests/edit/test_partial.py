@@ -21,7 +21,7 @@ def seen(place: Path) -> dict[str, tuple[int, int]]:
 def cloud(owned: bool) -> zv.Points:
     rng = np.random.default_rng(5)
     owners = np.arange(4000) // 40 if owned else None
-    table = {"object_attributes": {"size": np.arange(100.0)}} if owned else {}
+    table: dict[str, Any] = {"object_attributes": {"size": np.arange(100.0)}} if owned else {}
     positions = rng.uniform(0, 100, (4000, 2))
     positions = positions[np.argsort(positions[:, 0] // 10)]
     return zv.Points(positions, {"n": np.arange(4000), "kind": ["a", "b"] * 2000}, owners, **table)
@@ -65,8 +65,8 @@ def test_only_touched_files_are_written(
     assert zv.diff(place, tmp_path / "whole").is_empty
     left, right = one.read(), other.read()
     for name in ("n", "kind"):
-        order = [np.argsort(side.row_ids) for side in (left, right)]
-        assert np.array_equal(*(np.asarray(s.attributes[name])[o] for s, o in zip((left, right), order, strict=True)))
+        sides = [np.asarray(side.attributes[name])[np.argsort(side.row_ids)] for side in (left, right)]
+        assert np.array_equal(sides[0], sides[1])
     for box in (([0, 0], [9, 9]), ([5, 5], [12, 40])):
         assert sorted(one.read(bbox=box).row_ids.tolist()) == sorted(other.read(bbox=box).row_ids.tolist())
 

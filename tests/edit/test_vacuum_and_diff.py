@@ -120,7 +120,7 @@ def test_diff_of_points_without_objects(keep_order: bool) -> None:
 
 
 def test_diff_of_edges_and_lines() -> None:
-    graph = zv.Graph([[0.0, 0], [1, 0], [2, 0], [9, 9]], [[0, 1], [1, 2]], edge_attributes={"w": [1, 2]})
+    graph = zv.Graph(np.array([[0.0, 0], [1, 0], [2, 0], [9, 9]]), [[0, 1], [1, 2]], edge_attributes={"w": [1, 2]})
     graph = replace(graph, object_ids=np.array([0, 0, 0, 5]))
     for name in "ab":
         zv.write(f"memory://diff-g{name}", graph)
@@ -128,7 +128,7 @@ def test_diff_of_edges_and_lines() -> None:
         e.remove_links([[(0, 0), (0, 1)]])
     found = zv.diff("memory://diff-ga", "memory://diff-gb")
     assert (found.moved.tolist(), found.changed.tolist()) == ([], [0])
-    line = zv.Polylines([[[0.0, 0], [1, 0]], [[5.0, 5], [6, 6]]], ids=[3, 4])
+    line = zv.Polylines([[[0.0, 0.0], [1.0, 0.0]], [[5.0, 5.0], [6.0, 6.0]]], ids=[3, 4])
     zv.write("memory://diff-la", line)
     zv.write("memory://diff-lb", replace(line, positions=line.positions[[1, 0, 2, 3]]))
     assert zv.diff("memory://diff-la", "memory://diff-lb").moved.tolist() == [3]

@@ -149,8 +149,9 @@ def _apart(one: Column, other: Column) -> BoolArray:
     if left.dtype.kind in "fcmM" and right.dtype.kind == left.dtype.kind:
         nothing: Any = np.isnan if left.dtype.kind in "fc" else np.isnat
         apart &= ~(nothing(left) & nothing(right))
-    masks = np.ma.getmaskarray(one) != np.ma.getmaskarray(other) if np.ma.isMaskedArray(one) else None
-    apart = apart if masks is None or masks.shape != apart.shape else apart | masks
+    masks = [np.ma.getmaskarray(np.ma.asarray(side)) for side in (one, other) if isinstance(side, np.ndarray)]
+    if len(masks) == 2 and masks[0].shape == apart.shape:
+        apart |= masks[0] != masks[1]
     return np.asarray(apart.reshape(len(left), -1).any(axis=1))
 
 

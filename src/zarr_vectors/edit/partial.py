@@ -113,7 +113,8 @@ class _Finder:
         counts = np.searchsorted(rows.object_ids, addresses[:, 0], side="right") - begins
         gone = (addresses[:, 1] < 0) | (addresses[:, 1] >= counts)
         check_found([f"vertex {place} of object {owner}" for owner, place in addresses[gone]])
-        return keys_of(rows.places)[at]
+        keys: IntArray = keys_of(rows.places)[at]
+        return keys
 
     def _numbered(self, row_ids: IntArray) -> IntArray:
         rows = self._read(Selection(owners=False), (constants.ROW_ID,))
@@ -142,7 +143,8 @@ def _moved(opened: Opened, placed: Sequence[Update], left: IntArray) -> tuple[Dr
 
 def _cells_of(draft: Draft, level: LevelState) -> IntArray:
     """``(n, K)`` chunks that the points lie in."""
-    return distinct_rows(np.stack(chunk_coords(draft.positions, level.chunk_shape), axis=-1).astype(np.int64))
+    coords: IntArray = np.stack(chunk_coords(draft.positions, level.chunk_shape), axis=-1).astype(np.int64)
+    return distinct_rows(coords)
 
 
 def _draft(opened: Opened, chunks: IntArray) -> Draft:
