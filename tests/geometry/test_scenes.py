@@ -127,7 +127,10 @@ def test_values_come_back_from_pyvista(kind: str, data: st.DataObject) -> None:
         value = replace(value, positions=np.zeros((value.vertex_count, 3)), axes="xyz")
     value = in_xyz(value)
     text = {name: one for name, one in value.attributes.items() if one.dtype == object}
-    # VTK has empty text for missing text.
+    # VTK has empty text for missing text, and one channel is none.
+    text |= {name: one for name, one in value.attributes.items() if one.shape[1:] == (1,)}
+    if kind == "mesh" and not value.face_count:
+        value = replace(value, faces=np.zeros((0, 3), dtype=np.int64))
     value = replace(value, attributes={name: one for name, one in value.attributes.items() if name not in text})
     if isinstance(value, Polylines) and not (value.lengths > 1).all():
         value = value.take(value.lengths > 1)
