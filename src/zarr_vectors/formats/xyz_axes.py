@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import ExportError
+from zarr_vectors.geometry.interchange.scenes import space_columns
 
 __all__ = ["xyz_columns"]
 
@@ -20,7 +21,8 @@ def xyz_columns(what: str, axes: Sequence[Axis]) -> list[int]:
         >>> xyz_columns("SWC", [Axis("z"), Axis("y"), Axis("x")])
         [2, 1, 0]
     """
-    names = [axis.name.lower() for axis in axes]
-    if len(axes) != 3 or any(axis.type == "time" for axis in axes):
+    columns = space_columns(tuple(axes))
+    if columns is None:
+        names = [axis.name.lower() for axis in axes]
         raise ExportError(f"{what} holds positions of three axes of space", got=f"axes {names}")
-    return [names.index(letter) for letter in "xyz"] if set(names) == set("xyz") else [0, 1, 2]
+    return columns

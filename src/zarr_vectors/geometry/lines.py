@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,32 +12,17 @@ import numpy.typing as npt
 from zarr_vectors.constants import GEOM_LINE, GEOM_POLYLINE, GEOM_STREAMLINE
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.arrays import as_array, as_ids, as_positions
-from zarr_vectors.geometry.base import DERIVED, Geometry, Put, as_mapping
+from zarr_vectors.geometry.base import DERIVED, Put, as_mapping
 from zarr_vectors.geometry.columns import Categorical, take_column
-from zarr_vectors.geometry.interchange.arrow_in import table_from_arrow
-from zarr_vectors.geometry.interchange.fields import Choice, line_fields
-from zarr_vectors.geometry.interchange.tables import (
-    GEOMETRY,
-    LINES,
-    OBJECT_ID,
-    ROW_ID,
-    Coordinates,
-    Ragged,
-    Table,
-    TableColumn,
-    axes_of,
-    coordinate_columns,
-    rows_for,
-    table_of,
-)
+from zarr_vectors.geometry.line_tables import LineTables
 from zarr_vectors.rowwise import take_rows
-from zarr_vectors.typing import AnyArray, BoolArray, IntArray, JsonObject
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
 __all__ = ["Lines", "Polylines"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Polylines(Geometry):
+class Polylines(LineTables):
     """Polylines or streamlines, as one array of vertices and the offsets at which each line begins.
 
     Args:
@@ -68,7 +53,6 @@ class Polylines(Geometry):
     noun: ClassVar[str] = "vertices"
     counted: ClassVar[tuple[str, ...]] = ("vertex_count", "line_count", "line_ids", "object_ids")
     kinds: ClassVar[tuple[str, ...]] = (GEOM_POLYLINE, GEOM_STREAMLINE)
-    default_table: ClassVar[str] = LINES
 
     if TYPE_CHECKING:
 
@@ -176,58 +160,6 @@ class Polylines(Geometry):
         """The lines all of whose vertices are in a mask: a line that lacks vertices would be another line."""
         outside = np.concatenate([[0], np.cumsum(~mask)])
         return self.take(outside[self.offsets[1:]] == outside[self.offsets[:-1]])
-
-    @classmethod
-    def from_arrow(
-        cls,
-        data: Any,
-        positions: Sequence[str] | str | None = None,
-        *,
-        attributes: Sequence[str] | None = None,
-        object_ids: str | None = None,
-    ) -> Self:
-        """Lines from a table with a row for each line, or with a row for each vertex, line after line.
-
-        Args:
-            data: As in ``Points.from_arrow``. Where a row is a line, columns of lists become attributes of vertices,
-                and other columns object attributes.
-            positions: A column of GeoArrow linestrings, or columns of lists, or of numbers, one for each axis; found
-                as in ``Points.from_arrow``.
-            attributes: Columns that become attributes; all that are left by default.
-            object_ids: Column of the ids of lines; ``object_id`` by default, if there is one. Where a row is a vertex,
-                rows that follow each other with one id are a line.
-
-        Raises:
-            InputError: It is no table, there are no coordinates, or a column cannot be what it is asked for.
-            MissingDependencyError: pyarrow is not installed.
-
-        Example:
-            >>> import pyarrow as pa
-            >>> table = pa.table({"x": [0.0, 1, 5], "y": [0.0, 1, 5], "object_id": [7, 7, 3]})
-            >>> Polylines.from_arrow(table).offsets.tolist()
-            [0, 2, 3]
-        """
-        choice = Choice(positions=positions, attributes=attributes, object_ids=object_ids)
-        return cls(**line_fields(table_from_arrow(data), choice))
-
-    def _tables(self) -> dict[str, Callable[[bool | None], Table]]:
-        return {LINES: lambda geometry: self._line_table(geometry is not False), **super()._tables()}
-
-    def _note(self, table: str) -> JsonObject:
-        return super()._note(table) | {"kind": self.kind}
-
-    def _line_table(self, geometry: bool) -> Table:
-        """A row for each line; what belongs to vertices in lists."""
-        axes = axes_of(self.axes, self.positions)
-        where: list[tuple[str, TableColumn]] = coordinate_columns(self.positions, axes, self.offsets)
-        if geometry:
-            where = [(GEOMETRY, Ragged(self.offsets, Coordinates(self.positions, axes)))]
-        numbers = None if self.row_ids is None else Ragged(self.offsets, self.row_ids)
-        known = self.line_ids[:0] if self.objects is None else self.objects
-        of_objects = [(name, rows_for(self.line_ids, known, rows)) for name, rows in self.object_attributes.items()]
-        of_vertices = [(name, Ragged(self.offsets, column)) for name, column in self.attributes.items()]
-        columns = [*where, (OBJECT_ID, self.ids), (ROW_ID, numbers), *of_objects, *of_vertices]
-        return table_of(columns, self._note(LINES))
 
     def _described(self) -> list[str]:
         return [f"{self.line_count} {self.kind}s", f"{self.vertex_count} vertices"]

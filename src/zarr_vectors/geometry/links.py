@@ -13,7 +13,9 @@ from zarr_vectors.geometry.arrays import as_array, as_ids
 from zarr_vectors.geometry.base import Geometry, Put
 from zarr_vectors.geometry.columns import Column, take_column
 from zarr_vectors.geometry.interchange.arrow_in import table_from_arrow
+from zarr_vectors.geometry.interchange.datasets import Variables, columns_along, dataset_fields
 from zarr_vectors.geometry.interchange.fields import Choice, link_fields, vertex_fields
+from zarr_vectors.geometry.interchange.scenes import links_of, poly_fields
 from zarr_vectors.geometry.interchange.tables import EDGES, Table, table_of
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
@@ -112,6 +114,68 @@ class Linked(Geometry):
         else:
             ends = [(name, self.links[:, number]) for number, name in enumerate(self.link_ends)]
         return table_of([*ends, *self.link_attributes.items()], self._note(self.link_noun))
+
+    @classmethod
+    def from_xarray(cls, dataset: Any, axes: Sequence[str] | None = None) -> Self:
+        """A value from a ``xarray.Dataset`` as ``to_xarray`` makes it: a variable of edges or faces as UGRID has them.
+
+        Args:
+            dataset: The variable whose ``cf_role`` is ``edge_node_connectivity`` or ``face_node_connectivity`` holds
+                the ends; its ``start_index`` is the number of the first vertex.
+            axes: Names of the coordinates; by default those that the dataset says, or ``x``, ``y``, ``z`` and ``t``.
+
+        Raises:
+            InputError: It is no such dataset.
+            MissingDependencyError: xarray is not installed.
+        """
+        fields, link = dataset_fields(dataset, axes), cls.link_noun[:-1]
+        role = f"{link}_node_connectivity"
+        name = next((name for name, one in dataset.variables.items() if one.attrs.get("cf_role") == role), None)
+        if name is None:
+            raise InputError(
+                f"the dataset has no {cls.link_noun}", hint=f"a variable whose cf_role is {role} holds them"
+            )
+        fields["attributes"].pop(name, None)
+        ends = dataset[name]
+        columns = columns_along(dataset, str(ends.dims[0]), leave=[name])
+        attributes = {column.removeprefix(f"{link}_"): values for column, values in columns.items()}
+        links = np.asarray(ends.values) - int(ends.attrs.get("start_index", 0))
+        return cls._of_links(fields, links, attributes, {"directed": dataset.attrs.get("directed", 0)})
+
+    @classmethod
+    def from_pyvista(cls, poly: Any) -> Self:
+        """A value from a ``pyvista.PolyData``: its lines of two points are edges, its faces faces.
+
+        Raises:
+            InputError: It is no such value, or cells have several sizes.
+            MissingDependencyError: pyvista is not installed.
+        """
+        fields, attributes = poly_fields(poly)
+        cells = poly.GetLines() if cls.link_noun == EDGES else poly.GetPolys()
+        links = links_of(cells, len(cls.link_ends) if cls.link_noun == EDGES else None, cls.link_noun)
+        return cls._of_links(fields, links, attributes, {})
+
+    def _describe(self, variables: Variables) -> dict[str, Any]:
+        about, link = super()._describe(variables), self.link_noun[:-1]
+        ends, role = f"{link}_vertices", f"{link}_node_connectivity"
+        variables.add(ends, link, self.links, cf_role=role, start_index=0)
+        variables.add_all(link, {f"{link}_{name}": column for name, column in self.link_attributes.items()})
+        variables.variables["topology"] = (
+            (),
+            0,
+            {
+                "cf_role": "mesh_topology",
+                "topology_dimension": 1 if self.link_noun == EDGES else 2,
+                "node_coordinates": " ".join(variables.coordinates),
+                role: ends,
+            },
+        )
+        return about | {"directed": int(self._note(self.link_noun).get("directed", False))}
+
+    def _cells(self) -> tuple[dict[str, AnyArray], dict[str, Column]]:
+        links = self.links
+        cells = np.column_stack([np.full(len(links), links.shape[1]), links]).reshape(-1)
+        return {"lines" if self.link_noun == EDGES else "faces": cells}, dict(self.link_attributes)
 
     def _of_rows(self, mask: BoolArray) -> tuple[dict[str, Any], IntArray]:
         """The per-vertex fields of the vertices of a mask, and the new row of each old one."""

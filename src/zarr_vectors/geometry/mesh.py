@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from zarr_vectors.constants import GEOM_MESH
+from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.base import Put, as_columns, as_mapping
 from zarr_vectors.geometry.columns import Column
-from zarr_vectors.geometry.interchange.tables import FACES
+from zarr_vectors.geometry.interchange.plain import plain_column
+from zarr_vectors.geometry.interchange.scenes import in_space, surface
+from zarr_vectors.geometry.interchange.tables import FACES, OBJECT_ID, ROW_ID, axes_of
 from zarr_vectors.geometry.links import Linked, as_links, kept_links
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -71,6 +74,50 @@ class Mesh(Linked):
         put(self, "faces", as_links("faces", self.faces, len(self.positions)))
         given = as_mapping("face_attributes", self.face_attributes)
         put(self, "face_attributes", as_columns("face attribute", given, len(self.faces)))
+
+    def to_trimesh(self) -> Any:
+        """A ``trimesh.Trimesh``, in which nothing is merged, dropped or turned.
+
+        Positions become float64 in the order x, y, z; polygons fans of triangles, which have the polygon's attributes.
+        Attributes, ``object_id`` and ``row_id`` are ``vertex_attributes``, those of faces ``face_attributes``.
+
+        Raises:
+            InputError: There are other axes than two or three of space, or values are missing where a dtype has no
+                room for that.
+            MissingDependencyError: trimesh is not installed.
+
+        Example:
+            >>> float(Mesh([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]]).to_trimesh().area)
+            0.5
+        """
+        points = in_space(self.positions, axes_of(self.axes, self.positions))
+        of_faces = {name: plain_column(name, column) for name, column in self.face_attributes.items()}
+        return surface(points, self.faces, self._vertex_data(), of_faces)
+
+    @classmethod
+    def from_trimesh(cls, mesh: Any) -> Mesh:
+        """A mesh from a ``trimesh.Trimesh``, with its vertex and face attributes.
+
+        Raises:
+            InputError: It is none, or an attribute makes no column.
+
+        Example:
+            >>> import trimesh
+            >>> Mesh.from_trimesh(trimesh.creation.box()).face_count
+            12
+        """
+        if not all(hasattr(mesh, name) for name in ("vertices", "faces", "vertex_attributes")):
+            raise InputError("this is no Trimesh of trimesh", got=type(mesh).__name__)
+        attributes = dict(mesh.vertex_attributes)
+        owners, row_ids = attributes.pop(OBJECT_ID, None), attributes.pop(ROW_ID, None)
+        return cls(
+            np.asarray(mesh.vertices),
+            np.asarray(mesh.faces),
+            attributes=attributes,
+            face_attributes=dict(mesh.face_attributes),
+            object_ids=owners,
+            row_ids=row_ids,
+        )
 
     @classmethod
     def _of_links(

@@ -12,9 +12,13 @@ from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.geometry.arrays import as_ids
 from zarr_vectors.geometry.base import Geometry, Put
 from zarr_vectors.geometry.columns import Column, take_column
+from zarr_vectors.geometry.interchange.annotated import annotated, annotated_fields
 from zarr_vectors.geometry.interchange.arrow_in import table_from_arrow
+from zarr_vectors.geometry.interchange.datasets import dataset_fields
 from zarr_vectors.geometry.interchange.fields import Choice, vertex_fields
 from zarr_vectors.geometry.interchange.frames import table_from_frame
+from zarr_vectors.geometry.interchange.scenes import poly_fields
+from zarr_vectors.geometry.interchange.tables import VERTICES, Table
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -119,6 +123,60 @@ class Points(Geometry):
         """
         choice = Choice(positions=positions, attributes=attributes, object_ids=object_ids)
         return cls(**vertex_fields(table_from_frame(frame), choice))
+
+    def to_anndata(self, var: Sequence[str] | str = ()) -> Any:
+        """An ``anndata.AnnData``: attributes are ``obs``, positions ``obsm["spatial"]``.
+
+        Attributes of several channels are in ``obsm`` too.
+
+        Args:
+            var: Attributes that are the variables of ``X`` instead, such as the counts of genes.
+
+        Raises:
+            AttributeNotFoundError: There is no such attribute.
+            InputError: Values are missing where a dtype has no room for that.
+            MissingDependencyError: anndata is not installed.
+        """
+        found = self.tabulate(VERTICES, False)
+        columns = dict(list(found.columns.items())[self.ndim :])
+        names = [var] if isinstance(var, str) else list(var)
+        return annotated(Table(columns, found.note), self.positions, names)
+
+    @classmethod
+    def from_anndata(cls, data: Any, positions: str = "spatial", *, var: Sequence[str] | None = None) -> Points:
+        """Points from an ``anndata.AnnData``: observations and variables are attributes.
+
+        Args:
+            data: The matrix.
+            positions: Key of ``obsm`` with the coordinates.
+            var: Variables of ``X`` that become attributes; None for all.
+
+        Raises:
+            InputError: It is none, has no such positions, or variables have the names of observations.
+        """
+        return cls(**annotated_fields(data, positions, var))
+
+    @classmethod
+    def from_xarray(cls, dataset: Any, axes: Sequence[str] | None = None) -> Points:
+        """Points from a ``xarray.Dataset``; variables along the dimension of the coordinates are attributes.
+
+        Args:
+            dataset: The dataset.
+            axes: Names of the coordinates; by default those that the dataset says, or ``x``, ``y``, ``z`` and ``t``.
+
+        Raises:
+            InputError: It is no dataset, or has no such coordinates.
+        """
+        return cls(**dataset_fields(dataset, axes))
+
+    @classmethod
+    def from_pyvista(cls, poly: Any) -> Points:
+        """Points from a ``pyvista.PolyData``: its points and their data.
+
+        Raises:
+            InputError: It is no such value.
+        """
+        return cls(**poly_fields(poly)[0])
 
     def _connect(self, put: Put) -> None:
         if self.object_ids is not None:

@@ -11,8 +11,11 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Column
 from zarr_vectors.geometry.interchange.arrow_out import record_batch, stream_of
+from zarr_vectors.geometry.interchange.datasets import VERTEX, Variables
 from zarr_vectors.geometry.interchange.frames import data_frame
 from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.geometry.interchange.plain import plain_column
+from zarr_vectors.geometry.interchange.scenes import in_space, poly_data, vertex_data
 from zarr_vectors.geometry.interchange.tables import (
     GEOMETRY,
     OBJECT_ID,
@@ -131,6 +134,54 @@ class Tabular:
         chosen = VERTICES if table is None else table
         found = self._vertex_table(None) if chosen == VERTICES and not split else self.tabulate(chosen, False)
         return {name: _as_numpy(name, column) for name, column in found.columns.items()}
+
+    def to_xarray(self) -> Any:
+        """A ``xarray.Dataset`` by the conventions of CF.
+
+        Coordinates and attributes are variables along ``vertex``, units those of the axes. Lines are a contiguous
+        ragged array: ``rowsize`` along ``line`` tells how many vertices each has. Edges and faces are variables
+        ``edge_vertices`` and ``face_vertices`` of rows of the vertices, as in UGRID, and their attributes have the same
+        word in front.
+
+        Raises:
+            InputError: Two variables have one name, or values are missing where a dtype has no room for that.
+            MissingDependencyError: xarray is not installed.
+
+        Example:
+            >>> from zarr_vectors.geometry import Points
+            >>> dict(Points([[0.0, 1.0], [2.0, 3.0]], attributes={"w": [1.5, 2.5]}).to_xarray().sizes)
+            {'vertex': 2}
+        """
+        variables = Variables(axes_of(self.axes, self.positions), self.positions)
+        return variables.dataset(geometry_type=self.geometry_type, **self._describe(variables))
+
+    def _describe(self, variables: Variables) -> dict[str, Any]:
+        """Add what there is to a dataset, and say what the dataset is."""
+        variables.add_all(VERTEX, {**self.attributes, OBJECT_ID: self.vertex_objects, ROW_ID: self.row_ids})
+        return {"featureType": "point"}
+
+    def to_pyvista(self) -> Any:
+        """A ``pyvista.PolyData`` of vertices, lines or faces, whose attributes are point and cell data.
+
+        Positions become float64 in the order x, y, z; those of two axes lie at z = 0. Missing text is empty, missing
+        integers are NaN.
+
+        Raises:
+            InputError: There are other axes than two or three of space, or VTK has no type for an attribute.
+            MissingDependencyError: pyvista is not installed.
+        """
+        points = in_space(self.positions, axes_of(self.axes, self.positions))
+        cells, attributes = self._cells()
+        of_cells = {name: plain_column(name, column) for name, column in attributes.items()}
+        return poly_data(points, cells, self._vertex_data(), of_cells)
+
+    def _vertex_data(self) -> dict[str, AnyArray]:
+        return vertex_data(self.attributes, self.vertex_objects, self.row_ids)
+
+    def _cells(self) -> tuple[dict[str, AnyArray], dict[str, Column]]:
+        """Cells of VTK, each its size and its points, and what is known of each."""
+        rows = np.arange(len(self.positions))
+        return {"verts": np.stack([np.ones_like(rows), rows], axis=1).reshape(-1)}, {}
 
     def tabulate(self, name: str | None, geometry: bool | None) -> Table:
         """The columns of a table, by its name, for those who extend the library; arguments as in ``to_arrow``."""

@@ -26,7 +26,8 @@ def plain_column(name: str, column: Column) -> AnyArray:
         [1.0, nan]
     """
     if isinstance(column, Categorical) or not np.ma.is_masked(column):
-        return np.asarray(column)
+        known = np.asarray(column)
+        return known.astype(known.dtype.newbyteorder("="), copy=False)
     plain, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
     row = first_inexact(np.where(mask, 0, plain).reshape(-1)) if plain.dtype.kind in "iu" else None
     if plain.dtype.kind == "b" or row is not None:
