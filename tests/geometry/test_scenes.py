@@ -25,6 +25,10 @@ CLASSES: Any = {
     "skeleton": Skeleton,
     "mesh": Mesh,
 }
+# What these take is wider than what their types say of nested lists.
+points_of: Any = Points
+meshes_of: Any = Mesh
+lines_of: Any = Polylines
 
 
 def there(module: str) -> Any:
@@ -57,7 +61,7 @@ def test_connected_values_come_back_from_xarray(kind: str, data: st.DataObject) 
 def test_datasets_say_units_and_what_is_missing() -> None:
     axes = [{"name": "y", "unit": "micrometer"}, {"name": "x", "unit": "micrometer"}]
     n = np.ma.MaskedArray([1, 2], mask=[False, True])
-    cloud = Points([[0.0, 1], [2, 3]], {"n": n, "t": ["a", None]}, axes=axes)
+    cloud = points_of([[0.0, 1], [2, 3]], {"n": n, "t": ["a", None]}, axes=axes)
     dataset = cloud.to_xarray()
     assert dataset["x"].attrs["units"] == "micrometer"
     assert dataset["n"].values.tolist()[0] == 1.0
@@ -72,15 +76,15 @@ def test_datasets_say_units_and_what_is_missing() -> None:
     with pytest.raises(InputError, match="no edges"):
         Graph.from_xarray(dataset)
     with pytest.raises(InputError, match="called 'x'"):
-        Points([[0.0, 1]], {"x": [1]}).to_xarray()
+        points_of([[0.0, 1]], {"x": [1]}).to_xarray()
     with pytest.raises(InputError, match="leave no room"):
-        Points([[0.0, 1]], {"b": np.ma.MaskedArray([True], mask=[True])}).to_xarray()
+        points_of([[0.0, 1]], {"b": np.ma.MaskedArray([True], mask=[True])}).to_xarray()
 
 
 def in_xyz(value: Any) -> Any:
     """What is left of a value where positions are float64 and there are no times."""
     kept = {name: one for name, one in value.attributes.items() if name != "when"}
-    more = {} if isinstance(value, (Points, Polylines)) else {f"{value.link_noun[:-1]}_attributes": {}}
+    more: Any = {} if isinstance(value, (Points, Polylines)) else {f"{value.link_noun[:-1]}_attributes": {}}
     return replace(value, positions=value.positions.astype("f8"), attributes=kept, axes="xyz", **more)
 
 
@@ -106,12 +110,12 @@ def test_meshes_come_back_from_trimesh(data: st.DataObject) -> None:
 
 
 def test_axes_of_surfaces() -> None:
-    turned = Mesh([[3.0, 2, 1], [0, 0, 0], [0, 1, 0]], [[0, 1, 2]], axes="zyx").to_trimesh()
+    turned = meshes_of([[3.0, 2, 1], [0, 0, 0], [0, 1, 0]], [[0, 1, 2]], axes="zyx").to_trimesh()
     assert turned.vertices[0].tolist() == [1.0, 2.0, 3.0]
-    flat = Mesh([[0.0, 0], [2, 0], [0, 2]], [[0, 1, 2]]).to_trimesh()
+    flat = meshes_of([[0.0, 0], [2, 0], [0, 2]], [[0, 1, 2]]).to_trimesh()
     assert flat.area == 2.0
     with pytest.raises(InputError, match="three axes of space"):
-        Mesh([[0.0, 0, 0, 0]], axes="xyzt").to_trimesh()
+        meshes_of([[0.0, 0, 0, 0]], axes="xyzt").to_trimesh()
     with pytest.raises(InputError, match="no Trimesh"):
         Mesh.from_trimesh([1])
 
@@ -148,21 +152,21 @@ def test_values_come_back_from_pyvista(kind: str, data: st.DataObject) -> None:
 
 def test_pyvista_knows_cells_and_their_data() -> None:
     there("pyvista")
-    lines = Polylines([[[0.0, 0, 0], [3, 4, 0]], [[5.0, 5, 5], [6, 5, 5]]], ids=[7, 9], object_attributes={"w": [1, 2]})
+    lines = lines_of([[[0.0, 0, 0], [3, 4, 0]], [[5.0, 5, 5], [6, 5, 5]]], ids=[7, 9], object_attributes={"w": [1, 2]})
     poly = lines.to_pyvista()
     assert poly.n_lines == 2
     assert poly.length > 0
     assert poly.cell_data["w"].tolist() == [1, 2]
     assert Polylines.from_pyvista(poly) == lines
-    words = Points([[0.0, 0, 0], [1, 1, 1]], {"t": ["a", None]}).to_pyvista()
+    words = points_of([[0.0, 0, 0], [1, 1, 1]], {"t": ["a", None]}).to_pyvista()
     assert np.asarray(Points.from_pyvista(words).attributes["t"]).tolist() == ["a", None]
-    mesh = Mesh([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], face_attributes={"n": [5]})
+    mesh = meshes_of([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], face_attributes={"n": [5]})
     assert mesh.to_pyvista().area == 0.5
     assert Mesh.from_pyvista(mesh.to_pyvista()) == mesh
     with pytest.raises(InputError, match="no type for attribute 'when'"):
-        Points([[0.0, 0, 0]], {"when": np.array(["2020-01-01"], "M8[s]")}).to_pyvista()
+        points_of([[0.0, 0, 0]], {"when": np.array(["2020-01-01"], "M8[s]")}).to_pyvista()
     with pytest.raises(InputError, match="same number of points"):
-        Graph.from_pyvista(Polylines([[[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]]).to_pyvista())
+        Graph.from_pyvista(lines_of([[[0.0, 0, 0], [1, 1, 1], [2, 2, 2]]]).to_pyvista())
     with pytest.raises(InputError, match="no PolyData"):
         Points.from_pyvista([1])
 
@@ -181,7 +185,7 @@ def test_points_come_back_from_anndata(cloud: Points) -> None:
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_attributes_become_variables_of_anndata() -> None:
     there("anndata")
-    cloud = Points([[0.0, 1], [2, 3]], {"a": [1.0, 2], "g": [[3.0, 4], [5, 6]], "kind": ["x", "y"]}, [4, 5])
+    cloud = points_of([[0.0, 1], [2, 3]], {"a": [1.0, 2], "g": [[3.0, 4], [5, 6]], "kind": ["x", "y"]}, [4, 5])
     data = cloud.to_anndata(["a", "g"])
     assert list(data.var_names) == ["a", "g_0", "g_1"]
     assert data.X.tolist() == [[1, 3, 4], [2, 5, 6]]
@@ -202,4 +206,4 @@ def test_attributes_become_variables_of_anndata() -> None:
 def test_what_is_not_installed_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingDependencyError, match=rf"needs {name}.*zarr-vectors\[{name}\]"):
-        getattr(Mesh([[0.0, 1]]) if name == "trimesh" else Points([[0.0, 1]]), f"to_{name}")()
+        getattr(meshes_of([[0.0, 1]]) if name == "trimesh" else points_of([[0.0, 1]]), f"to_{name}")()
