@@ -50,7 +50,8 @@ def questions(scale: int) -> list[Question]:
         Question("a thousandth by value", "ours_where", many, "duckdb_where", 0.05),
         Question("the same, DuckDB on Parquet", "duckdb_where", many),
         Question("the same, DuckDB on Parquet sorted by chunk", "duckdb_sorted_where", many),
-        Question("count of a box", "ours_count", many, 0.010),
+        Question("count of a box of 1 %", "ours_count", many, 0.010),
+        Question("count of a box of an eighth", "ours_count_large", many),
         Question("the first ten", "ours_limit", many, 0.020),
         Question("1000 points moved", "ours_move", 10**6 // scale),
     ]

@@ -101,7 +101,13 @@ def _duckdb(file: Path, rows: int) -> dict[str, Any]:
 
 
 def ours_count(folder: Path, rows: int) -> dict[str, Any]:  # noqa: ARG001 - as all
-    """A box of an eighth, on an open level."""
+    """A box of 1 %, which cuts chunks on all sides, on an open level."""
+    level = importlib.import_module("zarr_vectors").open(folder / "store")[0]
+    return timed(lambda: level.count(bbox=([63.3] * 3, [97.8] * 3)))
+
+
+def ours_count_large(folder: Path, rows: int) -> dict[str, Any]:  # noqa: ARG001 - as all
+    """The same of an eighth."""
     level = importlib.import_module("zarr_vectors").open(folder / "store")[0]
     return timed(lambda: level.count(bbox=([13.0] * 3, [93.0] * 3)))
 

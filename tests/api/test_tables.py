@@ -281,3 +281,21 @@ def test_numbers_of_marks_are_ids_too() -> None:
     level = stored(Points(np.arange(12.0).reshape(4, 3), object_ids=ids), zv.Layout(chunk_shape=100))
     assert level.objects_in(level.chunk_keys).tolist() == [-2, -1, 5]
     check_objects(level)
+
+
+@pytest.mark.parametrize("name", ["edges", "faces"])
+def test_ends_of_later_batches_are_rows_of_the_whole_stream(name: str) -> None:
+    corners = np.arange(24.0).reshape(12, 2)
+    links = np.arange(12).reshape(6, 2) if name == "edges" else np.arange(12).reshape(4, 3)
+    owners = np.repeat([0, 1], 6)
+    make = zv.Graph if name == "edges" else zv.Mesh
+    place = memory()
+    zv.write(place, make(corners, links, object_ids=owners))
+    level = zv.open(place)[0]
+    vertices = level.to_arrow(table="vertices", batch_rows=1).read_all()
+    found = level.to_arrow(table=name, batch_rows=1).read_all()
+    x = vertices["x"].to_numpy()
+    names = ["source", "target"] if name == "edges" else found.column_names[:1]
+    ends = np.array([found[column].to_pylist() for column in names])
+    ends = ends.T if name == "edges" else ends[0]
+    assert sorted(map(tuple, x[ends].tolist())) == sorted(map(tuple, corners[links][:, :, 0].tolist()))

@@ -309,3 +309,15 @@ def test_signatures_are_those_that_were_asked_for() -> None:
         "categorical",
     ]
     assert zv.RechunkSpec("attribute:len").dimension_name == "attribute"
+
+
+@pytest.mark.parametrize("edge", [2.5, 5, 40])
+def test_bins_that_nobody_states_stay_under_coarser_levels(edge: float) -> None:
+    place = memory()
+    corners = np.random.default_rng(0).uniform(0, 20, (9, 2)).astype("f4")
+    mesh = zv.Mesh(corners, [[0, 1, 2], [3, 4, 5]], object_ids=np.zeros(9, dtype=int))
+    zv.write(place, mesh, layout=zv.Layout(chunk_shape=5), bounds=([0, 0], [20, 20]))
+    zv.open(place, "r+").build_pyramid([(2, 1)])
+    zv.rechunk(place, zv.RechunkSpec("spatial", spatial_chunk_shape=(edge, edge)))
+    assert zv.open(place)[1].bin_shape == (10, 10)
+    assert zv.validate(place).ok

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -113,8 +114,10 @@ def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:
     if len(haystack) == len(needles) and np.array_equal(haystack, needles):
         return np.arange(len(needles), dtype=np.int64)
     low = np.minimum(haystack.min(axis=0), needles.min(axis=0))
-    span = tuple((np.maximum(haystack.max(axis=0), needles.max(axis=0)) - low + 1).tolist())
-    if float(np.prod([float(n) for n in span])) < 2**62:
+    high = np.maximum(haystack.max(axis=0), needles.max(axis=0))
+    # As whole numbers of Python: ids may lie farther apart than 64 bits tell.
+    span = tuple(last - first + 1 for first, last in zip(low.tolist(), high.tolist(), strict=True))
+    if math.prod(span) < 2**62:
         keys = np.ravel_multi_index(tuple((haystack - low).T), span)
         wanted = np.ravel_multi_index(tuple((needles - low).T), span)
     else:

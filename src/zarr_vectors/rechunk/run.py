@@ -13,6 +13,7 @@ from zarr_vectors import constants
 from zarr_vectors.core.listing import level_numbers
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError
+from zarr_vectors.metadata.root import divides
 from zarr_vectors.query.tables import read_level_tables
 from zarr_vectors.rechunk.binning import Binning, plan_bins
 from zarr_vectors.rechunk.level import LevelJob, check_level
@@ -91,6 +92,7 @@ class _Job:
             check_level(source, level, kind)
         tables = [read_level_tables(source, level) for level in levels]
         shape = new_chunk_shape(root, levels[0], spec.spatial_chunk_shape)
+        root = _with_stated_bins(root, shape) if len(levels) > 1 else root
         binning = plan_bins(source, levels[0], tables[0], spec)
         new_root = replace(root, metadata=root.metadata.replace(chunk_shape=shape))
         jobs = {}
@@ -163,6 +165,17 @@ class _Job:
             "levels_rechunked": list(self.work.levels),
             "levels_dropped": list(self.dropped),
         }
+
+
+def _with_stated_bins(root: RootState, shape: tuple[float, ...]) -> RootState:
+    """The root with bins that stay when chunks, which are its bins where it states none, become larger.
+
+    Those of coarser levels are multiples of them.
+    """
+    old = tuple(root.metadata.chunk_shape)
+    if root.metadata.base_bin_shape is not None or shape == old or not divides(shape, old):
+        return root
+    return replace(root, metadata=root.metadata.replace(base_bin_shape=old))
 
 
 def _binning(binning: Binning, level: LevelState, coarser: str) -> Binning:

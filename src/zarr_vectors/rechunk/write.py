@@ -268,8 +268,17 @@ class Rewrite:
             facts["draco"] = self._draco_facts(self.packing)
         names = [*plan.arrays, *links, *level.tables, *self._table_names]
         names += [constants.OBJECT_INDEX] if level.object_index is not None else []
-        metadata = LevelMetadata.parse(facts, where=f"{level.number}/zarr.json")
+        metadata = self._with_factor(LevelMetadata.parse(facts, where=f"{level.number}/zarr.json"))
         return level_document(metadata, names, level.document, indexed=self.tally.facts is not None)
+
+    def _with_factor(self, metadata: LevelMetadata) -> LevelMetadata:
+        """How many times larger its bins are than those of the level it was made from, where these have changed."""
+        facts, bins = metadata.pyramid, self.root.level_bin_shape(self.target.level.number)
+        if facts is None or metadata.parent_level != 0 or len(facts.factor) != len(bins):
+            return metadata
+        base = self.root.level_bin_shape(0)
+        factor = tuple(coarse / fine for coarse, fine in zip(bins, base, strict=True))
+        return metadata.replace(pyramid=facts.replace(factor=factor)) if factor != tuple(facts.factor) else metadata
 
     def _draco_facts(self, packing: Packing) -> JsonObject:
         """How positions are rounded now, and what rounding has moved in all."""
