@@ -54,6 +54,9 @@ _CODECS: list[JsonObject] = [
     {"name": "bytes", "configuration": {"endian": "little"}},
     {"name": "zstd", "configuration": {"level": 1, "checksum": True}},
 ]
+_STAMP_CODEC = ByteCodec(crc32c=True)
+"""Times hardly compress, and so the size of their object does not hang on when a store was written."""
+_STAMP_CODECS: list[JsonObject] = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 
 
 def chunk_facts(ndim: int) -> list[str]:
@@ -200,7 +203,7 @@ def _stamp_puts(level: int, coords: IntArray, arrays: Mapping[str, CellArray], s
         shape=told.shape,
         data_type="int64",
         chunk_shape=[max(1, len(told)), 2],
-        codecs=_CODECS,
+        codecs=_STAMP_CODECS,
         fill_value=UNTOLD.size,
         attributes={
             "zv_array": "cell_index_stamps",
@@ -208,5 +211,5 @@ def _stamp_puts(level: int, coords: IntArray, arrays: Mapping[str, CellArray], s
             STORED_WHOLE: True,
         },
     )
-    yield f"{level}/{STAMPS}/c/0/0", _CODEC.encode(Blobs.from_list([told.tobytes()]))[0]
+    yield f"{level}/{STAMPS}/c/0/0", _STAMP_CODEC.encode(Blobs.from_list([told.tobytes()]))[0]
     yield f"{level}/{STAMPS}/zarr.json", dump_json(document.to_json())
