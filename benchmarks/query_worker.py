@@ -122,7 +122,7 @@ def ours_move(folder: Path, rows: int) -> dict[str, Any]:
     """A thousand points moved, all near one place; which part of the stored objects is written anew."""
     zv = importlib.import_module("zarr_vectors")
     positions, value = cloud(rows)
-    layout = zv.Layout(chunk_shape=EDGE, keep_order=True)
+    layout = zv.Layout(chunk_shape=EDGE, shard_shape=4, keep_order=True)
     zv.write(folder / "moved", zv.Points(positions, {"value": value}), layout=layout, mode="replace")
     store = zv.open(folder / "moved", "r+")
     near = store[0].near([30.0, 30.0, 30.0], MOVED)
