@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.query.indexed import facts_known, index_of, ranges_of
 from zarr_vectors.core.store import open_store, set_bounds
 from zarr_vectors.encoding.extents import box_of_cells, outward, range_of_cells
 from zarr_vectors.exceptions import StoreError, StoreNotFoundError
+from zarr_vectors.query import cell_index
 from zarr_vectors.query.cell_index import narrowed
 from zarr_vectors.query.selection import Selection
 
@@ -27,6 +29,13 @@ LAYOUTS = {
     "sharded": zv.Layout(chunk_shape=(10, 10), shard_shape=(4, 4)),
     "unsharded": zv.Layout(chunk_shape=(10, 10), shard_shape=None),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_boxes_use_it() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cell_index, "_WORTH_FOR_BOX", 24)
+        yield
 
 
 def points(rows: int, seed: int = 0, side: float = 100) -> zv.Points:

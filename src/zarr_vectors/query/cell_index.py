@@ -25,7 +25,7 @@ __all__ = ["narrowed", "whole_cells"]
 
 _WORTH_LOADING = 8
 """Cells from which on it pays to load the index of a local store for a condition."""
-_WORTH_FOR_BOX = 24
+_WORTH_FOR_BOX = 512
 """The same for a box alone, which seldom leaves out many of the cells that it touches."""
 _WORTH_ASKING = 32
 """The same where it is reached by requests: a round to load it, and one to check it."""
