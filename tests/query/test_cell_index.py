@@ -21,8 +21,8 @@ from tests.query.indexed import facts_known, index_of, ranges_of
 from zarr_vectors.core.store import open_store, set_bounds
 from zarr_vectors.encoding.extents import box_of_cells, outward, range_of_cells
 from zarr_vectors.exceptions import StoreError, StoreNotFoundError
-from zarr_vectors.query import cell_index
-from zarr_vectors.query.cell_index import narrowed
+from zarr_vectors.query import prune
+from zarr_vectors.query.prune import narrowed
 from zarr_vectors.query.selection import Selection
 
 LAYOUTS = {
@@ -34,7 +34,7 @@ LAYOUTS = {
 @pytest.fixture(autouse=True, scope="module")
 def small_boxes_use_it() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cell_index, "_WORTH_FOR_BOX", 24)
+        patch.setattr(prune, "_WORTH_FOR_BOX", 24)
         yield
 
 

@@ -24,7 +24,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_links import link_arrays
-from zarr_vectors.types.facts import facts_of_level
+from zarr_vectors.types.cell_facts import facts_of_level
 from zarr_vectors.typing import Bounds, JsonObject
 
 __all__ = ["set_bounds"]

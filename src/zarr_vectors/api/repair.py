@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from zarr_vectors import constants, pyramid
-from zarr_vectors.types.facts import can_index
+from zarr_vectors.types.cell_facts import can_index
 from zarr_vectors.types.index_level import index_levels
 from zarr_vectors.validate.repair import repair_store
 from zarr_vectors.validate.repairs import Repair, RepairResult

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["StoreLevels"]
 
 
-class StoreLevels:
+class StoreLevels(ABC):
     """The levels of a store."""
 
     _storage: Storage
     _first: ZVLevel
     _levels: dict[int, ZVLevel]
 
-    def __getitem__(self, number: int) -> ZVLevel:
-        raise NotImplementedError
+    @abstractmethod
+    def __getitem__(self, number: int) -> ZVLevel: ...
 
-    def __iter__(self) -> Iterator[ZVLevel]:
-        raise NotImplementedError
+    @abstractmethod
+    def __iter__(self) -> Iterator[ZVLevel]: ...
 
     def build_pyramid(
         self,

@@ -8,7 +8,6 @@ that it was taken from is still the same.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,6 +21,7 @@ from zarr_vectors.encoding.codecs import ByteCodec
 from zarr_vectors.encoding.sharding import encode_shard
 from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.spatial.grid import number_rows
 from zarr_vectors.storage.backend import Stamp
 from zarr_vectors.storage.cell_array import CellArray
 from zarr_vectors.storage.commit import Stamps
@@ -50,7 +50,6 @@ STAMPS = "cell_index/stamps"
 ROWS = "rows"
 UNTOLD = Stamp(-2, -2)
 """In place of a stamp that the place could not tell."""
-_LARGEST_BLOCK = 2**62
 _CODEC = ByteCodec(zstd=(1, True))
 _CODECS: list[JsonObject] = [
     {"name": "bytes", "configuration": {"endian": "little"}},
@@ -139,15 +138,8 @@ def objects_of(origin: Sequence[int], shape: Sequence[int], coords: IntArray) ->
     index = (coords - np.asarray(origin)) // np.asarray(shape)
     if not len(index):
         return index, np.zeros(0, dtype=np.int64)
-    low = index.min(axis=0)
-    span = [last - first + 1 for first, last in zip(low.tolist(), index.max(axis=0).tolist(), strict=True)]
-    if math.prod(span) >= _LARGEST_BLOCK:
-        found, which = np.unique(index, axis=0, return_inverse=True)
-        return found, np.asarray(which, dtype=np.int64).reshape(-1)
-    # Numbers are sorted much faster than rows.
-    numbers, which = np.unique(np.ravel_multi_index(tuple((index - low).T), span), return_inverse=True)
-    found = np.stack(np.unravel_index(numbers, span), axis=1) + low
-    return found, np.asarray(which, dtype=np.int64).reshape(-1)
+    _, first, which = np.unique(number_rows(index), return_index=True, return_inverse=True)
+    return index[first], np.asarray(which, dtype=np.int64).reshape(-1)
 
 
 def digest_of(keys: bytes) -> str:

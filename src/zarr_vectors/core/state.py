@@ -11,8 +11,8 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.axes import Axis
-from zarr_vectors.core.cell_facts import LazyIndex
 from zarr_vectors.core.cell_index import INDEX_VERSION
+from zarr_vectors.core.cell_index_reader import LazyIndex
 from zarr_vectors.core.chunk_axis import chunk_column
 from zarr_vectors.core.documents import ColumnSpec, cell_array_document, stored_dtype
 from zarr_vectors.core.level_checks import check_axes, checked_slots, level_attributes, not_found, refuse_old_layout

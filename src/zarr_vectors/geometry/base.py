@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -101,9 +102,9 @@ class Geometry(Tabular, Mapping[str, Any]):
         put(self, "group_attributes", rows)
 
     @property
+    @abstractmethod
     def vertex_objects(self) -> IntArray | None:
         """``(N,)`` object id of each vertex; None where there are no objects."""
-        raise NotImplementedError
 
     @property
     def has_objects(self) -> bool:
@@ -133,9 +134,9 @@ class Geometry(Tabular, Mapping[str, Any]):
         low, high = extremes(self.positions)
         return low.tolist(), high.tolist()
 
+    @abstractmethod
     def within(self, mask: BoolArray) -> Geometry:
         """What is left when only the vertices of a mask stay; tables of objects and groups stay whole."""
-        raise NotImplementedError
 
     def _keys(self) -> tuple[str, ...]:
         return (*(entry.name for entry in fields(self)), "vertex_attributes", *self.counted)

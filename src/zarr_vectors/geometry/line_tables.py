@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
@@ -44,9 +45,9 @@ class LineTables(Geometry):
     default_table: ClassVar[str] = LINES
 
     @property
+    @abstractmethod
     def line_ids(self) -> IntArray:
         """``(P,)`` object id of each line."""
-        raise NotImplementedError
 
     @classmethod
     def from_arrow(

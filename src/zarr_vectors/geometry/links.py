@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -47,14 +48,14 @@ class Linked(Geometry):
         return self.object_ids
 
     @property
+    @abstractmethod
     def links(self) -> IntArray:
         """``(E, L)`` vertex rows that each link connects."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def link_attributes(self) -> Mapping[str, Column]:
         """A row for each of ``links``."""
-        raise NotImplementedError
 
     @classmethod
     def from_arrow(
@@ -98,11 +99,11 @@ class Linked(Geometry):
         return cls._of_links(fields, rows, columns, table.note)
 
     @classmethod
+    @abstractmethod
     def _of_links(
         cls, fields: dict[str, Any], links: AnyArray, attributes: Mapping[str, Column], note: Mapping[str, Any]
     ) -> Self:
         """A value of vertices, links and what a note says of them."""
-        raise NotImplementedError
 
     def _tables(self) -> dict[str, Callable[[bool | None], Table]]:
         return super()._tables() | {self.link_noun: lambda _: self._link_table()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -51,9 +52,9 @@ class Tabular:
     """The table that a value is where none is named."""
 
     @property
+    @abstractmethod
     def vertex_objects(self) -> IntArray | None:
         """``(N,)`` object id of each vertex; None where there are no objects."""
-        raise NotImplementedError
 
     def to_arrow(self, table: str | None = None, *, geometry: bool | None = None, crs: Json = None) -> Any:
         """A table as a ``pyarrow.RecordBatchReader``; ``read_all()`` makes a table of it.

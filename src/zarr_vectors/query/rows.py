@@ -15,10 +15,10 @@ from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, ObjectNotFoundError
 from zarr_vectors.query.block import Block
-from zarr_vectors.query.cell_index import narrowed, whole_cells
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.groups import decode_groups
 from zarr_vectors.query.objects import ObjectRefs, all_refs, refs_of
+from zarr_vectors.query.prune import narrowed, whole_cells
 from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.values import Rows, distinct_rows, find_rows, joined_rows
 from zarr_vectors.query.where import met_by, narrow_cells

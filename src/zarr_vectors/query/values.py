@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +11,7 @@ from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column, take_column
 from zarr_vectors.rowwise import RowChoice, take_rows
+from zarr_vectors.spatial.grid import number_rows
 from zarr_vectors.storage.cells import CellRead
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
@@ -113,16 +113,8 @@ def find_rows(haystack: IntArray, needles: IntArray) -> IntArray:
         return np.full(len(needles), -1, dtype=np.int64)
     if len(haystack) == len(needles) and np.array_equal(haystack, needles):
         return np.arange(len(needles), dtype=np.int64)
-    low = np.minimum(haystack.min(axis=0), needles.min(axis=0))
-    high = np.maximum(haystack.max(axis=0), needles.max(axis=0))
-    # As whole numbers of Python: ids may lie farther apart than 64 bits tell.
-    span = tuple(last - first + 1 for first, last in zip(low.tolist(), high.tolist(), strict=True))
-    if math.prod(span) < 2**62:
-        keys = np.ravel_multi_index(tuple((haystack - low).T), span)
-        wanted = np.ravel_multi_index(tuple((needles - low).T), span)
-    else:
-        both = np.unique(np.concatenate([haystack, needles]), axis=0, return_inverse=True)[1].ravel()
-        keys, wanted = both[: len(haystack)], both[len(haystack) :]
+    numbers = number_rows(np.concatenate([haystack, needles]))
+    keys, wanted = numbers[: len(haystack)], numbers[len(haystack) :]
     order = np.argsort(keys, kind="stable")
     place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
     return np.where(keys[order][place] == wanted, order[place], -1)

@@ -12,7 +12,7 @@ from zarr_vectors.rechunk.level import LevelJob
 from zarr_vectors.rechunk.write import Rewrite
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
-from zarr_vectors.types.facts import can_index
+from zarr_vectors.types.cell_facts import can_index
 
 __all__ = ["LevelsJob"]
 

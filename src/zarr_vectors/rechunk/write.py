@@ -24,9 +24,9 @@ from zarr_vectors.rechunk.scan_plan import ScanPlan
 from zarr_vectors.rechunk.target import Target
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.types.cell_facts import facts_of
 from zarr_vectors.types.create import family_groups, presence_puts
 from zarr_vectors.types.encode import Fragments, Tally, encode_table
-from zarr_vectors.types.facts import facts_of
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import LinkPlan, LinkSink, fill_sink
 from zarr_vectors.types.objects import (

@@ -18,10 +18,12 @@ import numpy as np
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.typing import AnyArray, IntArray
 
-__all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "parse_key_text", "parse_keys"]
+__all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "number_rows", "parse_key_text", "parse_keys"]
 
 _FARTHEST = 2**53
 """Beyond it float64 does not tell neighbouring chunks apart."""
+_LARGEST_BLOCK = 2**62
+"""Cells that are numbered with room to spare in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +245,20 @@ def parse_keys(keys: Iterable[str], ndim: int) -> IntArray:
         return np.array(list(map(int, numbers)), dtype=np.int64).reshape(-1, ndim)
     except OverflowError as error:
         raise ValueError(f"a chunk key is beyond 64 bits: {error}") from error
+
+
+def number_rows(coords: IntArray) -> IntArray:
+    """``(n,)`` numbers that are equal, less or greater as these ``(n, K)`` coordinates are; much faster to sort.
+
+    Example:
+        >>> number_rows(np.array([[1, 0], [0, 5], [1, 0]])).tolist()
+        [6, 5, 6]
+    """
+    if not len(coords):
+        return np.zeros(0, dtype=np.int64)
+    low = coords.min(axis=0)
+    # As whole numbers of Python: coordinates may lie farther apart than 64 bits tell.
+    span = tuple(b - a + 1 for a, b in zip(low.tolist(), coords.max(axis=0).tolist(), strict=True))
+    if prod(span) < _LARGEST_BLOCK:
+        return np.asarray(np.ravel_multi_index(tuple((coords - low).T), span), dtype=np.int64)
+    return np.asarray(np.unique(coords, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)

@@ -214,13 +214,7 @@ class LocalBackend:
 
     def sizes(self, keys: Sequence[str]) -> list[int | None]:
         """Bytes of each of these files; None where there is none."""
-        found: list[int | None] = []
-        for key in keys:
-            try:
-                found.append(os.stat(self._full(key)).st_size)
-            except _NO_FILE:
-                found.append(None)
-        return found
+        return [None if stamp is ABSENT else stamp.size for stamp in self.stamps(keys)]
 
     def ensure_prefix(self, prefix: str) -> None:
         """Make a folder."""

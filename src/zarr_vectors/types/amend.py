@@ -29,7 +29,7 @@ from zarr_vectors.types.attributes import (
     object_attribute,
     vertex_attribute,
 )
-from zarr_vectors.types.facts import can_index, facts_of_level
+from zarr_vectors.types.cell_facts import can_index, facts_of_level
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.types.stale import stale_puts

@@ -25,12 +25,12 @@ from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.append_beside import cells_beside
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
 from zarr_vectors.types.append_tables import TableMerge
+from zarr_vectors.types.cell_facts import can_index, facts_of_level
 from zarr_vectors.types.cell_merge import CellMerge, recode
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import Tally, cells_of, note
 from zarr_vectors.types.extend import LineTails, line_tails
-from zarr_vectors.types.facts import can_index, facts_of_level
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Kind

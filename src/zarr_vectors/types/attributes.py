@@ -23,8 +23,8 @@ from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.partition import stable_order
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
+from zarr_vectors.types.cell_facts import CellFacts
 from zarr_vectors.types.encode import rows_as_cells
-from zarr_vectors.types.facts import CellFacts
 from zarr_vectors.types.fragment_values import first_change, first_values
 from zarr_vectors.types.objects import object_attribute_puts, table_codecs
 from zarr_vectors.types.table import column_codes

@@ -26,10 +26,10 @@ from zarr_vectors.spatial.layout import ResolvedLayout, check_edges
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
+from zarr_vectors.types.cell_facts import can_index, facts_of
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
 from zarr_vectors.types.encode import Tally, encode_table
-from zarr_vectors.types.facts import can_index, facts_of
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Connects, Kind

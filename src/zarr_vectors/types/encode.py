@@ -11,8 +11,8 @@ from zarr_vectors import constants
 from zarr_vectors.encoding.blobs import Blobs, offsets_of
 from zarr_vectors.encoding.fragments import encode_ranges
 from zarr_vectors.storage.storage import Put
+from zarr_vectors.types.cell_facts import CellFacts
 from zarr_vectors.types.cell_plan import CellPlan
-from zarr_vectors.types.facts import CellFacts
 from zarr_vectors.types.fragment_values import first_values
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing

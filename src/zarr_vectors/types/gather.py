@@ -23,8 +23,8 @@ from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.append_tables import with_more_objects
 from zarr_vectors.types.bare import is_bare, takes_any_columns
+from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of_level, still_true
 from zarr_vectors.types.conventions import check_ids, stamped_conventions
-from zarr_vectors.types.facts import CellFacts, can_index, facts_of_level, still_true
 from zarr_vectors.types.gather_cells import ArrayMerge, Part, arrays_of, check_apart, union_of
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.objects import ObjectTables, check_tables, table_codecs, table_names, table_puts, worth_refs

@@ -17,7 +17,7 @@ from zarr_vectors.storage.cell_array import groups_of_rows
 from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
-from zarr_vectors.types.facts import CellFacts, can_index, facts_of
+from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of
 from zarr_vectors.typing import IntArray
 
 __all__ = ["index_levels", "learn_level"]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.cell_facts import CellIndex, open_index
 from zarr_vectors.core.cell_index import CELLS, INDEX_VERSION, ROWS, box_facts
+from zarr_vectors.core.cell_index_reader import CellIndex, open_index
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.storage.storage import Storage

@@ -77,6 +77,7 @@ def _note_of(schema: Any) -> JsonObject:
     try:
         note = json.loads((schema.metadata or {}).get(NOTE.encode(), b"{}"))
     except ValueError:
+        # Metadata of others under our name: the table says the same without it.
         return {}
     return note if isinstance(note, dict) else {}
 

@@ -115,6 +115,7 @@ def noted_axes(note: JsonObject) -> tuple[Axis, ...] | None:
     try:
         return as_axes(noted, len(noted))
     except InputError:
+        # Not a note of ours: the columns are found by their names.
         return None
 
 
@@ -236,6 +237,7 @@ def _cast(positions: AnyArray, dtype: Any) -> AnyArray:
     try:
         wanted = np.dtype(dtype)
     except TypeError:
+        # Not a note of ours: the columns keep the type that they have.
         return positions
     if dtype is None or wanted.kind not in "iuf":
         return positions

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.cell_facts import CellIndex
 from zarr_vectors.core.cell_index import ROWS, attribute_facts, box_facts
+from zarr_vectors.core.cell_index_reader import CellIndex
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.query.compare import ValueRanges

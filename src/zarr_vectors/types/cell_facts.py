@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.cell_facts import CellIndex
 from zarr_vectors.core.cell_index import (
     ROWS,
     CellTable,
@@ -19,12 +18,14 @@ from zarr_vectors.core.cell_index import (
     digest_of,
     index_puts,
 )
+from zarr_vectors.core.cell_index_reader import CellIndex
 from zarr_vectors.core.documents import ColumnSpec, presence_list
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.extents import box_of_cells, range_of_cells
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.query.values import RowFinder
 from zarr_vectors.storage.cell_array import CellArray
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
@@ -130,7 +131,7 @@ class CellFacts:
         order = np.lexsort(present.T[::-1])
         coords = present[order]
         facts = {name: np.full(len(coords), np.nan) for name in self.names()}
-        known = CellFinder(coords)
+        known = RowFinder(coords)
         if self.old is not None:
             place = known.find(self.old.coords)
             kept = place >= 0
@@ -166,32 +167,6 @@ class CellFacts:
         described = {name: arrays[name] for name in described_arrays(arrays)}
         said = {"presence": digest_of(dump_json(presence_list(present)))}
         yield from index_puts(self.level, self.table(present), described, stamps, said)
-
-
-class CellFinder:
-    """Finds cells among sorted ones.
-
-    Args:
-        coords: ``(n, K)`` in numeric order.
-    """
-
-    def __init__(self, coords: IntArray) -> None:
-        self._coords = coords
-
-    def find(self, coords: IntArray) -> IntArray:
-        """``(m,)`` place of each; -1 where it is not there."""
-        both = np.concatenate([self._coords, coords])
-        if not len(both):
-            return np.zeros(0, dtype=np.int64)
-        low = both.min(axis=0)
-        span = tuple((both.max(axis=0) - low + 1).tolist())
-        if float(np.prod([float(length) for length in span])) >= 2.0**62:
-            numbers = np.asarray(np.unique(both, axis=0, return_inverse=True)[1]).reshape(-1)
-        else:
-            numbers = np.ravel_multi_index(tuple((both - low).T), span)
-        keys, wanted = numbers[: len(self._coords)], numbers[len(self._coords) :]
-        place = np.searchsorted(keys, wanted)
-        return np.where(np.append(keys, -1)[place] == wanted, place, -1)
 
 
 def _rows(cells: Blobs, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

@@ -196,22 +196,14 @@ class CellIndex:
         return self._objects[one.name]
 
     def _corrupt(self, what: str) -> CorruptionError:
-        return CorruptionError(
-            "the cell index cannot be read",
-            store=self.storage.url,
-            array=f"{self.level}/{CELLS}",
-            got=what,
-            hint="make it anew: store.index(), or zarr-vectors index",
-        )
+        return CorruptionError("the cell index cannot be read", **self._about(what))
 
     def _malformed(self, what: str) -> MetadataError:
-        return MetadataError(
-            "the cell index is malformed",
-            store=self.storage.url,
-            array=f"{self.level}/{CELLS}",
-            got=what,
-            hint="make it anew: store.index(), or zarr-vectors index",
-        )
+        return MetadataError("the cell index is malformed", **self._about(what))
+
+    def _about(self, what: str) -> dict[str, Any]:
+        hint = "make it anew: store.index(), or zarr-vectors index"
+        return {"store": self.storage.url, "array": f"{self.level}/{CELLS}", "got": what, "hint": hint}
 
 
 @dataclass
