@@ -149,7 +149,7 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 EACH = pytest.mark.parametrize("written", VARIANTS, indirect=True, ids=str)
 
 
-def chosen(*kinds: type[Geometry]) -> pytest.MarkDecorator:
+def chosen(*kinds: Any) -> pytest.MarkDecorator:
     some = [variant for variant in VARIANTS if isinstance(variant.make(), kinds)]
     return pytest.mark.parametrize("written", some, indirect=True, ids=str)
 
