@@ -205,9 +205,10 @@ class _Reader:
 
     def everything(self) -> tuple[Block, Shape, list[LinkPart]]:
         """All vertices and what connects them, and the cells that they come from."""
-        block, parts = self._read(self.level.vertices.present)
+        lines = self.plan.connects == "sequence"
+        block, parts = self._read(self.level.vertices.present, packed=lines and self._ordered_by_attribute)
         shape = self._shape(block, parts, whole=True)
-        if self.plan.connects != "sequence" or not self.level.metadata.shared_fragments:
+        if not lines or not self.level.metadata.shared_fragments:
             check_count(self.level, len(shape.rows.positions), shape.rows.errors, self.plan.strict)
         self._check_links(parts)
         return block, shape, parts
@@ -325,11 +326,12 @@ class _Reader:
 
     def _shape(self, block: Block, parts: list[LinkPart], *, whole: bool) -> Shape:
         level = self.level
-        block.prepare(self.names)
         if self.plan.connects == "sequence":
-            foreign = None if self._ordered_by_attribute else self._all_refs(block)
             ids = read_ids(self.storage, level) if whole and level.number == 0 else None
+            block.prepare(self.names, places=ids is not None and self._ordered_by_attribute)
+            foreign = None if self._ordered_by_attribute else self._all_refs(block)
             return self._finished(block, lines_of_block(block, foreign, ids))
+        block.prepare(self.names)
         tells = constants.FRAGMENT_OWNER in level.cells or not level.has_objects
         foreign = None if tells else self._all_refs(block)
         return self._finished(block, self._linked(block, block.assemble(None, foreign), parts))
