@@ -69,13 +69,13 @@ def test_runs_and_rows_give_the_same_store(tmp_path_factory: Any, kind: str, see
 def test_scattered_rows_are_not_taken_for_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Then runs would be as many as rows, and cost memory."""
     taken: list[int] = []
-    sort_by_runs = sort._sorted_runs
+    rows_of_runs = sort._rows_of_runs
 
     def noted(plan: Any, table: Any, runs: Any) -> Any:
         taken.append(len(runs.starts))
-        return sort_by_runs(plan, table, runs)
+        return rows_of_runs(plan, table, runs)
 
-    monkeypatch.setattr(sort, "_sorted_runs", noted)
+    monkeypatch.setattr(sort, "_rows_of_runs", noted)
     random = np.random.default_rng(0)
     layout = zv.Layout(chunk_shape=10)
     zv.write(tmp_path / "cloud", zv.Points(random.uniform(0, 100, (5000, 3))), layout=layout)

@@ -61,7 +61,9 @@ def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
         return
     runs = _cell_runs(plan, table)
     if runs is not None:
-        yield from _sorted_runs(plan, table, runs)
+        runs = runs.take(stable_order([runs.keys] if runs.fine is None else [runs.keys, runs.fine]))
+        for part in _run_parts(plan, runs):
+            yield _rows_of_runs(plan, table, part)
         return
     for rows in _parts(plan, table):
         # Rows of a part are taken as they come and then sorted among themselves, so that what is jumped about in stays
@@ -113,14 +115,12 @@ def _cell_runs(plan: CellPlan, table: RowTable) -> _CellRuns | None:
     return _CellRuns(begins, counts, np.concatenate(keys), np.concatenate(fines) if fines else None)
 
 
-def _sorted_runs(plan: CellPlan, table: RowTable, runs: _CellRuns) -> Iterator[SortedRows]:
-    """The rows of runs in storage order, in parts that end where shards end."""
-    runs = runs.take(stable_order([runs.keys] if runs.fine is None else [runs.keys, runs.fine]))
-    for part in _run_parts(plan, runs):
-        keys = np.repeat(part.keys, part.counts)
-        rows = replace(table, object_ids=None).take(RowRuns(part.starts, part.counts))
-        fine = None if part.fine is None else np.repeat(part.fine, part.counts)
-        yield _cut_part(plan, rows, keys, fine)
+def _rows_of_runs(plan: CellPlan, table: RowTable, runs: _CellRuns) -> SortedRows:
+    """The rows of runs that are in storage order."""
+    rows = replace(table, object_ids=None).take(RowRuns(runs.starts, runs.counts))
+    keys = np.repeat(runs.keys, runs.counts)
+    fine = None if runs.fine is None else np.repeat(runs.fine, runs.counts)
+    return _cut_part(plan, rows, keys, fine)
 
 
 def _run_parts(plan: CellPlan, runs: _CellRuns) -> Iterator[_CellRuns]:
