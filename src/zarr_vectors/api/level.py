@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from zarr_vectors import api, constants
 from zarr_vectors.api.asked import Asked
 from zarr_vectors.api.described import info_of
+from zarr_vectors.api.frames import FramedLevel
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.queries import LevelQueries, as_count
-from zarr_vectors.api.tables import TabularLevel
 from zarr_vectors.api.worker import in_worker
 from zarr_vectors.query.expressions import Expression
 from zarr_vectors.query.order import row_order
@@ -25,7 +25,7 @@ Where: TypeAlias = str | Expression | Mapping[str, Any] | None
 """A condition on attributes."""
 
 
-class ZVLevel(LevelQueries, TabularLevel):
+class ZVLevel(LevelQueries, FramedLevel):
     """One resolution level; get it from a store: ``store[0]``.
 
     Example:
