@@ -96,7 +96,8 @@ class ZVLevel(LevelQueries, FramedLevel):
                 other. Of an edge or face attribute: edges and faces that meet it, and their vertices; vertices that
                 none of these connects are left out. Of several conditions joined by ``and`` each is taken by itself,
                 that on edges and faces the last. One that asks of objects and of vertices at once is met by vertices,
-                which have the attributes of their object. Of a level that is chunked by an attribute only the chunks
+                which have the attributes of their object. ``vertex.x``, ``fragment.x``, ``object.x``, ``edge.x`` and
+                ``face.x`` tell attributes of one name apart. Of a level that is chunked by an attribute only the chunks
                 of the values are read.
             near: ``(centre, radius)``, a closed ball, measured in float64.
             within: A ``zv.Polygon``, ``zv.HalfSpaces``, or a function that tells of ``(n, D)`` float64 positions which
