@@ -21,7 +21,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["narrowed", "whole_cells"]
+__all__ = ["known_cells", "narrowed", "whole_cells"]
 
 _WORTH_LOADING = 8
 """Cells from which on it pays to load the index of a local store for a condition."""
@@ -75,6 +75,37 @@ def whole_cells(storage: Storage, level: LevelState, coords: IntArray, selection
         return whole, int(view.rows[whole].sum())
     except (CorruptionError, MetadataError):
         return none
+
+
+def known_cells(
+    storage: Storage, level: LevelState, coords: IntArray, selection: Selection
+) -> tuple[BoolArray, IntArray]:
+    """``(n,)`` cells all of whose rows a selection has, and ``(n,)`` int64 how many rows each cell has; -1 if untold.
+
+    Args:
+        coords: ``(n, K)`` cells that may hold rows of it.
+        selection: In stored coordinates, and without objects.
+    """
+    free = not selection.places_asked and selection.rows_meet is None
+    untold = np.full(len(coords), free), np.full(len(coords), -1, dtype=np.int64)
+    try:
+        index = level.index.get(storage)
+        if index is None or not index.has([ROWS]) or not len(coords):
+            return untold
+        view = _View(level, index, coords)
+        cells = np.flatnonzero(view.known & ~np.isnan(view.rows))
+        arrays = [level.vertices, level.cell_array(constants.VERTEX_FRAGMENTS), *view.arrays(selection.rows_meet)]
+        holds = view.each_holds(arrays, cells)
+        whole = np.zeros(len(coords), dtype=bool)
+        if not selection.areas:
+            whole[cells] = np.all(holds, axis=0)
+            whole &= view.inside(selection.box) & view.conditions(selection.rows_meet)[1]
+        cells = cells[holds[0] & holds[1]]
+        rows = untold[1].copy()
+        rows[cells] = view.rows[cells].astype(np.int64)
+        return whole | free, rows
+    except (CorruptionError, MetadataError):
+        return untold
 
 
 def _index_for(storage: Storage, level: LevelState, cells: int, *, by_value: bool) -> CellIndex | None:
