@@ -33,7 +33,7 @@ def written(before: Files, after: Files) -> set[str]:
 
 def whole_only(monkeypatch: Any) -> None:
     """Let edits write the whole level anew."""
-    monkeypatch.setattr(log, "edit_in_part", lambda *_: False)
+    monkeypatch.setattr(log, "edit_in_part", lambda *_, **__: False)
 
 
 def value_of(kind: str, count: int = 60) -> Any:
