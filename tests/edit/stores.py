@@ -94,5 +94,5 @@ def _content(level: zv.ZVLevel) -> dict[str, Any]:
         told["ids"] = level.objects.ids.tolist()
         told["of objects"] = {name: np.asarray(c).tolist() for name, c in value.object_attributes.items()}
         told["groups"] = {group: sorted(members.tolist()) for group, members in value.groups.items()}
-        told["orders"] = [level.read(object_ids=[one]).vertex_count for one in told["ids"]]
+        told["orders"] = [level.read(object_ids=[one]).vertex_count for one in told["ids"][:4]]
     return told

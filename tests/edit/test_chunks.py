@@ -33,7 +33,10 @@ ALWAYS: dict[str, list[Work]] = {
     "remove rows": [lambda e: e.remove(row_ids=[5, 77, 78])],
     "remove box": [lambda e: e.remove(bbox=([30, 30], [50.5, 45]))],
     "remove where": [lambda e: e.remove(bbox=([0, 0], [30, 20]), where="n > 100")],
-    "a new category": [lambda e: e.set_attribute("label", "other", row_ids=[3, 4])],
+    "a new category": [
+        lambda e: e.remove(row_ids=[3]),
+        lambda e: e.set_attribute("label", "other", row_ids=[4, 5]),
+    ],
 }
 OWNED: dict[str, list[Work]] = {
     "remove objects": [lambda e: e.remove(object_ids=[6, 9])],

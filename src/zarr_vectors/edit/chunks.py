@@ -7,9 +7,8 @@ comes back goes, and with it its place in the shard around it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,8 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec, presence_list, with_presence
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.edit.checks import check_fewer
+from zarr_vectors.edit.described import Descriptions, described, descriptions_of
 from zarr_vectors.edit.draft import Draft
-from zarr_vectors.edit.rewrite import renamed_paths
 from zarr_vectors.edit.scope import Scope
 from zarr_vectors.edit.which import Opened
 from zarr_vectors.encoding.blobs import Blobs
@@ -37,7 +36,6 @@ from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.encode import Tally
 from zarr_vectors.types.intake import First, memory_intake
-from zarr_vectors.types.kept import array_attributes, with_kept
 from zarr_vectors.types.objects import ObjectTables, check_tables, table_codecs, table_names, worth_refs
 from zarr_vectors.types.options import WriteOptions
 from zarr_vectors.typing import IntArray
@@ -148,16 +146,14 @@ class _Tables(TableMerge):
     """Tables of objects as a draft has them.
 
     Args:
-        described: What the documents of tables have said that does not follow from their content, by path.
+        descriptions: What the documents of tables have said.
     """
 
-    described: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    descriptions: Descriptions = field(default_factory=dict)
 
     def puts(self, tally: Tally, plan: CellPlan) -> Iterator[Put]:
         """All tables with the new references."""
-        for path, data in super().puts(tally, plan):
-            old = self.described.get(path.removesuffix("/zarr.json")) if path.endswith("/zarr.json") else None
-            yield path, data if old is None else with_kept(bytes(data), old)
+        yield from described(super().puts(tally, plan), self.descriptions)
 
 
 def _tables(scope: Scope, draft: Draft, touched: IntArray) -> TableMerge:
@@ -186,9 +182,6 @@ def _tables(scope: Scope, draft: Draft, touched: IntArray) -> TableMerge:
     order = np.argsort(rows, kind="stable")
     kept = kept[order]
     left = encode_manifests(ManifestTable(rows[order], known.chunks[kept], known.fragments[kept]), len(tables.ids))
-    attributes = array_attributes(level)
-    moved = {f"{level.number}/{new}": f"{level.number}/{was}" for new, was in renamed_paths(draft).items()}
-    described = attributes | {new: attributes[was] for new, was in moved.items() if was in attributes}
     return _Tables(
         level.number,
         tables,
@@ -199,5 +192,5 @@ def _tables(scope: Scope, draft: Draft, touched: IntArray) -> TableMerge:
         None,
         codecs,
         constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total),
-        described,
+        descriptions_of(level, draft),
     )

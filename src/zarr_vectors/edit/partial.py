@@ -4,6 +4,8 @@ Most edits concern a few chunks of a level, and need no others read or written. 
 (``scope``), the chunks around it become a draft, and the operations are done to that as they would be to a draft of
 the whole level, so that both come to the same. What differs is how the draft is written, of which there are these ways:
 
+* ``in_place``: values that change where they are, of levels of every kind; arrays in which none does stay as they are,
+  and so do all cells when it is only attributes of objects that change.
 * ``chunks``: points that leave their chunks, come or go; all arrays of these chunks are written anew.
 
 Whatever fits none of these is left to ``rewrite``, which makes the whole level anew and writes what differs.
@@ -15,6 +17,7 @@ from collections.abc import Sequence
 
 from zarr_vectors.edit.checks import has_owners
 from zarr_vectors.edit.chunks import can_write_chunks, write_chunks
+from zarr_vectors.edit.in_place import write_in_place
 from zarr_vectors.edit.operations import AddRows, Operation, Remove, SetObjectAttribute, Update
 from zarr_vectors.edit.scope import find_scope
 from zarr_vectors.edit.structure import AddAttribute, Drop, Merge, Rename, Split
@@ -42,12 +45,23 @@ def edit_in_part(opened: Opened, operations: Sequence[Operation], out_of_bounds:
         InputError, ObjectNotFoundError, ConventionError: An operation cannot be done; nothing is written.
     """
     level = opened.level
-    if not level.written_here or has_owners(level) != level.has_objects or not all(map(_is_known, operations)):
+    plain = level.written_here and has_owners(level) == level.has_objects and len(level.vertices.present)
+    if not plain or not all(map(_is_known, operations)):
         return False
-    if not can_write_chunks(opened):
+    if "attribute_specs" in opened.root.metadata.to_json() and any(
+        isinstance(one, _OF_ATTRIBUTES) for one in operations
+    ):
+        # The root has something to say of attributes by their names.
+        return False
+    stays = not any(isinstance(one, _STRUCTURAL) for one in operations)
+    if not stays and not can_write_chunks(opened):
         return False
     scope = find_scope(opened, operations)
-    return scope is not None and write_chunks(scope, out_of_bounds, refresh=refresh)
+    if scope is None:
+        return False
+    if stays and write_in_place(scope):
+        return True
+    return can_write_chunks(opened) and write_chunks(scope, out_of_bounds, refresh=refresh)
 
 
 def _is_known(operation: Operation) -> bool:
