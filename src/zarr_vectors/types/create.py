@@ -29,6 +29,7 @@ from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.cell_facts import can_index, facts_of
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
+from zarr_vectors.types.differing import Differing
 from zarr_vectors.types.encode import Tally, encode_table
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
@@ -78,7 +79,9 @@ def write_new(
         work.tally.facts = facts_of(work.number, len(layout.chunk_shape), None if packing else plan.dtype, plan.columns)
         last = work.index_puts
     if into is not None:
-        puts, deletes = into.described(work.puts()), into.deletes(storage)
+        differing = Differing(storage, frozenset(into.deletes(storage)))
+        puts = differing.of(into.described(work.puts()))
+        deletes = (path for path in differing.there if path not in differing.same)
         storage.commit(Batch(puts=puts, root=work.root, deletes=deletes, last=last))
         return work.report()
     replacing = options.mode == "replace"
