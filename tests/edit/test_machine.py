@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import zarr_vectors as zv
 from tests.edit.model import KINDS, LINKED, World, snapshot, value_of
+from zarr_vectors.core.store import open_store
 
 LABELS = st.sampled_from(["a", "b", "c", None])
 SPOT = st.tuples(*[st.integers(0, 39).map(lambda n: n / 2)] * 2)
@@ -93,6 +94,37 @@ class Machine(RuleBasedStateMachine):
     def pyramid(self) -> None:
         if len(self.world.place) > 2 and all(map(self.world.order.get, self.world.order)):
             self.store.build_pyramid([(2, 1)], replace=True)
+
+    @rule(data=st.data())
+    def leave_dead_rows(self, data: st.DataObject) -> None:
+        """Add rows to a chunk that no fragment names, as other writers do."""
+        state = self.store[0].state
+        present = state.vertices.present.tolist()
+        if not present:
+            return
+        chunk, more = tuple(data.draw(st.sampled_from(present))), data.draw(st.integers(1, 3))
+        rows, level = self.stored_rows([chunk]), open_store(self.url, mode="r+")["0"]
+        said = dict(level.attrs["zarr_vectors_level"])
+        said.pop("fragments_tile", None)
+        level.attrs["zarr_vectors_level"] = said
+        for name in state.cells:
+            if name.partition("/")[0] in ("vertices", "vertex_attributes"):
+                cell = level.read_bytes(name, chunk)
+                level.write_bytes(name, chunk, cell + cell[: len(cell) // rows] * more)
+        assert self.stored_rows([chunk]) == rows + more
+        self.store = zv.open(self.url, "r+")
+
+    @rule()
+    def vacuum(self) -> None:
+        present = self.store[0].state.vertices.present.tolist()
+        dead = self.stored_rows(present) - len(self.world.place)
+        assert self.store.vacuum().rows_dropped == dead
+        assert self.stored_rows(self.store[0].state.vertices.present.tolist()) == len(self.world.place)
+
+    def stored_rows(self, chunks: list[Any]) -> int:
+        """Rows in the cells of positions, whether or not anything names them."""
+        level, row = open_store(self.url)["0"], 2 * self.store[0].state.position_dtype.itemsize
+        return sum(len(level.read_bytes("vertices", tuple(chunk))) // row for chunk in chunks)
 
     @rule(data=st.data(), fails=st.sampled_from([False, False, False, True]))
     def edit(self, data: st.DataObject, fails: bool) -> None:

@@ -261,9 +261,33 @@ def edit_vertices(path: str, edits: list[Any]) -> Any:
     for chunk, fragment, local, what, value in edits:
         vertex = ops.VertexRef(0, tuple(chunk), fragment, local)
         if what == "position":
-            ops.edit_vertex(root, vertex, new_pos=np.asarray(value), atomic=False)
+            ops.edit_vertex(root, vertex, new_pos=np.asarray(value), atomic=True)
         else:
             ops.edit_attribute(root, ops.AttributeRef("vertex", what, vertex), np.asarray(value))
+
+
+def edit_store(path: str, steps: list[Any], atomic: bool) -> Any:
+    """Edit level 0 as 0.9.2 does, which leaves behind what it replaces.
+
+    Args:
+        steps: Names of functions of ``ops`` and what they are about: an object's id; or chunk, fragment and, of a
+            vertex, its number in there, and then the new positions of those that get some.
+        atomic: What 0.9.2 is to be told: whether it adds what is new and shifts no rows.
+    """
+    store, ops = _peer("core.store"), _peer("ops")
+    root = store.open_store(path, mode="r+")
+    for verb, *about in steps:
+        named, place = {"atomic": atomic}, tuple(about[0]) if len(about) > 1 else ()
+        if verb == "remove_object":
+            ops.remove_object(root, *about, **named)
+        elif verb in ("edit_fragment", "remove_fragment"):
+            moved = {"new_vertices": np.asarray(about[2])} if len(about) > 2 else {}
+            getattr(ops, verb)(root, ops.FragmentRef(0, place, about[1]), **moved, **named)
+        elif verb in ("edit_vertex", "remove_vertex"):
+            moved = {"new_pos": np.asarray(about[3])} if len(about) > 3 else {}
+            getattr(ops, verb)(root, ops.VertexRef(0, place, *about[1:3]), **moved, **named)
+        else:
+            raise ValueError(f"{verb} is not known here")
 
 
 def _verbs_of(name: str) -> dict[str, Callable[..., Any]]:
@@ -290,6 +314,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "links_across": links_across,
     "group_calls": group_calls,
     "edit_vertices": edit_vertices,
+    "edit_store": edit_store,
     **_verbs_of("peer_kinds"),
 }
 """What can be asked for: name to function; arguments go by keyword."""

@@ -18,6 +18,7 @@ ROW_BYTES = 8 * (3 + 1 + CHANNELS)
 JOBS = {
     "rechunk": "zv.rechunk(place, zv.RechunkSpec('spatial', spatial_chunk_shape=(30, 30, 30)))",
     "bounds": "set_bounds(open_store(place, mode='r+'), ([0, 0, 0], [99, 100, 100]), force=True)",
+    "vacuum": "zv.open(place, 'r+').vacuum()",
 }
 # A process that is started knows the peak of the one that starts it for its own: a small one stands between.
 LAUNCH = """if True:
@@ -67,7 +68,8 @@ def peak_of(job: str, place: Path) -> int:
     return int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
 
 
-@pytest.mark.parametrize("job", JOBS)
+# What a vacuum does is a rechunking into the chunks that there are.
+@pytest.mark.parametrize("job", ["rechunk", "bounds", pytest.param("vacuum", marks=pytest.mark.long)])
 def test_memory_is_bounded(job: str, stores: dict[int, Path]) -> None:
     """Jobs change the stores in place, one after another: what they leave is as large as before, but for the edge."""
     peaks = {rows: peak_of(job, place) for rows, place in stores.items()}

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zarr_vectors.api.edit import Edit
     from zarr_vectors.api.writer import ZVWriter
-    from zarr_vectors.edit import vacuum_store
+    from zarr_vectors.rechunk.vacuum import vacuum_store
 
 __all__ = ["Edit", "ZVWriter", "vacuum_store"]
 
-_PLACES = {"Edit": "api.edit", "ZVWriter": "api.writer", "vacuum_store": "edit"}
+_PLACES = {"Edit": "api.edit", "ZVWriter": "api.writer", "vacuum_store": "rechunk.vacuum"}
 
 
 def __getattr__(name: str) -> object:

@@ -16,7 +16,7 @@ from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.index_level import index_levels
 
 if TYPE_CHECKING:
-    from zarr_vectors.edit import VacuumReport
+    from zarr_vectors.rechunk.vacuum import VacuumReport
 
 __all__ = ["StoreLevels"]
 
@@ -220,16 +220,19 @@ class StoreLevels(ABC):
         return api.Edit(self[0], options, done)
 
     def vacuum(self) -> VacuumReport:
-        """Free the bytes of what nothing names, as one commit: what level 0 holds stays as it is.
+        """Free the bytes of what nothing names, as one commit: what the levels hold stays as it is.
 
-        Gone are vertices that no fragment names, as other writers leave them behind, and files that belong to nothing.
+        Gone are vertices that no fragment names, as other writers leave them behind, vertices of lines that are of no
+        line, and files in the folders of arrays that belong to nothing. Levels are read and written some shards at a
+        time, so that memory is bounded by these.
 
         Returns:
-            ``rows_dropped``, ``objects_dropped`` (files), ``bytes_before``, ``bytes_after`` and ``bytes_freed``.
+            ``rows_dropped``, ``objects_dropped`` (files), ``bytes_before``, ``bytes_after`` and ``bytes_freed``, of all
+            levels.
 
         Raises:
             ReadOnlyError: The store was opened for reading.
-            ConventionError: The store is stored in a way in which it cannot be edited.
+            ConventionError, StoreError: The store is stored in a way in which it cannot be written anew.
             CorruptionError: A cell is gone or corrupt.
 
         Example:

@@ -6,7 +6,6 @@ from zarr_vectors.edit.checks import check_editable
 from zarr_vectors.edit.diff import Diff, diff_levels
 from zarr_vectors.edit.log import EditOptions, apply_edits
 from zarr_vectors.edit.recorder import Recorder
-from zarr_vectors.edit.vacuum import VacuumReport, vacuum_store
 from zarr_vectors.edit.which import Opened
 
 __all__ = [
@@ -14,9 +13,7 @@ __all__ = [
     "EditOptions",
     "Opened",
     "Recorder",
-    "VacuumReport",
     "apply_edits",
     "check_editable",
     "diff_levels",
-    "vacuum_store",
 ]

@@ -107,6 +107,7 @@ def crop_store(
         _number_parts(storage, root, jobs)
         _mark_stale(jobs)
         work.plan()
+        document = work.root_document(document)
         last = work.index_of(storage)
         storage.commit(Batch(puts=work.puts(), root=lambda: document, deletes=work.deletes(), last=last))
 

@@ -11,6 +11,7 @@ from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import InputError, StoreError
 from zarr_vectors.query.draco import check_unordered
 from zarr_vectors.query.objects import ObjectRefs, all_refs
+from zarr_vectors.query.rows import cells_of
 from zarr_vectors.query.tables import LevelTables
 from zarr_vectors.rechunk.binning import Binning
 from zarr_vectors.rechunk.columns import chunk_column_kept, stored_columns
@@ -48,6 +49,8 @@ class LevelJob:
         numbered: Whether links of other levels, or to them, name its rows.
         cut: What is taken away; None for nothing.
         axis: What the level is to say of the axis before the spatial ones, ``by`` and name.
+        by_manifests: Whether manifests alone tell whose fragments are: other writers may have changed them, and not
+            what is stored beside fragments.
     """
 
     source: Storage
@@ -61,6 +64,7 @@ class LevelJob:
     numbered: bool = False
     cut: Cut | None = None
     axis: tuple[str, str] = ("", "")
+    by_manifests: bool = False
     plan: ScanPlan = field(init=False)
     found: Scan = field(init=False)
     parts: LineParts | None = None
@@ -87,6 +91,9 @@ class LevelJob:
             self._read(all_refs(self.source, self.level)[1])
 
     def _read(self, foreign: ObjectRefs | None) -> None:
+        if foreign is not None:
+            # A chunk that is gone from the presence lists must not be left out in silence.
+            cells_of(self.level, foreign, None)
         self.plan = self._scan_plan(foreign)
         self.found = scan(self.plan)
         if self.cut is None or self.found.runs is None or not len(self.found.lost):
@@ -215,7 +222,8 @@ class LevelJob:
             return None
         needed = [constants.FRAGMENT_OWNER]
         needed += [constants.FRAGMENT_OFFSET] if self.kind.connects == "sequence" else []
-        if all(name in level.cells for name in needed) and not level.metadata.shared_fragments:
+        told = all(name in level.cells for name in needed) and not level.metadata.shared_fragments
+        if told and not self.by_manifests:
             return None
         return all_refs(self.source, level)[1]
 

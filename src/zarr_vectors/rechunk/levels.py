@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zarr_vectors import constants
 from zarr_vectors.query.across import CrossFamily, cross_families
 from zarr_vectors.rechunk.cross import cross_puts
 from zarr_vectors.rechunk.level import LevelJob
+from zarr_vectors.rechunk.root import with_capability
 from zarr_vectors.rechunk.write import Rewrite
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.cell_facts import can_index
+from zarr_vectors.typing import JsonObject
 
 __all__ = ["LevelsJob"]
 
@@ -56,6 +59,11 @@ class LevelsJob:
     def has_links(self) -> bool:
         """Whether there are links between levels."""
         return bool(self._families)
+
+    def root_document(self, document: JsonObject) -> JsonObject:
+        """The root document with what the levels need it to say."""
+        shares = any(job.plan.shared is not None for job in self.levels.values())
+        return with_capability(document, constants.CAP_SHARED_FRAGMENTS, is_used=shares)
 
     def _linked(self, job: LevelJob) -> Sequence[int]:
         """Levels whose chunks have, and had, as many axes as those of this one: only between such can links be told."""

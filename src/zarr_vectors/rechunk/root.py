@@ -13,7 +13,7 @@ from zarr_vectors.metadata.root import RootMetadata
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["new_root_document"]
+__all__ = ["new_root_document", "with_capability"]
 
 
 def new_root_document(
@@ -56,6 +56,15 @@ def new_root_document(
             node = {**node, "nodes": [one for one in node.get("nodes") or [] if _named(one) not in gone]}
         attributes["ome"] = node
     return {**root.document, "attributes": attributes}
+
+
+def with_capability(document: JsonObject, token: str, *, is_used: bool) -> JsonObject:
+    """A root document that names a capability, if it is used."""
+    facts = RootMetadata.parse(document["attributes"][constants.ROOT_KEY], where="zarr.json")
+    if not is_used or token in facts.format_capabilities:
+        return document
+    facts = facts.replace(format_capabilities=[*facts.format_capabilities, token])
+    return {**document, "attributes": {**document["attributes"], constants.ROOT_KEY: facts.to_json()}}
 
 
 def _named(node: JsonObject) -> JsonObject:

@@ -125,7 +125,7 @@ class _Job:
 
     def _root_document(self) -> JsonObject:
         packings = [rewrite.packing for rewrite in self.work.rewrites.values() if rewrite.packing is not None]
-        return new_root_document(
+        document = new_root_document(
             self.root,
             self.work.levels[0].chunk_shape,
             dropped=self.dropped,
@@ -133,6 +133,7 @@ class _Job:
             keeps_links=self.work.has_links,
             names=(self.source.name, self.target.name),
         )
+        return self.work.root_document(document)
 
     def _whole(self) -> Iterator[Put]:
         """What is written anew, then everything else of the source as it is."""

@@ -129,7 +129,7 @@ def plan_target(
     """
     level = source.level
     grid = _grid(source, scan, root, chunk_shape)
-    shards = _shard_shape(level, grid, chunk_shape) if source.cut is None else _old_shards(level)
+    shards = _old_shards(level) if _keeps_chunks(source, chunk_shape) else _shard_shape(level, grid, chunk_shape)
     fragments = {name: spec for name, spec in source.columns.items() if name in level.fragment_columns}
     rows = {name: spec for name, spec in source.columns.items() if name not in fragments}
     said: dict[str, tuple[ArrayDocument | None, JsonObject]] = {
@@ -238,6 +238,13 @@ def _grid(source: ScanPlan, scan: Scan, root: RootState, chunk_shape: tuple[floa
             hint=hint,
         )
     return grid
+
+
+def _keeps_chunks(source: ScanPlan, chunk_shape: tuple[float, ...]) -> bool:
+    """Whether rows stay in the chunks that they are in."""
+    leads = bool(source.level.metadata.leading_axes)
+    same_axes = source.binning.stays if leads else not source.binning.has_axis
+    return same_axes and tuple(chunk_shape) == tuple(source.level.chunk_shape)
 
 
 def _old_shards(level: LevelState) -> tuple[int, ...] | None:

@@ -251,8 +251,8 @@ class Rewrite:
         level, plan = self.target.level, self.target.plan
         facts = {key: value for key, value in level.metadata.to_json().items() if key not in _AXIS_KEYS}
         facts |= {"vertex_count": self.tally.rows, "fragments_tile": True, **self.axis, **self.facts}
-        if self.plan.shared is None:
-            facts.pop("shared_fragments", None)
+        facts.pop("shared_fragments", None)
+        facts |= {"shared_fragments": True} if self.plan.shared is not None else {}
         differs = bool(level.number) and tuple(plan.chunk_shape) != tuple(self.root.metadata.chunk_shape)
         if differs or "chunk_shape" in facts:
             facts["chunk_shape"] = list(plan.chunk_shape)
@@ -269,7 +269,9 @@ class Rewrite:
         names = [*plan.arrays, *links, *level.tables, *self._table_names]
         names += [constants.OBJECT_INDEX] if level.object_index is not None else []
         metadata = self._with_factor(LevelMetadata.parse(facts, where=f"{level.number}/zarr.json"))
-        return level_document(metadata, names, level.document, indexed=self.tally.facts is not None)
+        # A level without cells has no index.
+        indexed = self.tally.facts is not None and self.tally.rows > 0
+        return level_document(metadata, names, level.document, indexed=indexed)
 
     def _with_factor(self, metadata: LevelMetadata) -> LevelMetadata:
         """How many times larger its bins are than those of the level it was made from, where these have changed."""

@@ -1,0 +1,110 @@
+"""Freeing the bytes of what nothing names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from zarr_vectors import constants
+from zarr_vectors.core.listing import level_numbers
+from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
+from zarr_vectors.exceptions import ConventionError
+from zarr_vectors.query.tables import read_level_tables
+from zarr_vectors.rechunk.binning import Binning
+from zarr_vectors.rechunk.level import LevelJob, check_level
+from zarr_vectors.rechunk.levels import LevelsJob
+from zarr_vectors.storage.storage import Batch, Storage
+from zarr_vectors.types.kinds import kind_of_types
+from zarr_vectors.types.temporary import scratch_folder
+from zarr_vectors.typing import JsonObject
+
+__all__ = ["VacuumReport", "vacuum_store"]
+
+
+@dataclass(frozen=True)
+class VacuumReport:
+    """What a vacuum did.
+
+    Args:
+        rows_dropped: Stored vertices that no fragment named, and of lines those that are of no line.
+        objects_dropped: Stored objects (files) that are gone.
+        bytes_before: Bytes of the levels before; None where the place does not tell sizes.
+        bytes_after: Bytes of the levels afterwards.
+    """
+
+    rows_dropped: int
+    objects_dropped: int
+    bytes_before: int | None
+    bytes_after: int | None
+
+    @property
+    def bytes_freed(self) -> int | None:
+        """How many bytes were freed."""
+        return None if self.bytes_before is None or self.bytes_after is None else self.bytes_before - self.bytes_after
+
+    def to_json(self) -> JsonObject:
+        """The same as plain values."""
+        return {**asdict(self), "bytes_freed": self.bytes_freed}
+
+
+def vacuum_store(storage: Storage) -> VacuumReport:
+    """Write all levels anew without what nothing names, as one commit; memory is bounded by shards.
+
+    Raises:
+        ConventionError, StoreError: The store is stored in a way in which it cannot be written anew.
+        CorruptionError: A cell is gone or corrupt.
+    """
+    with storage.lock(), scratch_folder() as folder:
+        root, documents = open_root(storage, ["0/zarr.json"])
+        numbers = level_numbers(storage, root.attributes)
+        levels = [open_level(storage, root, n, documents["0/zarr.json"] if not n else None) for n in numbers]
+        work = _work(storage, root, levels, Path(folder))
+        before, files = _size(storage, numbers), _count(storage, numbers)
+        work.read()
+        work.plan()
+        document = {**root.document, "attributes": dict(root.attributes)}
+        document["attributes"].pop(constants.COMMIT_KEY, None)
+        document = work.root_document(document)
+        last = work.index_of(storage)
+        storage.commit(Batch(puts=work.puts(), root=lambda: document, deletes=work.deletes(), last=last))
+        left = _count(storage, numbers)
+    dropped = sum(len(job.found.dead) for job in work.levels.values())
+    return VacuumReport(dropped, max(0, files - left), before, _size(storage, numbers))
+
+
+def _work(storage: Storage, root: RootState, levels: Iterable[LevelState], folder: Path) -> LevelsJob:
+    """All levels in the chunks that they are in, so that links between them follow."""
+    kind = kind_of_types(root.metadata.geometry_types, storage.url)
+    jobs = {}
+    for level in levels:
+        check_level(storage, level, kind)
+        if level.is_unordered:
+            raise ConventionError(
+                "the store has Draco cells that do not keep the order of their rows, and cannot be written anew",
+                store=storage.url,
+                array=level.vertices.path,
+                hint="read the store and write it anew",
+            )
+        jobs[level.number] = LevelJob(
+            source=storage,
+            root=root,
+            level=level,
+            kind=kind,
+            tables=read_level_tables(storage, level),
+            binning=Binning.as_it_is(level),
+            chunk_shape=level.chunk_shape,
+            folder=folder / str(level.number),
+            by_manifests=True,
+        )
+    return LevelsJob(storage, jobs, folder)
+
+
+def _size(storage: Storage, numbers: Iterable[int]) -> int | None:
+    sizes = [storage.size(str(number)) for number in numbers]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def _count(storage: Storage, numbers: Iterable[int]) -> int:
+    return sum(len(list(storage.list_keys(str(number), recursive=True))) for number in numbers)
