@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.cell_index import ROWS, attribute_facts, box_facts
+from zarr_vectors.core.cell_index import ROWS, attribute_facts, box_facts, reach_facts
 from zarr_vectors.core.cell_index_reader import CellIndex
+from zarr_vectors.core.cell_reach import Reaching, reach_holds, reaching
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.query.compare import ValueRanges
@@ -21,12 +22,14 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["known_cells", "narrowed", "whole_cells"]
+__all__ = ["known_cells", "narrowed", "whole_cells", "within_reach"]
 
 _WORTH_LOADING = 8
 """Cells from which on it pays to load the index of a local store for a condition."""
 _WORTH_FOR_BOX = 512
 """The same for a box alone, which seldom leaves out many of the cells that it touches."""
+_WORTH_FOR_REACH = 16
+"""The same for a box of connected geometry, which otherwise is looked for in all chunks around it too."""
 _WORTH_ASKING = 32
 """The same where it is reached by requests: a round to load it, and one to check it."""
 
@@ -50,6 +53,35 @@ def narrowed(storage: Storage, level: LevelState, coords: IntArray, selection: S
         # A damaged index costs speed alone; ``validate`` tells of it.
         return coords
     return coords if lost is None else coords[~lost]
+
+
+def within_reach(storage: Storage, level: LevelState, coords: IntArray, box: ClosedBox, by: Reaching) -> IntArray:
+    """Those of the cells that something in a box may have an end in: a vertex, segment, edge or face.
+
+    Whatever meets the box has all of its ends in cells that stay.
+
+    Args:
+        box: In stored coordinates.
+        by: What tells the reader where links lead.
+    """
+    if not len(coords) or reaching(level) != by:
+        return coords
+    local = storage.backend.is_local
+    if not level.index.is_known and not (local and len(coords) >= _WORTH_FOR_REACH):
+        return coords
+    index = level.index.get(storage)
+    if index is None or not (local or index.is_sealed):
+        return coords
+    try:
+        view = _View(level, index, coords)
+        lost = view.known & view.apart(box, reach_facts(len(level.chunk_shape)))
+        cells = np.flatnonzero(lost)
+        if len(cells):
+            lost[cells] = reach_holds(level, index, view.place[cells])
+    except (CorruptionError, MetadataError):
+        # A damaged index costs speed alone; ``validate`` tells of it.
+        return coords
+    return coords[~lost]
 
 
 def whole_cells(storage: Storage, level: LevelState, coords: IntArray, selection: Selection) -> tuple[BoolArray, int]:
@@ -172,16 +204,20 @@ class _View:
         found = self.index.facts(names)
         return [np.where(self.known, found[name][self.place], np.nan) for name in names]
 
-    def _box(self) -> tuple[FloatArray, FloatArray]:
+    def _box(self, names: Sequence[str] | None = None) -> tuple[FloatArray, FloatArray]:
         ndim = len(self.level.chunk_shape)
-        facts = np.stack(self._facts(box_facts(ndim)), axis=1)
+        facts = np.stack(self._facts(names or box_facts(ndim)), axis=1)
         return facts[:, :ndim], facts[:, ndim:]
 
-    def apart(self, box: ClosedBox | None) -> BoolArray:
-        """``(n,)`` which cells' vertices surely lie outside of a box. Comparisons with NaN, the unknown, are false."""
+    def apart(self, box: ClosedBox | None, names: Sequence[str] | None = None) -> BoolArray:
+        """``(n,)`` which cells' vertices surely lie outside of a box. Comparisons with NaN, the unknown, are false.
+
+        Args:
+            names: Facts of boxes of something else.
+        """
         if box is None:
             return np.zeros(len(self.coords), dtype=bool)
-        low, high = self._box()
+        low, high = self._box(names)
         return np.asarray(((low > box.hi) | (high < box.lo)).any(axis=1))
 
     def inside(self, box: ClosedBox | None) -> BoolArray:

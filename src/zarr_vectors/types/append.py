@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.cell_reach import outgoing
 from zarr_vectors.core.documents import ColumnSpec, presence_list, with_presence
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document
 from zarr_vectors.core.state import LevelState, RootState
@@ -36,7 +37,6 @@ from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import fill_sink
 from zarr_vectors.types.options import WriteOptions
-from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.sort import SortedRows, sort_table
@@ -169,8 +169,7 @@ class _Append:
 
     def _all_puts(self) -> Iterator[Put]:
         if self.plan.connects in ("tree", "links"):
-            cells = self.plan.vertices.grid.cells
-            self.tally.places = Places.of(self.intake.extent.rows, cells, self.intake.folder)
+            self.tally.make_places(self.plan, self.intake.extent.rows, self.intake.folder)
         for table in self.intake.blocks(self.plan):
             if self.tails is not None:
                 self.tails.continue_lines(table)
@@ -203,10 +202,14 @@ class _Append:
         self.links = LinkMerge(
             self.storage, self.level, self.plan, self.intake, self.old_links, self.new_links, self._kept_beside
         )
+        self.links.sink.reach = reach = self.tally.reach
         fill_sink(self.links.sink, self.intake, self.tally)
         if self.tails is not None:
             self.links.sink.add(*self.tails.joints(self.plan, self.tally.fragments()), {})
         yield from self.links.puts()
+        if reach is not None:
+            paths = [segment.array.path.partition("/")[2] for segment in outgoing(self.level.links)]
+            reach.linking = self.links.sink.linking({name: self.new_links[name] for name in paths})
 
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
