@@ -20,6 +20,7 @@ from tests.query.damage import edit, flip
 from tests.query.damage import stored as files_of
 from tests.storage.counting import CountingStore
 from tests.storage.stores import fewer_examples
+from tests.types.clouds import short
 from zarr_vectors.exceptions import ConcurrentEditError, CorruptionError, InputError, MissingDependencyError, ZVError
 
 
@@ -72,7 +73,7 @@ def test_frames_bring_what_a_read_brings(kind: str, data: st.DataObject) -> None
         {"object_ids": [30, 0], "bbox": ([-3, -3, -3], [9, 9, 9])},
         {"bbox": ([90, 90, 90], [99, 99, 99])},
     ],
-    ids=str,
+    ids=short,
 )
 def test_selections_of_points(way: dict[str, Any]) -> None:
     level = owned()

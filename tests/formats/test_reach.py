@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
+from tests.types.clouds import short
 from zarr_vectors.formats import registry
 from zarr_vectors.formats.base import ExportContext
 from zarr_vectors.formats.npy import NPZ
@@ -48,7 +49,7 @@ def told(source: zv.ZVStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fm
     return found
 
 
-@pytest.mark.parametrize(("way", "reach"), WAYS, ids=str)
+@pytest.mark.parametrize(("way", "reach"), WAYS, ids=short)
 def test_points_lie_in_what_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: dict[str, Any], reach: Any
 ) -> None:
