@@ -155,8 +155,13 @@ def test_0_9_2_reads_values_that_have_been_put_in_place(name: str, peer: Peer, t
         e.move(ids[0], by=[1e-4] + [0.0] * (value.ndim - 1))
         e.set_attribute("height", -5.0, object_ids=ids[:1])
         e.add_attribute("rank", {ids[0]: 3.0}, fill=1.0, of="objects")
+    with store.edit() as e:
+        e.rename("height", "above")
+        e.add_attribute("depth", np.arange(float(value.vertex_count)))
+        e.add_attribute("height", 2.5)
+        e.drop_attribute("depth")
     got = store[0].read()
-    assert (got.attributes["height"] == -5.0).sum() == store[0].read(object_ids=ids[:1]).vertex_count
+    assert (got.attributes["above"] == -5.0).sum() == store[0].read(object_ids=ids[:1]).vertex_count
     check(
         peer, place, got if isinstance(got, Polylines) else replace(got, objects=None, object_attributes={}, groups={})
     )
