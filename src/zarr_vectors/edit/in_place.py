@@ -15,6 +15,7 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import RootState
+from zarr_vectors.edit.cell_puts import cells_instead
 from zarr_vectors.edit.draft import Draft
 from zarr_vectors.edit.level_change import LevelChange
 from zarr_vectors.edit.object_columns import ObjectColumns
@@ -27,7 +28,6 @@ from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import bin_numbers, chunk_coords
 from zarr_vectors.storage.cells import CellArray, read_cells
 from zarr_vectors.storage.storage import Put
-from zarr_vectors.types.append_beside import cells_beside
 from zarr_vectors.types.append_columns import merge_categories
 from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of_level
 from zarr_vectors.types.encode import rows_as_cells
@@ -199,9 +199,8 @@ class _Patches:
         for path, patch in self.of.items():
             if facts is not None:
                 facts.note_array(path, patch.coords, patch.cells)
-            beside = cells_beside(patch.old, patch.array, patch.coords)
-            (kept,) = read_cells(self.scope.opened.storage, [(patch.old, beside)], decode=False)
-            yield from patch.array.encode(patch.coords, patch.cells, kept.check())
+            every = np.arange(len(patch.coords))
+            yield from cells_instead(self.scope.opened.storage, patch.array, patch.coords, every, patch.cells)
             if patch.array is not patch.old:
                 yield f"{patch.array.path}/zarr.json", dump_json(patch.array.document.to_json())
 

@@ -10,6 +10,7 @@ from zarr_vectors.core.headers import level_document
 from zarr_vectors.edit.object_columns import ObjectColumns
 from zarr_vectors.edit.which import Opened
 from zarr_vectors.metadata.base import dump_json
+from zarr_vectors.metadata.root import LevelMetadata
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put
@@ -33,6 +34,9 @@ class LevelChange:
         copies: Old and new path of stored objects that have another name from now on.
         deletes: What goes, unless it is written again.
         root: Makes the new root document; None leaves it as it is.
+        metadata: Of the level from now on; None leaves it as it is.
+        gone: Names below the level of other arrays that are no more.
+        more: Names below the level of other arrays that there were not.
     """
 
     opened: Opened
@@ -43,6 +47,9 @@ class LevelChange:
     copies: list[tuple[str, str]] = field(default_factory=list)
     deletes: list[Iterable[str]] = field(default_factory=list)
     root: Callable[[], JsonObject] | None = None
+    metadata: LevelMetadata | None = None
+    gone: set[str] = field(default_factory=set)
+    more: set[str] = field(default_factory=set)
 
     def commit(self) -> None:
         """Make all changes.
@@ -71,12 +78,12 @@ class LevelChange:
     def _index_puts(self, stamps: Stamps) -> Iterator[Put]:
         """The level's cell index."""
         if self.facts is not None:
-            yield from self.facts.puts(self.arrays, self.opened.level.vertices.present, stamps)
+            yield from self.facts.puts(self.arrays, self.arrays[constants.VERTICES].present, stamps)
 
     def _level_document(self) -> JsonObject:
-        level, metadata = self.opened.level, self.opened.level.metadata
+        level, metadata = self.opened.level, self.metadata or self.opened.level.metadata
         names = set((level.document.get("attributes") or {})[constants.ARRAYS_KEY])
-        names = names - level.cells.keys() | self.arrays.keys()
+        names = (names - self.gone | self.more) - level.cells.keys() | self.arrays.keys()
         if self.objects is not None:
             names = names - self.objects.old_names | self.objects.names
         family, present = constants.VERTEX_ATTRIBUTES, list(metadata.arrays_present)
