@@ -40,7 +40,11 @@ LAYOUTS: list[dict[str, Any]] = [{"keep_order": True}, {"compressor": "none", "s
 
 @pytest.mark.parametrize(
     ("kind", "name", "layout"),
-    [(KINDS[(n + 2 * step) % 6], name, LAYOUTS[step]) for n, name in enumerate(CASES) for step in (0, 1)],
+    [
+        pytest.param(KINDS[(n + 2 * step) % 6], name, LAYOUTS[n % 2], marks=[pytest.mark.long] if step else [])
+        for n, name in enumerate(CASES)
+        for step in (0, 1)
+    ],
 )
 def test_no_other_array_is_written(
     kind: str, name: str, layout: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

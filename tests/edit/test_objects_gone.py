@@ -30,8 +30,17 @@ def in_part(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("layout", [{}, {"shard_shape": None, "compressor": "none"}, {"chunk_shape": 40}])
+LAYOUTS: list[dict[str, Any]] = [{}, {"shard_shape": None, "compressor": "none"}, {"chunk_shape": 40}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    [
+        pytest.param(kind, layout, marks=[pytest.mark.long] if (n + step) % 2 and layout else [])
+        for n, kind in enumerate(KINDS)
+        for step, layout in enumerate(LAYOUTS)
+    ],
+)
 def test_a_part_is_written_and_it_is_as_if_all_were(
     kind: str, layout: dict[str, Any], tmp_path: Path, in_part: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +110,7 @@ def test_coarser_levels_are_stale(tmp_path: Path, in_part: pytest.MonkeyPatch) -
         e.remove(object_ids=np.arange(1, 55) * 3 + 3)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kind=st.sampled_from(KINDS),
     ids=st.lists(st.integers(0, 59), min_size=1, max_size=40, unique=True),
@@ -115,7 +124,7 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kind=st.sampled_from(KINDS),
     ids=st.lists(st.integers(0, 59), min_size=1, max_size=40, unique=True),
