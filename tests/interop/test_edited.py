@@ -143,7 +143,7 @@ def in_part(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("in_part")
 @pytest.mark.parametrize("name", [name for name in CASES if name in KIND_CASES])
-def test_0_9_2_reads_values_that_have_been_put_in_place(name: str, peer: Peer, tmp_path: Path) -> None:
+def test_0_9_2_reads_what_has_been_edited_in_part(name: str, peer: Peer, tmp_path: Path) -> None:
     case, place = KIND_CASES[name], tmp_path / "store"
     value = value_of(case.kind, case.writer, case.golden())
     value = replace(value, attributes={**value.attributes, "height": np.arange(float(value.vertex_count))})
@@ -155,8 +155,17 @@ def test_0_9_2_reads_values_that_have_been_put_in_place(name: str, peer: Peer, t
         e.move(ids[0], by=[1e-4] + [0.0] * (value.ndim - 1))
         e.set_attribute("height", -5.0, object_ids=ids[:1])
         e.add_attribute("rank", {ids[0]: 3.0}, fill=1.0, of="objects")
+    with store.edit() as e:
+        e.rename("height", "above")
+        e.add_attribute("depth", np.arange(float(value.vertex_count)))
+        e.add_attribute("height", 2.5)
+        e.drop_attribute("depth")
+    if len(ids) > 2:
+        # 0.9.2 takes as many ids from 0 on where it reads all lines.
+        with store.edit() as e:
+            e.remove(object_ids=[ids[-1]])
     got = store[0].read()
-    assert (got.attributes["height"] == -5.0).sum() == store[0].read(object_ids=ids[:1]).vertex_count
+    assert (got.attributes["above"] == -5.0).sum() == store[0].read(object_ids=ids[:1]).vertex_count
     check(
         peer, place, got if isinstance(got, Polylines) else replace(got, objects=None, object_attributes={}, groups={})
     )

@@ -14,8 +14,10 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
-from zarr_vectors.core.headers import level_document
+from zarr_vectors.core.state import RootState
+from zarr_vectors.edit.cell_puts import cells_instead
 from zarr_vectors.edit.draft import Draft
+from zarr_vectors.edit.level_change import LevelChange
 from zarr_vectors.edit.object_columns import ObjectColumns
 from zarr_vectors.edit.operations import Update
 from zarr_vectors.edit.scope import ROWS_PER_CELL, Scope
@@ -25,16 +27,13 @@ from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import bin_numbers, chunk_coords
 from zarr_vectors.storage.cells import CellArray, read_cells
-from zarr_vectors.storage.commit import Stamps
-from zarr_vectors.storage.storage import Batch, Put
-from zarr_vectors.types.append_beside import cells_beside
+from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.append_columns import merge_categories
 from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of_level
 from zarr_vectors.types.encode import rows_as_cells
 from zarr_vectors.types.intake import apply_lookup
-from zarr_vectors.types.stale import stale_puts
 from zarr_vectors.types.table import column_spec
-from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray, JsonObject
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray, JsonObject
 
 __all__ = ["write_in_place"]
 
@@ -67,15 +66,37 @@ def write_in_place(scope: Scope) -> bool:
     changed = {name: column for name, column in draft.columns.items() if old.columns[name] is not column}
     if not _stay(opened, draft, old, moved) or any(map(np.ma.isMaskedArray, changed.values())):
         return False
-    work = _Work(scope, draft, draft.positions[moved])
+    patches = _Patches(scope, draft)
     if moved.any():
-        work.patch(constants.VERTICES, _positions_spec(opened), draft.positions)
+        patches.add(constants.VERTICES, _positions_spec(opened), draft.positions)
     for name, column in changed.items():
-        work.patch(f"{constants.VERTEX_ATTRIBUTES}/{name}", *_stored(name, level.vertex_columns[name], column))
-    if not work.fits:
+        patches.add(f"{constants.VERTEX_ATTRIBUTES}/{name}", *_stored(name, level.vertex_columns[name], column))
+    if not patches.fit:
         return False
-    work.commit()
+    _change(scope, draft, patches, draft.positions[moved]).commit()
     return True
+
+
+def _change(scope: Scope, draft: Draft, patches: _Patches, moved: AnyArray) -> LevelChange:
+    """The patches as a change of the level, with the attributes of objects, and bounds around what has moved."""
+    opened, level = scope.opened, scope.opened.level
+    objects = None if scope.tables is None else ObjectColumns(level, scope.tables, draft)
+    facts = None
+    if can_index(opened.storage):
+        facts = facts_of_level(opened.storage, level, {**level.vertex_columns, **patches.specs})
+    arrays = {**level.cells, **{path: patch.array for path, patch in patches.of.items()}}
+    change = LevelChange(opened, objects, facts, arrays, puts=[patches.puts(facts)])
+    if len(moved):
+        change.root = lambda: _with_bounds(opened.root, moved)
+    return change
+
+
+def _with_bounds(root: RootState, moved: AnyArray) -> JsonObject:
+    """The root document with bounds around positions."""
+    low, high = (np.asarray(corner, dtype=np.float64) for corner in root.metadata.bounds)
+    low, high = np.minimum(low, moved.min(axis=0)), np.maximum(high, moved.max(axis=0))
+    metadata = root.metadata.replace(bounds=(tuple(low.tolist()), tuple(high.tolist())))
+    return {**root.document, "attributes": {**root.attributes, constants.ROOT_KEY: metadata.to_json()}}
 
 
 def _stay(opened: Opened, draft: Draft, old: Draft, moved: BoolArray) -> bool:
@@ -125,36 +146,35 @@ class _Patch:
 
 
 @dataclass(eq=False)
-class _Work:
-    """Patches on their way to a level.
+class _Patches:
+    """Patches of the arrays of a level.
 
     Args:
         scope: What is done.
         draft: The vertices of the chunks concerned, as they will be.
-        moved: ``(n, D)`` where vertices come to lie that move.
-        patches: By the name of the array below the level.
+        of: By the name of the array below the level.
         specs: Types of vertex attributes that are others from now on.
-        fits: Whether all arrays are stored as this library stores them.
+        fit: Whether all arrays are stored as this library stores them.
     """
 
     scope: Scope
     draft: Draft
-    moved: AnyArray
-    patches: dict[str, _Patch] = field(default_factory=dict)
+    of: dict[str, _Patch] = field(default_factory=dict)
     specs: dict[str, ColumnSpec] = field(default_factory=dict)
-    fits: bool = True
-    facts: CellFacts | None = None
+    fit: bool = True
 
-    def patch(self, path: str, spec: ColumnSpec, values: AnyArray) -> None:
+    def add(self, path: str, spec: ColumnSpec, values: AnyArray) -> None:
         """Note the values of the draft's vertices, for an array of this type."""
         level = self.scope.opened.level
         array = level.cells[path]
         was = level.array_columns.get(path, spec)
         present, cell, row = level.vertices.present, *np.divmod(self.draft.keys, ROWS_PER_CELL)
-        every, at = (np.arange(len(present)), cell) if spec.dtype != was.dtype else np.unique(cell, return_inverse=True)
+        # Another type is one for all cells.
+        widens = spec.dtype != was.dtype
+        every, at = (np.arange(len(present)), cell) if widens else np.unique(cell, return_inverse=True)
         coords = present[every]
         if not array.has(coords).all() or values.shape[1:] != spec.row_shape:
-            self.fits = False
+            self.fit = False
             return
         (read,) = read_cells(self.scope.opened.storage, [(array, coords)])
         cells = read.check().cells
@@ -167,71 +187,22 @@ class _Work:
             self.specs[path.partition("/")[2]] = spec
             said = {"_FillValue": None, **spec.attributes()}
             array = CellArray(array.path, array.document.with_attributes(**said), array.store)
-        other = np.unique(at[_differ(fresh[place], stored[place])]) if spec.dtype == was.dtype else every
-        payloads = rows_as_cells(fresh, counts).take(other)
-        self.patches[path] = _Patch(level.cells[path], array, coords[other], payloads)
+        other = every if widens else np.unique(at[_differ(fresh[place], stored[place])])
+        self.of[path] = _Patch(level.cells[path], array, coords[other], rows_as_cells(fresh, counts).take(other))
 
-    def commit(self) -> None:
-        """Make all changes."""
-        opened, columns = self.scope.opened, self._object_columns
-        if columns is not None:
-            columns.check()
-        last = None
-        if can_index(opened.storage):
-            types = {**opened.level.vertex_columns, **self.specs}
-            self.facts = facts_of_level(opened.storage, opened.level, types)
-            last = self._index_puts
-        deletes = () if columns is None else columns.deletes()
-        opened.storage.commit(Batch(puts=self._puts(), root=self._root, deletes=deletes, last=last))
+    def puts(self, facts: CellFacts | None) -> Iterator[Put]:
+        """The stored objects of all patches, and documents of arrays that have another type.
 
-    @property
-    def _object_columns(self) -> ObjectColumns | None:
-        scope = self.scope
-        return None if scope.tables is None else ObjectColumns(scope.opened.level, scope.tables, self.draft)
-
-    def _puts(self) -> Iterator[Put]:
-        opened = self.scope.opened
-        for path, patch in self.patches.items():
-            if self.facts is not None:
-                self.facts.note_array(path, patch.coords, patch.cells)
-            beside = cells_beside(patch.old, patch.array, patch.coords)
-            (kept,) = read_cells(opened.storage, [(patch.old, beside)], decode=False)
-            yield from patch.array.encode(patch.coords, patch.cells, kept.check())
+        Args:
+            facts: Is told what the cells hold.
+        """
+        for path, patch in self.of.items():
+            if facts is not None:
+                facts.note_array(path, patch.coords, patch.cells)
+            every = np.arange(len(patch.coords))
+            yield from cells_instead(self.scope.opened.storage, patch.array, patch.coords, every, patch.cells)
             if patch.array is not patch.old:
                 yield f"{patch.array.path}/zarr.json", dump_json(patch.array.document.to_json())
-        if self._object_columns is not None:
-            yield from self._object_columns.puts()
-        yield from stale_puts(opened.storage, opened.root, opened.level)
-        yield f"{opened.level.number}/zarr.json", dump_json(self._level_document())
-
-    def _index_puts(self, stamps: Stamps) -> Iterator[Put]:
-        """The level's cell index."""
-        level = self.scope.opened.level
-        arrays = {**level.cells, **{path: patch.array for path, patch in self.patches.items()}}
-        if self.facts is not None:
-            yield from self.facts.puts(arrays, level.vertices.present, stamps)
-
-    def _level_document(self) -> JsonObject:
-        level = self.scope.opened.level
-        names = set((level.document.get("attributes") or {})[constants.ARRAYS_KEY])
-        if self._object_columns is not None:
-            names -= {name for name in names if name.startswith(f"{constants.OBJECT_ATTRIBUTES}/")}
-            names |= self._object_columns.names
-        return level_document(level.metadata, sorted(names), level.document, indexed=self.facts is not None)
-
-    def _root(self) -> JsonObject:
-        """The root document, with bounds around all that has moved."""
-        root = self.scope.opened.root
-        if not len(self.moved):
-            return root.document
-        low, high = (np.asarray(corner, dtype=np.float64) for corner in root.metadata.bounds)
-        low, high = np.minimum(low, self.moved.min(axis=0)), np.maximum(high, self.moved.max(axis=0))
-        metadata = root.metadata.replace(bounds=(_corner(low), _corner(high)))
-        return {**root.document, "attributes": {**root.attributes, constants.ROOT_KEY: metadata.to_json()}}
-
-
-def _corner(corner: FloatArray) -> tuple[float, ...]:
-    return tuple(float(value) for value in corner)
 
 
 def _differ(new: AnyArray, old: AnyArray) -> BoolArray:

@@ -52,6 +52,11 @@ class ObjectColumns:
         return {name: column for name, column in self.draft.object_columns.items() if kept.get(name) is not column}
 
     @property
+    def old_names(self) -> set[str]:
+        """Names below the level of the columns that there were."""
+        return {f"{_FAMILY}/{name}" for name in self.old.attributes}
+
+    @property
     def names(self) -> set[str]:
         """Names below the level of all columns."""
         return {f"{_FAMILY}/{name}" for name in self.draft.object_columns}

@@ -56,7 +56,7 @@ class AddAttribute:
         if len(self.column) == 1 != len(known):
             columns_of(draft, self.of)[self.name] = take_column(self.column, np.zeros(count, dtype=np.int64))
             return
-        self._check_length(len(known), self.of)
+        self.check_length(len(known), self.of)
         at = draft.rows_with_keys(known) if self.of == "vertices" else draft.links_born_as(known)
         new = blank(self.name, column_spec(self.column), count, self.fill) if (at >= 0).sum() < count else None
         start = take_column(self.column, np.zeros(count, dtype=np.int64)) if new is None else new
@@ -68,7 +68,7 @@ class AddAttribute:
         if len(column) == 1 != len(ids):
             column = take_column(column, np.zeros(len(ids), dtype=np.int64))
         if len(column) != len(ids):
-            self._check_length(len(ids), self.of)
+            self.check_length(len(ids), self.of)
         known = np.isin(ids, draft.ids)
         if known.sum() == len(draft.ids):
             rows = np.zeros(len(draft.ids), dtype=np.int64)
@@ -77,7 +77,12 @@ class AddAttribute:
             start = missing_rows(self.name, column, len(draft.ids), self.fill)
         draft.object_columns[self.name] = put(start, draft.slots_of(ids[known]), take_column(column, known))
 
-    def _check_length(self, expected: int, of: str) -> None:
+    def check_length(self, expected: int, of: str) -> None:
+        """Refuse values that are neither one for all nor one for each.
+
+        Raises:
+            InputError: They are not.
+        """
         if len(self.column) != expected:
             raise InputError(
                 f"attribute {self.name!r} must have a value for each of the {of} that there were, or one for all",
