@@ -99,6 +99,16 @@ class RowPlaces:
         return self._runs.rows
 
     @property
+    def starts(self) -> IntArray:
+        """``(R,)`` new place of the first row of each run."""
+        return self._runs.starts
+
+    @property
+    def counts(self) -> IntArray:
+        """``(R,)`` rows of each run."""
+        return self._runs.counts
+
+    @property
     def is_complete(self) -> bool:
         """Whether every place from the first to the last is taken once; only then may rows be taken."""
         starts, counts = self._runs.starts, self._runs.counts
@@ -176,11 +186,16 @@ def consecutive(starts: IntArray, counts: IntArray) -> IntArray:
         >>> consecutive(np.array([7, 2]), np.array([2, 3])).tolist()
         [7, 8, 2, 3, 4]
     """
+    if not counts.all():
+        starts, counts = starts[counts > 0], counts[counts > 0]
+    if not len(counts):
+        return np.zeros(0, dtype=np.int64)
+    # Every number is one more than the one before, but for the first of each run.
     ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    numbers = np.repeat(starts - (ends - counts), counts)
-    numbers += np.arange(total, dtype=np.int64)
-    return numbers
+    numbers = np.ones(int(ends[-1]), dtype=np.int64)
+    numbers[0] = starts[0]
+    numbers[ends[:-1]] = starts[1:] - starts[:-1] - counts[:-1] + 1
+    return np.cumsum(numbers, out=numbers)
 
 
 def _is_plain(table: AnyArray) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zarr_vectors.encoding import manifests
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests, encode_manifests
 
@@ -36,12 +37,15 @@ def references_of(table: ManifestTable) -> list[tuple[int, list[int], int]]:
             st.just(ndim),
             st.lists(st.lists(st.tuples(st.lists(INT64, min_size=ndim, max_size=ndim), INT64), max_size=5), max_size=6),
         )
-    )
+    ),
+    st.sampled_from([1, 3, 1 << 15]),
 )
-def test_references_survive(case: tuple[int, list[list[Reference]]]) -> None:
+def test_references_survive(case: tuple[int, list[list[Reference]]], part: int) -> None:
     ndim, objects = case
     table = table_of(objects, ndim)
-    blobs = encode_manifests(table, len(objects))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifests, "_PART_REFS", part)
+        blobs = encode_manifests(table, len(objects))
     assert blobs.sizes.tolist() == [4 + (8 * ndim + 9) * len(references) for references in objects]
     decoded, errors = decode_manifests(blobs, ndim)
     assert errors == {}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import zarr_vectors as zv
+from tests.edit.stores import value_of as plane_value
 from tests.interop.kind_cases import KIND_CASES
 from tests.interop.kind_compare import value_of
 from tests.interop.peer import Peer
@@ -18,6 +19,7 @@ from tests.interop.test_cropped import GOLDEN, REFUSED, STORES
 from tests.interop.test_cropped import told as content
 from tests.interop.test_kinds_ours_to_peer import check
 from tests.rechunk.shapes import tables_of
+from zarr_vectors.edit import log
 from zarr_vectors.geometry import Lines, Polylines
 
 CASES = ["lines", "polylines", "streamlines", "graph", "graph_directed", "skeleton", "mesh", "quads"]
@@ -131,3 +133,63 @@ def test_0_9_2_reads_points_that_have_been_edited(owned: bool, peer: Peer, tmp_p
         theirs = peer.read_points(place, object_ids=[3])
         mine = store[0].read(object_ids=[3])
         assert sorted(map(tuple, theirs["positions"].tolist())) == sorted(map(tuple, mine.positions.tolist()))
+
+
+@pytest.fixture
+def in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edits that write a whole level fail."""
+    monkeypatch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
+
+
+@pytest.mark.usefixtures("in_part")
+@pytest.mark.parametrize("name", [name for name in CASES if name in KIND_CASES])
+def test_0_9_2_reads_values_that_have_been_put_in_place(name: str, peer: Peer, tmp_path: Path) -> None:
+    case, place = KIND_CASES[name], tmp_path / "store"
+    value = value_of(case.kind, case.writer, case.golden())
+    value = replace(value, attributes={**value.attributes, "height": np.arange(float(value.vertex_count))})
+    low, high = value.bounds or ([], [])
+    zv.write(place, value, layout=zv.Layout(chunk_shape=10), bounds=([a - 20 for a in low], [b + 20 for b in high]))
+    store = zv.open(place, "r+")
+    ids = store[0].objects.ids.tolist()
+    with store.edit() as e:
+        e.move(ids[0], by=[1e-4] + [0.0] * (value.ndim - 1))
+        e.set_attribute("height", -5.0, object_ids=ids[:1])
+        e.add_attribute("rank", {ids[0]: 3.0}, fill=1.0, of="objects")
+    got = store[0].read()
+    assert (got.attributes["height"] == -5.0).sum() == store[0].read(object_ids=ids[:1]).vertex_count
+    check(
+        peer, place, got if isinstance(got, Polylines) else replace(got, objects=None, object_attributes={}, groups={})
+    )
+    assert zv.validate(place).ok
+
+
+@pytest.mark.usefixtures("in_part")
+@pytest.mark.parametrize("owned", [True, False])
+def test_0_9_2_reads_points_of_which_some_chunks_were_written(owned: bool, peer: Peer, tmp_path: Path) -> None:
+    value, place = edited_points("points" if owned else "cloud"), tmp_path / "store"
+    zv.write(place, value, layout=zv.Layout(chunk_shape=10, shard_shape=2), bounds=([0, 0, 0], [100, 100, 10]))
+    store = zv.open(place, "r+")
+    spots = np.array([[1.0, 1.0, 1.0], [95.0, 5.0, 1.0]])
+    given: dict[str, Any] = {"object_ids": [1000, 1000], "object_attributes": {"size": [1.0], "name": ["new"]}}
+    more = zv.Points(spots, {"n": [-1, -2], "label": ["a", "more"]}, **(given if owned else {}))
+    with store.edit() as e:
+        e.remove(bbox=([0, 0, 0], [30, 20, 10]))
+        e.add(more)
+        if owned:
+            e.remove(object_ids=[6])
+            e.merge([9, 12])
+            e.split(3, at=2)
+    got = store[0].read()
+    assert peer.validate(place)["errors"] == []
+    theirs = peer.read_points(place, attribute_names=["n"])
+    assert sorted(map(tuple, theirs["positions"].tolist())) == sorted(map(tuple, got.positions.tolist()))
+    for one in [9, 1000] if owned else []:
+        theirs, mine = peer.read_points(place, object_ids=[one]), store[0].read(object_ids=[one])
+        assert sorted(map(tuple, theirs["positions"].tolist())) == sorted(map(tuple, mine.positions.tolist()))
+        assert mine.vertex_count
+
+
+def edited_points(kind: str) -> Any:
+    """Points of a plane, in space."""
+    value = plane_value(kind)
+    return replace(value, positions=np.concatenate([value.positions, value.positions[:, :1] / 10], axis=1))

@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 
 import zarr_vectors as zv
-from zarr_vectors.core.cell_index import ROWS, attribute_facts, box_facts
+from zarr_vectors.core.cell_index import ROWS, attribute_facts, box_facts, reach_facts
+from zarr_vectors.core.cell_reach import reach_holds
+from zarr_vectors.core.state import open_root
+from zarr_vectors.query.geometry import read_shape
+from zarr_vectors.query.hits import segments_of
+from zarr_vectors.query.selection import Selection
 from zarr_vectors.storage.cells import read_cells
+from zarr_vectors.types.value import plan_for
 
-__all__ = ["facts_known", "index_of", "ranges_of"]
+__all__ = ["facts_known", "index_of", "ranges_of", "reach_known", "true_reach"]
 
 
 def index_of(place: Path, number: int = 0) -> Any:
@@ -61,3 +67,37 @@ def ranges_of(values: Any, *, codes: bool) -> list[float]:
     missing = values < 0 if codes else np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
     there = values[~missing]
     return [*((there.min().item(), there.max().item()) if len(there) else (np.nan, np.nan)), int(missing.sum())]
+
+
+def true_reach(level: Any) -> Any:
+    """``(C, 2, D)`` the box of the vertices of each chunk and of all that has an end there, one after another."""
+    root, _ = open_root(level.storage)
+    shape = read_shape(level.storage, level.state, Selection(places=True), plan_for(root, level.kind, None, None))
+    assert shape.rows.places is not None
+    chunk, where = shape.rows.places[:, 0], shape.rows.positions.astype(np.float64)
+    if shape.links is not None:
+        ends = shape.links.ends
+    else:
+        ends = segments_of(shape)
+    boxes = np.full((len(level.state.vertices.present), 2, where.shape[1]), np.nan)
+    for rows in [*([row] for row in range(len(where))), *ends.tolist()]:
+        for one in {int(chunk[row]) for row in rows}:
+            boxes[one, 0] = np.fmin(boxes[one, 0], where[rows].min(axis=0))
+            boxes[one, 1] = np.fmax(boxes[one, 1], where[rows].max(axis=0))
+    return boxes
+
+
+def reach_known(place: Any, number: int = 0) -> float:
+    """Check every box of what reaches out of cells that is believed; which share of all cells has one."""
+    level = zv.open(place)[number]
+    index = level.state.index.get(level.storage)
+    assert index is not None
+    names = reach_facts(len(level.state.chunk_shape))
+    if not index.has(names):
+        return 0.0
+    assert index.coords.tolist() == level.state.vertices.present.tolist()
+    said = np.stack([index.facts(names)[name] for name in names], axis=1).reshape(len(index.coords), 2, -1)
+    believed = reach_holds(level.state, index, np.arange(len(index.coords))) & ~np.isnan(said).any(axis=(1, 2))
+    true = true_reach(level)
+    np.testing.assert_allclose(said[believed], true[believed], rtol=2**-51)
+    return float(believed.mean())

@@ -1,4 +1,4 @@
-"""Objects whose rows are picked while cells are decompressed are those that whole cells would have brought."""
+"""Rows that are picked or placed while cells are decompressed are those that whole cells would have brought."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.query.damage import flip, stored
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import ByteCodec, vlen_frame
 from zarr_vectors.encoding.fragments import encode_fragments
+from zarr_vectors.encoding.place import place_items
 from zarr_vectors.exceptions import ZVError
 from zarr_vectors.query import block
 from zarr_vectors.query.kept import keep_only
@@ -60,10 +61,25 @@ def packed(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[bool]]:
     return set_to
 
 
-def asked(place: Path, **options: Any) -> Any:
+@pytest.fixture
+def placed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether rows were placed, each time that it was tried."""
+    done: list[bool] = []
+    real = place_items
+
+    def place(*args: Any) -> Any:
+        items = real(*args)
+        done.append(items is not None)
+        return items
+
+    monkeypatch.setattr(cells, "place_items", place)
+    return done
+
+
+def asked(place: Path, ids: list[int] | None = IDS, **options: Any) -> Any:
     """What a read of some objects tells, or the error that it raises."""
     try:
-        found = zv.open(place)[0].read(object_ids=IDS, **options)
+        found = zv.open(place)[0].read(object_ids=ids, **options)
     except ZVError as error:
         return type(error), str(error), error.problems
     offsets = getattr(found, "offsets", None)
@@ -126,3 +142,43 @@ def test_two_damages_are_told_together(originals: Path, tmp_path: Path, packed: 
         told.append([asked(place), asked(place, strict=False)])
     assert told[0] == told[1]
     assert len(told[0][0][2]) == 2
+
+
+def test_whole_lines_are_placed(originals: Path, packed: Callable[[bool], Any], placed: list[bool]) -> None:
+    packed(False)
+    expected = asked(originals / "lines", None)
+    packed(True)
+    assert asked(originals / "lines", None) == expected
+    assert placed == [True]
+    assert expected[0][0] == AT.tolist()
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    "array",
+    [
+        "vertices",
+        "vertex_fragments",
+        "vertex_attributes/row",
+        "fragment_attributes/object_id",
+        "fragment_attributes/object_offset",
+    ],
+)
+def test_damage_to_whole_lines_is_told_as_by_whole_cells(
+    array: str,
+    damage: str,
+    strict: bool,
+    originals: Path,
+    tmp_path: Path,
+    packed: Callable[[bool], Any],
+    placed: list[bool],
+) -> None:
+    place = Path(shutil.copytree(originals / "lines", tmp_path / "store"))
+    DAMAGE[damage](stored(place, array)[4])
+    packed(False)
+    expected = asked(place, None, strict=strict)
+    packed(True)
+    assert asked(place, None, strict=strict) == expected
+    assert not any(placed)
+    assert expected[1 if strict else 2]

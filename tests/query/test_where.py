@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -248,3 +249,116 @@ def test_edges_can_only_be_asked_beside_vertices() -> None:
         level.read(where="w = 'a'")
     with pytest.raises(AttributeNotFoundError, match="'x'"):
         level.read(where="x = 2")
+
+
+@cache
+def all_called_x(by: str | None) -> zv.ZVLevel:
+    """Vertices, objects and edges have an attribute of one name."""
+    graph = zv.Graph(
+        [[0.5, 0.0], [1.5, 0.0], [2.5, 0.0], [3.5, 0.0]],
+        [[0, 1], [1, 2], [2, 3]],
+        attributes={"x": [1, 2, 3, 4], "only": [1, 2, 3, 4]},
+        edge_attributes={"x": [10, 20, 30], "length": [1, 1, 2]},
+        object_ids=[5, 5, 8, 8],
+        objects=[5, 8],
+        object_attributes={"x": [100, 200], "volume": [1.0, 2.0]},
+    )
+    place = f"memory://all-called-x-{by}"
+    zv.write(place, graph, layout=zv.Layout(chunk_shape=2))
+    if by is not None:
+        zv.rechunk_by_attribute(place, by)
+    return zv.open(place)[0]
+
+
+@pytest.mark.parametrize("by", [None, "x", "only"])
+@pytest.mark.parametrize(
+    ("where", "rows"),
+    [
+        ("x = 100", [1, 2]),
+        ("object.x = 100", [1, 2]),
+        ("vertex.x > 2", [3, 4]),
+        ("vertex.x > 1 and object.x = 100", [2]),
+        ("vertex.x = 4 or object.x = 100", [1, 2, 4]),
+        ("vertex.x = 4 or x = 100 or vertex.only = 3", [1, 2, 3, 4]),
+        ("not (vertex.x = 1 or object.x = 200)", [2]),
+        ("edge.x = 20", [2, 3]),
+        ("edge.x >= 20 and vertex.x > 2", [3, 4]),
+        ("edge.x >= 20 and edge.length < 2 and object.volume > 0", [2, 3]),
+        ("edge.length = 2 and x = 200 and vertex.only < 9", [3, 4]),
+        ({"vertex.x": [1, 2], "object.x": 100}, [1, 2]),
+        (zv.col("vertex.x").between(2, 3) & (zv.col("edge.x") == 20), [2, 3]),
+        ("`vertex.x` = 3", [3]),
+    ],
+    ids=str,
+)
+def test_names_tell_whose_attribute_is_meant(where: Any, rows: list[int], by: str | None) -> None:
+    level = all_called_x(by)
+    assert sorted(level.read(where=where).positions[:, 0].tolist()) == [row - 0.5 for row in rows]
+    assert level.count(where=where) == len(rows)
+    assert set(level.read(where=where, attributes=[]).attributes) == set()
+    if not isinstance(where, dict):
+        assert level.count(where=str(where)) == len(rows)
+
+
+def test_an_attribute_that_is_called_just_so_is_meant_first() -> None:
+    cloud = zv.Points(
+        np.arange(4.0).reshape(2, 2),
+        attributes={"object.x": [1, 2], "x": [3, 4]},
+        object_ids=[0, 1],
+        objects=[0, 1],
+        object_attributes={"x": [5, 6], "vertex.y": [7, 8]},
+    )
+    place = MemoryStore()
+    zv.write(place, cloud)
+    level = zv.open(place)[0]
+    for where, rows in (
+        ("object.x = 1", [0]),
+        ("object.x = 2 or x = 5", [0, 2]),
+        ("x = 6", [2]),
+        ("vertex.x = 3 and `vertex.y` = 7", [0]),
+        ("object.x = 1 and vertex.x = 3 and x = 5", [0]),
+    ):
+        assert level.read(where=where).positions[:, 0].tolist() == rows, where
+
+
+def test_fragments_and_faces_by_name() -> None:
+    lines = zv.Polylines([[[0.5, 0.0], [0.7, 0.0]], [[4.5, 0.0]]], ids=[1, 2], attributes={"x": [1, 2, 3]})
+    place = MemoryStore()
+    zv.write(place, lines, per_fragment=[], layout=zv.Layout(chunk_shape=4))
+    level = zv.open(place)[0]
+    with pytest.raises(AttributeNotFoundError, match=r"fragment\.x"):
+        level.read(where="fragment.x = 1")
+    place = MemoryStore()
+    both = replace(lines, attributes={"x": np.array([1, 1, 3]), "y": np.array([1, 2, 3])})
+    zv.write(place, both, per_fragment=["x"], layout=zv.Layout(chunk_shape=4))
+    level = zv.open(place)[0]
+    assert level.count(where="fragment.x = 1") == 2
+    assert level.count(where="fragment.x = 1 and vertex.y > 1") == 1
+    with pytest.raises(AttributeNotFoundError, match=r"vertex\.x"):
+        level.read(where="vertex.x = 1")
+    mesh = zv.Mesh(
+        [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]],
+        [[0, 1, 2], [1, 2, 3]],
+        face_attributes={"x": [1, 2]},
+    )
+    place = MemoryStore()
+    zv.write(place, mesh)
+    level = zv.open(place)[0]
+    assert level.count(where="face.x = 2") == 3
+    with pytest.raises(AttributeNotFoundError, match=r"edge\.x"):
+        level.read(where="edge.x = 2")
+    graph = all_called_x(None)
+    for wrong in ("face.x = 1", "fragment.x = 1", "object.only = 1", "vertex.volume = 1", "edge.only = 1"):
+        with pytest.raises(AttributeNotFoundError, match=wrong.partition(" ")[0]):
+            graph.read(where=wrong)
+    with pytest.raises(InputError, match=r"edges or faces and of something else"):
+        graph.read(where="edge.x = 1 or vertex.x = 1")
+    with pytest.raises(InputError, match="backticks"):
+        graph.read(where="layer.x = 1")
+
+
+def test_the_catalogue_takes_names_of_objects_too() -> None:
+    objects = all_called_x(None).objects
+    assert objects.where("object.x > 100").ids.tolist() == objects.where("x > 100").ids.tolist() == [8]
+    with pytest.raises(AttributeNotFoundError):
+        objects.where("vertex.x = 1")

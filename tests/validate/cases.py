@@ -370,6 +370,9 @@ INDEX: list[Case] = [
     ("stamps of nothing", "our pyramid", document("0/cell_index/stamps", lambda d: d["attributes"].clear()),
      "index_corrupt", "0/cell_index"),
     ("a box too small", "our pyramid", fact("high/0", -1e9), "index_differs", CELLS_OF_INDEX),
+    ("a line that reaches too little", "lines", fact("reach_high/0", -1e9), "index_differs", CELLS_OF_INDEX),
+    ("an edge that reaches too little", "graph", fact("reach_low/1", 1e9), "index_differs", CELLS_OF_INDEX),
+    ("a face that reaches too little", "mesh", fact("reach_high/2", -1e9), "index_differs", CELLS_OF_INDEX),
     ("too many rows", "our pyramid", fact("rows", 1e6), "index_differs", CELLS_OF_INDEX),
 ]  # fmt: skip
 CASES = [*INDEX, *STRUCTURE, *DOCUMENTS, *CELLS, *OBJECTS, *LINKS, *KINDS, *LEVELS]

@@ -88,6 +88,8 @@ class ObjectCatalogue(ObjectTable):
         condition = conditions_of(where)
         if condition is None:
             return self
+        bare = {name: name.removeprefix("object.") for name in condition.names if name not in self.attributes}
+        condition = condition.renamed(bare)
         unknown = [name for name in condition.names if name not in self.attributes]
         if unknown:
             near = get_close_matches(unknown[0], list(self.attributes), n=1)

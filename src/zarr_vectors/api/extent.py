@@ -116,6 +116,10 @@ def _index_of(
     def puts(stamps: Stamps) -> Iterator[Put]:
         for level, facts in known:
             arrays = {name: moved.get(array.path, array) for name, array in level.cells.items()}
+            reach = facts.reach
+            if reach is not None and reach.linking is not None:
+                links = [(moved.get(array.path, array), cells) for array, cells in reach.linking.arrays]
+                reach.linking = replace(reach.linking, arrays=links)
             yield from facts.puts(arrays, level.vertices.present, stamps)
 
     return puts

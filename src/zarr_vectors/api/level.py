@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from zarr_vectors import api, constants
 from zarr_vectors.api.asked import Asked
 from zarr_vectors.api.described import info_of
+from zarr_vectors.api.frames import FramedLevel
 from zarr_vectors.api.lazy import LazyAttribute, LazyRows, lazy_attribute, lazy_vertices
 from zarr_vectors.api.lazy_objects import LazyLines, LazyObjectIndex
 from zarr_vectors.api.queries import LevelQueries, as_count
-from zarr_vectors.api.tables import TabularLevel
 from zarr_vectors.api.worker import in_worker
 from zarr_vectors.query.expressions import Expression
 from zarr_vectors.query.order import row_order
@@ -25,7 +25,7 @@ Where: TypeAlias = str | Expression | Mapping[str, Any] | None
 """A condition on attributes."""
 
 
-class ZVLevel(LevelQueries, TabularLevel):
+class ZVLevel(LevelQueries, FramedLevel):
     """One resolution level; get it from a store: ``store[0]``.
 
     Example:
@@ -96,7 +96,8 @@ class ZVLevel(LevelQueries, TabularLevel):
                 other. Of an edge or face attribute: edges and faces that meet it, and their vertices; vertices that
                 none of these connects are left out. Of several conditions joined by ``and`` each is taken by itself,
                 that on edges and faces the last. One that asks of objects and of vertices at once is met by vertices,
-                which have the attributes of their object. Of a level that is chunked by an attribute only the chunks
+                which have the attributes of their object. ``vertex.x``, ``fragment.x``, ``object.x``, ``edge.x`` and
+                ``face.x`` tell attributes of one name apart. Of a level that is chunked by an attribute only the chunks
                 of the values are read.
             near: ``(centre, radius)``, a closed ball, measured in float64.
             within: A ``zv.Polygon``, ``zv.HalfSpaces``, or a function that tells of ``(n, D)`` float64 positions which

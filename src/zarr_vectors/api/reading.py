@@ -50,7 +50,8 @@ class LevelReading(LevelFacts):
 
         def count() -> int:
             selection, plan = self._selected(asked), asked.plan(self._root, self.kind)
-            if self.kind.is_linked or plan.mode == "objects" or plan.offset is not None:
+            points = not self.kind.is_linked and plan.mode != "objects" and plan.offset is None
+            if not points and not plan.is_counted_by_row(self._state, selection):
                 return len(read_shape(self._storage, self._state, selection, plan).rows.positions)
             return count_rows(self._storage, self._state, selection)
 

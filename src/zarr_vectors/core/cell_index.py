@@ -35,13 +35,17 @@ __all__ = [
     "ROWS",
     "STAMPS",
     "CellTable",
+    "Described",
+    "Linking",
     "attribute_facts",
     "box_facts",
+    "cells_digest",
     "chunk_facts",
     "described_arrays",
     "digest_of",
     "index_puts",
     "objects_of",
+    "reach_facts",
 ]
 
 INDEX_VERSION = 1
@@ -66,13 +70,23 @@ def chunk_facts(ndim: int) -> list[str]:
 
 
 def box_facts(ndim: int, kind: str = "") -> list[str]:
-    """Rows that hold the lowest corner, then the highest, of each cell's vertices; ``kind`` may be ``"reach_"``.
+    """Rows that hold the lowest corner, then the highest, of each cell's vertices.
 
     Example:
         >>> box_facts(2)
         ['low/0', 'low/1', 'high/0', 'high/1']
     """
     return [f"{kind}{side}/{axis}" for side in ("low", "high") for axis in range(ndim)]
+
+
+def reach_facts(ndim: int) -> list[str]:
+    """The same of the vertices and of all segments, edges and faces that have an end in the cell.
+
+    Example:
+        >>> reach_facts(1)
+        ['reach_low/0', 'reach_high/0']
+    """
+    return box_facts(ndim, "reach_")
 
 
 def attribute_facts(path: str) -> list[str]:
@@ -112,12 +126,20 @@ class Described:
         origin: Chunk coordinate of the first cell of its grid.
         shape: Cells of a stored object along each axis.
         objects: How many stored objects the index names.
+        presence: Names the cells that the array had, where the objects are those of its own cells rather than those of
+            the cells that hold vertices.
     """
 
     name: str
     origin: tuple[int, ...]
     shape: tuple[int, ...]
     objects: int
+    presence: str | None = None
+
+    @property
+    def is_of_presence(self) -> bool:
+        """Whether it matters only which cells the array has, not what they hold."""
+        return self.presence is not None and not self.objects
 
     def to_json(self) -> JsonObject:
         """What the document says."""
@@ -126,11 +148,27 @@ class Described:
             "origin": list(self.origin),
             "object_shape": list(self.shape),
             "objects": self.objects,
+            **({} if self.presence is None else {"presence": self.presence}),
         }
 
     def describes(self, array: CellArray) -> bool:
-        """Whether the array still has its cells in the same objects."""
-        return self.origin == tuple(array.grid.origin) and self.shape == tuple(array.block)
+        """Whether the array still has its cells in the same objects, and the same cells where these are its own."""
+        same = self.origin == tuple(array.grid.origin) and self.shape == tuple(array.block)
+        return same and (self.presence is None or self.presence == cells_digest(array.present))
+
+
+@dataclass(frozen=True)
+class Linking:
+    """The links that lead out of cells, as an index describes them.
+
+    Args:
+        arrays: The arrays of their segments, and which cells each has.
+        by_record: Whether their records tell what is connected; else the order of fragments does, and records only
+            which chunks are.
+    """
+
+    arrays: Sequence[tuple[CellArray, IntArray]]
+    by_record: bool
 
 
 def objects_of(origin: Sequence[int], shape: Sequence[int], coords: IntArray) -> tuple[IntArray, IntArray]:
@@ -147,6 +185,11 @@ def digest_of(keys: bytes) -> str:
     return blake2b(keys, digest_size=16).hexdigest()
 
 
+def cells_digest(coords: IntArray) -> str:
+    """What names the cells of an array, in numeric order."""
+    return digest_of(np.ascontiguousarray(coords, dtype="<i8").tobytes())
+
+
 def described_arrays(names: Iterable[str]) -> list[str]:
     """Those arrays of a level that facts are taken from, or that decide which rows a read brings."""
     heads = (constants.VERTICES, constants.VERTEX_FRAGMENTS, constants.VERTEX_ATTRIBUTES)
@@ -154,7 +197,12 @@ def described_arrays(names: Iterable[str]) -> list[str]:
 
 
 def index_puts(
-    level: int, table: CellTable, arrays: Mapping[str, CellArray], stamps: Stamps, said: JsonObject | None = None
+    level: int,
+    table: CellTable,
+    arrays: Mapping[str, CellArray],
+    stamps: Stamps,
+    said: JsonObject | None = None,
+    linking: Linking | None = None,
 ) -> Iterator[Put]:
     """The stored objects and documents of a level's index; nothing for a level without cells.
 
@@ -164,6 +212,7 @@ def index_puts(
         arrays: The arrays that they were taken from, by name below the level, as they will be.
         stamps: Tells how the stored objects will be.
         said: More attributes of ``cell_index/cells``.
+        linking: The links that boxes of what reaches out of cells are from; None where there are no such boxes.
     """
     if not len(table.coords):
         return
@@ -188,16 +237,23 @@ def index_puts(
     cells = _CODEC.encode(Blobs.packed(raw.reshape(-1), np.full(len(raw), raw.shape[1] * 8, dtype=np.int64)))
     yield f"{level}/{CELLS}/c/0/0", encode_shard(cells, np.arange(len(raw)), (len(raw), 1))
     yield f"{level}/{CELLS}/zarr.json", dump_json(document.to_json())
-    yield from _stamp_puts(level, table.coords, arrays, stamps)
+    yield from _stamp_puts(level, table.coords, arrays, stamps, linking)
     yield f"{level}/{constants.CELL_INDEX}/zarr.json", dump_json(group_document())
 
 
-def _stamp_puts(level: int, coords: IntArray, arrays: Mapping[str, CellArray], stamps: Stamps) -> Iterator[Put]:
+def _stamp_puts(
+    level: int, coords: IntArray, arrays: Mapping[str, CellArray], stamps: Stamps, linking: Linking | None
+) -> Iterator[Put]:
     described: list[Described] = []
     paths: list[str] = []
-    for name, array in arrays.items():
-        index, _ = objects_of(array.grid.origin, array.block, coords)
-        described.append(Described(name, tuple(array.grid.origin), tuple(array.block), len(index)))
+    held: list[tuple[CellArray, IntArray, str | None]] = [(array, coords, None) for array in arrays.values()]
+    if linking is not None:
+        of_none = slice(None if linking.by_record else 0)
+        held += [(array, cells[of_none], cells_digest(cells)) for array, cells in linking.arrays]
+    for array, cells, presence in held:
+        index, _ = objects_of(array.grid.origin, array.block, cells)
+        name = array.path.partition("/")[2]
+        described.append(Described(name, tuple(array.grid.origin), tuple(array.block), len(index), presence))
         paths += [array.object_path(row) for row in index.tolist()]
     told = np.array([UNTOLD if stamp is None else stamp for stamp in stamps(paths)], dtype="<i8").reshape(-1, 2)
     document = ArrayDocument.build(

@@ -57,6 +57,8 @@ class CellIndex:
     length: int
     _facts: dict[str, FloatArray] = field(default_factory=dict)
     _objects: dict[str, tuple[IntArray, IntArray]] = field(default_factory=dict)
+    _told: dict[str, tuple[CellArray, int | None]] = field(default_factory=dict)
+    _ends: dict[str, tuple[CellArray, IntArray]] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> dict[str, int]:
@@ -65,6 +67,11 @@ class CellIndex:
         if not isinstance(listed, (list, tuple)) or len(listed) != self.document.shape[0]:
             raise self._malformed("its columns do not fit its shape")
         return {str(name): row for row, name in enumerate(listed)}
+
+    def apart(self, storage: Storage) -> CellIndex:
+        """The same, which asks another storage for what it does not know yet."""
+        facts, objects = dict(self._facts), dict(self._objects)
+        return replace(self, storage=storage, _facts=facts, _objects=objects, _told={}, _ends={})
 
     @property
     def is_sealed(self) -> bool:
@@ -101,6 +108,20 @@ class CellIndex:
         place = np.searchsorted(keys, wanted)
         found[inside] = np.where(np.append(keys, -1)[place] == wanted, place, -1)
         return found
+
+    def columns_of_ends(self, array: CellArray, chunks: IntArray) -> IntArray:
+        """``(n, L)`` column of the chunk of each end of links; found once for an array.
+
+        Args:
+            array: Of the links of a segment.
+            chunks: ``(n, L, K)`` for each of its present cells.
+        """
+        name = array.path
+        known = self._ends.get(name)
+        if known is None or known[0] is not array:
+            flat = self.find(chunks.reshape(-1, chunks.shape[2]))
+            known = self._ends[name] = array, flat.reshape(chunks.shape[:2])
+        return known[1]
 
     def has(self, names: Sequence[str]) -> bool:
         """Whether the index has all of these facts."""
@@ -149,47 +170,61 @@ class CellIndex:
     def agreeing(self, arrays: Sequence[CellArray], cells: IntArray) -> list[BoolArray]:
         """For each array, ``(n,)`` whether the facts that were taken from its part of each cell still hold.
 
-        It is asked now, and says nothing of later.
-
         Args:
             arrays: Arrays of the level as they are.
             cells: ``(n,)`` columns of the index.
         """
+        return self.agreeing_each([(array, cells) for array in arrays])
+
+    def agreeing_each(self, asked: Sequence[tuple[CellArray, IntArray]]) -> list[BoolArray]:
+        """The same for cells of its own of each array, with a single question of the place.
+
+        Args:
+            asked: Arrays, and columns of the index; of arrays of links, places among their present cells.
+        """
         if self.is_sealed:
-            return [np.ones(len(cells), dtype=bool) for _ in arrays]
-        asked: list[tuple[IntArray, IntArray] | None] = []
+            return [np.ones(len(cells), dtype=bool) for _, cells in asked]
+        wanted: list[tuple[IntArray, IntArray] | bool] = []
         paths: list[str] = []
-        for array in arrays:
+        for array, cells in asked:
             place = self._place(array)
-            if place is None or not len(cells):
-                asked.append(None)
+            if place is None or not len(cells) or self.described[place].is_of_presence:
+                wanted.append(place is not None)
                 continue
-            index, which = self._objects_of(place)
+            index, which = self._objects_of(place, array)
             objects, member = np.unique(which[cells], return_inverse=True)
             first = sum(one.objects for one in self.described[:place])
-            asked.append((first + objects, np.asarray(member).reshape(-1)))
+            wanted.append((first + objects, np.asarray(member).reshape(-1)))
             paths += [array.object_path(row) for row in index[objects].tolist()]
         told = iter(self.storage.stamps(paths))
         found = []
-        for wanted in asked:
-            if wanted is None:
-                found.append(np.zeros(len(cells), dtype=bool))
+        for one, (_, cells) in zip(wanted, asked, strict=True):
+            if isinstance(one, bool):
+                found.append(np.full(len(cells), one))
                 continue
-            same = [tuple(known) == next(told) for known in self.stamps[wanted[0]].tolist()]
-            found.append(np.array(same, dtype=bool)[wanted[1]])
+            same = [tuple(known) == next(told) for known in self.stamps[one[0]].tolist()]
+            found.append(np.array(same, dtype=bool)[one[1]])
         return found
+
+    def describes(self, array: CellArray) -> bool:
+        """Whether it describes an array as it is, as far as documents tell."""
+        return self._place(array) is not None
 
     def _place(self, array: CellArray) -> int | None:
         """Which of the described arrays it is; None where it is none, or has its cells in other objects by now."""
         name = array.path.partition("/")[2]
-        places = (number for number, one in enumerate(self.described) if one.name == name and one.describes(array))
-        return next(places, None)
+        known = self._told.get(name)
+        if known is None or known[0] is not array:
+            places = (number for number, one in enumerate(self.described) if one.name == name and one.describes(array))
+            known = self._told[name] = array, next(places, None)
+        return known[1]
 
-    def _objects_of(self, place: int) -> tuple[IntArray, IntArray]:
+    def _objects_of(self, place: int, array: CellArray) -> tuple[IntArray, IntArray]:
         """Indices of an array's stored objects, and which of them each cell lies in."""
         one = self.described[place]
         if one.name not in self._objects:
-            found = objects_of(one.origin, one.shape, self.coords)
+            coords = self.coords if one.presence is None else array.present
+            found = objects_of(one.origin, one.shape, coords)
             if len(found[0]) != one.objects:
                 raise self._malformed("it names other objects than its cells lie in")
             self._objects[one.name] = found
@@ -242,7 +277,7 @@ class LazyIndex:
         loaded = self._loaded
         if loaded is not None:
             # Facts that either reads stay its own.
-            loaded = replace(loaded, storage=storage, _facts=dict(loaded._facts), _objects=dict(loaded._objects))  # noqa: SLF001
+            loaded = loaded.apart(storage)
         return LazyIndex(self.level, loaded, self._done)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -316,10 +351,11 @@ def _described(storage: Storage, document: ArrayDocument, stamps: IntArray) -> l
                 tuple(int(n) for n in one["origin"]),
                 tuple(int(n) for n in one["object_shape"]),
                 int(one["objects"]),
+                None if one.get("presence") is None else str(one["presence"]),
             )
             for one in document.attributes["arrays"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MetadataError(
             "the cell index does not tell what its stamps are of", store=storage.url, got=where
         ) from error

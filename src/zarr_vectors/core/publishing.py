@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from zarr_vectors.core.cell_index_reader import CellIndex
 from zarr_vectors.core.listing import level_numbers
-from zarr_vectors.core.state import open_level, open_root
+from zarr_vectors.core.state import LevelState, open_level, open_root
 from zarr_vectors.exceptions import OptionError, StoreNotFoundError
 from zarr_vectors.storage.backend import Transactional
 from zarr_vectors.storage.published import with_documents
@@ -61,12 +62,21 @@ def _sealed(storage: Storage, root: JsonObject) -> list[int]:
     for number in level_numbers(storage, root.get("attributes") or {}):
         level = open_level(storage, state, number)
         index = level.index.get(storage)
-        if index is not None:
-            arrays = [level.cells[one.name] for one in index.described if one.name in level.cells]
-            agree = index.agreeing(arrays, np.arange(len(index.coords)))
-            if len(arrays) == len(index.described) and all(bool(holds.all()) for holds in agree):
-                sealed.append(number)
+        if index is not None and _holds(level, index):
+            sealed.append(number)
     return sealed
+
+
+def _holds(level: LevelState, index: CellIndex) -> bool:
+    """Whether all that an index describes is as it was."""
+    links = {} if level.links is None else level.links.segments
+    known = {**level.cells, **{array.path.partition("/")[2]: array for array in (one.array for one in links.values())}}
+    arrays = [known[one.name] for one in index.described if one.name in known]
+    if len(arrays) < len(index.described) or not all(index.describes(array) for array in arrays):
+        return False
+    cells = [index.coords if one.presence is None else known[one.name].present for one in index.described]
+    asked = [(array, np.arange(len(own))) for array, own in zip(arrays, cells, strict=True)]
+    return all(bool(holds.all()) for holds in index.agreeing_each(asked))
 
 
 def _root_of(storage: Storage) -> JsonObject:

@@ -62,7 +62,7 @@ def apply_edits(opened: Opened, operations: list[Operation], options: EditOption
         check_unchanged(storage, opened.root, opened.level, level)
         check_editable(storage, root, level, opened.kind)
         now = Opened(storage, root, level, opened.kind)
-        if edit_in_part(now, operations, options.out_of_bounds):
+        if edit_in_part(now, operations, options.out_of_bounds, refresh=options.refresh):
             return
         draft = load_draft(storage, root, level, opened.kind)
         for operation in operations:

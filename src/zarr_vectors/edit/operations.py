@@ -106,7 +106,7 @@ class Remove:
         if not self.whole:
             rows = self.which.rows(draft, opened)
         else:
-            ids = self._objects(opened)
+            ids = self.objects(opened)
             ids = ids[np.isin(ids, draft.ids)]
             rows = draft.rows_of_objects(ids)
             draft.drop_objects(ids)
@@ -114,7 +114,8 @@ class Remove:
         mask[rows[rows >= 0]] = False
         draft.keep(mask)
 
-    def _objects(self, opened: Opened) -> IntArray:
+    def objects(self, opened: Opened) -> IntArray:
+        """Ids of the objects that go as a whole."""
         if self.which.objects is not None:
             return self.which.objects
         assert self.which.selection is not None

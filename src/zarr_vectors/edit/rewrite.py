@@ -21,7 +21,7 @@ from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.stale import stale_puts
 from zarr_vectors.typing import FloatArray, IntArray, JsonObject
 
-__all__ = ["rewrite"]
+__all__ = ["renamed_paths", "rewrite"]
 
 _FAMILIES = {
     "vertices": (constants.VERTEX_ATTRIBUTES, constants.FRAGMENT_ATTRIBUTES),
@@ -47,7 +47,7 @@ def rewrite(storage: Storage, opened: Opened, draft: Draft, *, changes: bool = T
         next_row_id=draft.next_row_id if row_ids is not None else None,
         also=tuple(stale_puts(storage, root, level)) if changes else (),
         keeps_groups=True,
-        renamed=_renamed_paths(draft),
+        renamed=renamed_paths(draft),
         root_facts=_kept_facts(root.metadata.to_json(), draft),
     )
     # New positions have been held to the bounds; what lies outside already may stay.
@@ -71,7 +71,7 @@ def _number(columns: dict[str, Any], specs: dict[str, ColumnSpec], row_ids: IntA
     specs[constants.ROW_ID] = ColumnSpec(dtype=np.dtype(np.int64))
 
 
-def _renamed_paths(draft: Draft) -> dict[str, str]:
+def renamed_paths(draft: Draft) -> dict[str, str]:
     """What arrays of attributes were called, by what they are called now; paths below the level."""
     now: dict[tuple[str, str], str] = {}
     for of, old, new in draft.renamed:

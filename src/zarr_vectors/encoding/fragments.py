@@ -100,6 +100,17 @@ class FragmentTable:
         running = offsets_of(self.counts)
         return running[ends[1:]] - running[ends[:-1]]
 
+    def reaching_beyond(self, rows_per_cell: IntArray) -> IntArray:
+        """Numbers of the chunks that have a fragment which names rows beyond those of its chunk."""
+        limit = np.repeat(rows_per_cell, self.per_cell)
+        beyond = (self.counts < 0) | ((self.starts >= 0) & (self.starts + self.counts > limit))
+        if len(self.explicit):
+            listed = self.starts < 0
+            limits = np.repeat(limit[listed], self.counts[listed])
+            fragment = np.repeat(np.flatnonzero(listed), self.counts[listed])
+            beyond[fragment[(self.explicit < 0) | (self.explicit >= limits)]] = True
+        return np.unique(self.cell_of[beyond])
+
     def tiles(self, rows_per_cell: IntArray) -> bool:
         """Whether every chunk's fragments are ranges that partition its rows in order."""
         if (self.starts < 0).any() or not np.array_equal(self.rows_per_cell(), rows_per_cell):

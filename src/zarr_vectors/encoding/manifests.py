@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +21,9 @@ __all__ = ["ManifestTable", "decode_manifests", "encode_manifests"]
 
 _MOST_FRAGMENTS = 2**20
 """Ranges may name so many fragments in all, and one more for each stored byte: a corrupt one must not claim more."""
+
+
+_PART_REFS = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +66,23 @@ def encode_manifests(table: ManifestTable, count: int) -> Blobs:
         >>> blobs.sizes.tolist(), decode_manifests(blobs, 3)[0].fragments.tolist()
         ([37, 4], [5])
     """
-    ndim = table.chunks.shape[1]
-    block = _block_dtype(ndim)
-    blocks = np.zeros(len(table), dtype=block)
-    blocks["chunk"] = table.chunks
-    blocks["fragment"] = table.fragments
+    block = _block_dtype(table.chunks.shape[1])
     per_object = np.bincount(table.objects, minlength=count).astype(np.int64)
     sizes = 4 + block.itemsize * per_object
-    starts = offsets_of(sizes)
-    data = np.zeros(int(starts[-1]), dtype=np.uint8)
-    data[starts[:-1, None] + np.arange(4)] = per_object.astype("<u4").view(np.uint8).reshape(-1, 4)
-    is_block = np.ones(len(data), dtype=bool)
-    is_block[(starts[:-1, None] + np.arange(4)).ravel()] = False
-    data[is_block] = blocks.view(np.uint8)
+    starts, refs = offsets_of(sizes), offsets_of(per_object)
+    data = np.empty(int(starts[-1]), dtype=np.uint8)
+    # Some at a time: what they are made from is as large as they are, and stays in the cache.
+    cuts = np.searchsorted(refs, np.arange(_PART_REFS, len(table), _PART_REFS))
+    for first, last in pairwise(np.unique([0, *cuts, count]).tolist()):
+        rows = slice(int(refs[first]), int(refs[last]))
+        blocks = np.zeros(rows.stop - rows.start, dtype=block)
+        blocks["chunk"], blocks["fragment"] = table.chunks[rows], table.fragments[rows]
+        part = data[starts[first] : starts[last]]
+        heads = starts[first:last, None] - starts[first] + np.arange(4)
+        part[heads] = per_object[first:last].astype("<u4").view(np.uint8).reshape(-1, 4)
+        is_block = np.ones(len(part), dtype=bool)
+        is_block[heads] = False
+        part[is_block] = blocks.view(np.uint8)
     return Blobs.packed(data, sizes)
 
 

@@ -147,14 +147,15 @@ class PayloadBuffer:
         return True
 
     def _fill_one_by_one(self, rows: IntArray, frames: Blobs) -> bool:
-        whole, heads = self.buffer.data, []
+        heads = []
         places = zip(self.offsets[rows].tolist(), self.sizes[rows].tolist(), frames.views(), strict=True)
         for start, size, frame in places:
             decoded = decompress_one(frame)
             if decoded is None or len(decoded) != size + HEADER_BYTES:
                 return False
             heads.append(decoded[:HEADER_BYTES])
-            whole[start : start + size] = decoded[HEADER_BYTES:]
+            # Unlike a copy of memory views, this lets other threads go on.
+            self.buffer[start : start + size] = np.frombuffer(decoded, np.uint8, size, HEADER_BYTES)
         return bool((np.frombuffer(b"".join(heads), "<u8") == self.sizes[rows] << 32 | 1).all())
 
     def blobs(self) -> Blobs:

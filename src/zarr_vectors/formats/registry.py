@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from zarr_vectors.formats.text import CSV, XYZ
 from zarr_vectors.formats.trk import TRK
 from zarr_vectors.formats.trx import TRX
 from zarr_vectors.geometry import Geometry
+from zarr_vectors.spatial.area import areas_of
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.urls import StoreLike
@@ -269,19 +271,25 @@ def export(
             axes=chosen.axes,
             crs=chosen.crs,
             headers=chosen.headers,
-            bounds=_bounds_of(chosen, bbox),
+            bounds=_bounds_of(chosen, bbox, near, within, mode),
             names=_names_of(chosen) if fmt.recognises is not None else {},
         )
         return fmt.export(temporary, _watched(batches, progress, seen), context)
 
 
-def _bounds_of(level: ZVLevel, bbox: Any) -> Bounds:
+def _bounds_of(level: ZVLevel, bbox: Any, near: Any, within: Any, mode: str | None) -> Bounds:
     """The part of the store's box that a selection can reach: formats choose their precision by it."""
     low, high = level.bounds
-    if bbox is None:
+    names = [axis.name for axis in level.axes]
+    boxes = [area.box for area in areas_of(near, within, names)]
+    boxes += [] if bbox is None else [ClosedBox.from_user(bbox, names)]
+    reach = [box for box in boxes if box is not None]
+    # Whole objects reach out of the places by which they are selected.
+    if not reach or (level.kind.mode if mode is None else mode) == "objects":
         return low, high
-    box = ClosedBox.from_user(bbox, [axis.name for axis in level.axes])
-    return np.clip(box.lo, low, high).tolist(), np.clip(box.hi, low, high).tolist()
+    box = reduce(ClosedBox.narrowed, reach)
+    first = np.clip(box.lo, low, high)
+    return first.tolist(), np.maximum(np.clip(box.hi, low, high), first).tolist()
 
 
 def _names_of(level: ZVLevel) -> Mapping[int, str]:

@@ -13,7 +13,7 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Column
 from zarr_vectors.geometry.interchange.arrow_out import record_batch, stream_of
 from zarr_vectors.geometry.interchange.datasets import VERTEX, Variables
-from zarr_vectors.geometry.interchange.frames import data_frame
+from zarr_vectors.geometry.interchange.frames import data_frame, parted_frame
 from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.plain import plain_column
 from zarr_vectors.geometry.interchange.scenes import in_space, poly_data, vertex_data
@@ -106,6 +106,26 @@ class Tabular:
             np.float64(4.0)
         """
         return data_frame(self.tabulate(table, False))
+
+    def to_dask(self, table: str | None = None, *, block_rows: int = 250_000) -> Any:
+        """A table, as in ``to_pandas``, as a ``dask.dataframe.DataFrame``; levels have one that is read later.
+
+        Args:
+            table: As in ``to_arrow``.
+            block_rows: Rows of a partition.
+
+        Raises:
+            InputError: There is no such table, or two columns have one name.
+            MissingDependencyError: dask, pandas or pyarrow is not installed.
+
+        Example:
+            >>> from zarr_vectors.geometry import Points
+            >>> frame = Points([[0.0, 1.0], [2.0, 3.0]], attributes={"w": [1.5, 2.5]}).to_dask(block_rows=1)
+            >>> frame.npartitions, float(frame["w"].max().compute())
+            (2, 2.5)
+        """
+        require("dask.dataframe")
+        return parted_frame(self.to_pandas(table), block_rows)
 
     def to_polars(self, table: str | None = None) -> Any:
         """A table, as in ``to_arrow``, as a ``polars.DataFrame``.

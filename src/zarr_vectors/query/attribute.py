@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.query.expressions import Compare, Expression, IsIn, IsNull, all_of
-from zarr_vectors.query.wording import as_name, is_missing
+from zarr_vectors.query.wording import as_name, is_missing, plain_value
 
 __all__ = ["Attribute", "col"]
 
@@ -48,7 +46,7 @@ class Attribute:
         """It has one of these values; None and NaN among them stand for a missing one.
 
         Raises:
-            InputError: Something else than numbers, booleans and text.
+            InputError: Something else than numbers, booleans, text and times.
 
         Example:
             >>> print(col("label").isin(["a", None]))
@@ -57,7 +55,7 @@ class Attribute:
         if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
             raise InputError(f"the values of {self.name!r} must be a list", got=repr(values))
         listed = sorted(values, key=repr) if isinstance(values, (set, frozenset)) else list(values)
-        plain = [value.item() if isinstance(value, np.generic) else value for value in listed]
+        plain = [plain_value(value) for value in listed]
         known = IsIn(self.name, tuple(value for value in plain if not is_missing(value)))
         if len(known.values) == len(plain):
             return known
@@ -93,7 +91,7 @@ def col(name: str) -> Attribute:
         What makes conditions for ``where=``; combine these with ``&``, ``|`` and ``~``.
 
     Raises:
-        InputError: The name is not text, or a value is no number, boolean or text.
+        InputError: The name is not text, or a value is no number, boolean, text or time.
 
     Example:
         >>> import zarr_vectors as zv

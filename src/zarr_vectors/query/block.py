@@ -13,6 +13,7 @@ from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments, most_named
+from zarr_vectors.encoding.place import ItemPlaces
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.geometry import Column, take_column
 from zarr_vectors.query.draco import unpack_vertices
@@ -45,7 +46,8 @@ class Block:
         self.table: FragmentTable | None = None
         self.columns: dict[str, Column] = {}
         self.picked: RowChoice | None = None
-        self._packed: list[PackedCells] = []
+        self._packed: dict[str, PackedCells] = {}
+        self._names: Sequence[str] = ()
         self._kept: Kept | None = None
         self.others: dict[str, CellRead] = {}
         self.cell_faces: dict[tuple[int, ...], IntArray] = {}
@@ -77,7 +79,7 @@ class Block:
         waiting, reads = read_packed(storage, wanted[:apart], wanted[apart:])
         names = [*arrays][len(waiting) :]
         block = cls(level, coords, dict(zip(names, reads, strict=False)))
-        block._packed = waiting
+        block._packed = dict(zip(_PACKED, waiting, strict=False))
         if level.is_draco:
             vertices, fragments = (block.reads[name] for name in (constants.VERTICES, constants.VERTEX_FRAGMENTS))
             unpacked = unpack_vertices(level, vertices, fragments)
@@ -88,34 +90,59 @@ class Block:
         block.others = {read.array.path: read for read in reads[len(names) :]}
         return block
 
-    def prepare(self, names: Sequence[str], refs: ObjectRefs | None = None) -> None:
+    def prepare(self, names: Sequence[str], refs: ObjectRefs | None = None, *, places: bool = False) -> None:
         """Decode everything; cells that cannot be used are left out from here on, and named in ``errors``.
 
         Args:
             names: Attributes to decode.
             refs: The only fragments whose rows will be gathered, in this order; None for all.
+            places: Whether positions that have not been decoded may wait until ``placed`` is told where they go.
         """
-        if self._packed:
-            if refs is not None and self._keep_only(names, refs):
-                return
-            decoded = zip(_PACKED, [cells.decoded() for cells in self._packed], strict=True)
-            self.reads, self._packed = dict(decoded) | self.reads, []
+        self._names = names
+        if self._packed and refs is not None and self._keep_only(names, refs):
+            return
+        self._decode(_PACKED[1:] if places and self._holds_rows else _PACKED)
         rows_per_cell, usable = self._vertex_rows()
         table = self._fragments(rows_per_cell, usable)
         columns = self._columns(names, table, rows_per_cell, usable)
         if not usable.all():
             self.coords = self.coords[usable]
+            self._decode(_PACKED)
             self.reads = {name: part_of(read, self.coords) for name, read in self.reads.items()}
             self.prepare(names)
             return
         self.rows_per_cell, self.table, self.columns = rows_per_cell, table, columns
-        self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
+        if not self.waits:
+            self.positions = self._values(constants.VERTICES, self.dtype, (self.ndim,))
+
+    @property
+    def waits(self) -> bool:
+        """Whether positions wait to be told where they go."""
+        return constants.VERTICES in self._packed
+
+    @property
+    def _holds_rows(self) -> bool:
+        """Whether positions that have not been decoded are whole rows, by their bytes."""
+        return self.waits and not (self._packed[constants.VERTICES].sizes % self._row_bytes).any()
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.dtype.itemsize * self.ndim
+
+    def decode_all(self) -> None:
+        """Let positions wait no longer."""
+        self.prepare(self._names)
+
+    def _decode(self, names: Sequence[str]) -> None:
+        """Decode those of these arrays that have not been."""
+        decoded = {name: self._packed.pop(name).decoded() for name in names if name in self._packed}
+        self.reads = decoded | self.reads
 
     def _keep_only(self, names: Sequence[str], refs: ObjectRefs) -> bool:
         """Decode only the rows of these fragments, and attributes of vertices; whether that is possible."""
         if any(name in self.level.fragment_columns for name in names):
             return False
-        vertices, fragments = self._packed
+        vertices, fragments = (self._packed[name] for name in _PACKED)
         kept = keep_only(self.coords, refs, vertices, fragments, (self.dtype, self.ndim))
         if kept is None:
             return False
@@ -156,19 +183,37 @@ class Block:
             rows.object_ids = np.repeat(owners, counts)
         return rows
 
-    def gathered(self, picked: RowChoice | None, fragments: IntArray | None) -> Rows:
+    def placed(self, places: RowPlaces) -> Rows | None:
+        """All rows in this order, for fragments that tile their cells; None where a cell that waited is not sound."""
+        if not self.waits:
+            return self.gathered(places, None)
+        assert self.table is not None
+        items = ItemPlaces(self.table.per_cell, places.starts, places.counts, self._row_bytes)
+        positions = self._packed[constants.VERTICES].placed(items)
+        if positions is None:
+            return None
+        return self.gathered(places, None, positions.reshape(-1).view(self.dtype).reshape(-1, self.ndim))
+
+    def gathered(self, picked: RowChoice | None, fragments: IntArray | None, moved: AnyArray | None = None) -> Rows:
         """Rows of these places in the buffers, which are those of these fragments one after another; None for all.
 
         Where the fragments are moved as a whole, they are named in the order in which they lie.
+
+        Args:
+            moved: ``(N, D)`` positions, where these are in their places already.
         """
         self.picked = picked
         per_fragment = frozenset(self.columns) & frozenset(self.level.fragment_columns)
         named = {name: column for name, column in self.columns.items() if name not in per_fragment}
         if self._kept is not None and picked is self._kept.runs:
-            return Rows(self._kept.positions, {name: take_column(named[name], picked) for name in named})
-        places = self._places() if self.tells_places else None
-        rows = Rows(self.positions, named, None, per_fragment=per_fragment, places=places)
-        rows = rows if picked is None else rows.take(picked)
+            moved = self._kept.positions
+        if moved is not None and picked is not None:
+            taken = {name: take_column(named[name], picked) for name in named}
+            rows = Rows(moved, taken, None, per_fragment=per_fragment)
+        else:
+            places = self._places() if self.tells_places else None
+            rows = Rows(self.positions, named, None, per_fragment=per_fragment, places=places)
+            rows = rows if picked is None else rows.take(picked)
         if per_fragment:
             assert self.table is not None
             numbers = np.arange(len(self.table.counts)) if fragments is None else fragments
@@ -224,8 +269,10 @@ class Block:
 
     def _vertex_rows(self) -> tuple[IntArray, BoolArray]:
         usable = np.ones(len(self.coords), dtype=bool)
+        size = self._row_bytes
+        if self.waits:
+            return self._packed[constants.VERTICES].sizes // size, usable
         self._take_errors(constants.VERTICES, usable)
-        size = self.ndim * self.dtype.itemsize
         sizes = self.reads[constants.VERTICES].cells.sizes
         for cell in np.flatnonzero(sizes % size).tolist():
             self._fail(constants.VERTICES, cell, f"{sizes[cell]} bytes are not rows of {size} bytes")
@@ -252,16 +299,9 @@ class Block:
         return table
 
     def _check_fragment_rows(self, table: FragmentTable, rows_per_cell: IntArray, usable: BoolArray) -> None:
-        limit = np.repeat(rows_per_cell, table.per_cell)
-        outside = (table.counts < 0) | ((table.starts >= 0) & (table.starts + table.counts > limit))
-        if len(table.explicit):
-            listed = table.starts < 0
-            limits = np.repeat(limit[listed], table.counts[listed])
-            owner = np.repeat(np.flatnonzero(listed), table.counts[listed])
-            outside[owner[(table.explicit < 0) | (table.explicit >= limits)]] = True
         named = table.rows_per_cell()
         for what, cells in (
-            ("a fragment names rows beyond the {rows} of its chunk", np.unique(table.cell_of[outside])),
+            ("a fragment names rows beyond the {rows} of its chunk", table.reaching_beyond(rows_per_cell)),
             ("fragments name {named} times one of {rows} rows", np.flatnonzero(named > most_named(rows_per_cell))),
         ):
             for cell in cells[usable[cells]].tolist():

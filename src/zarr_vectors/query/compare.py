@@ -1,7 +1,8 @@
 """Comparing attributes with numbers and text, exactly: row by row, and by what is known of whole cells.
 
 Whole numbers are compared as they are, of any size. A number that is compared with floats is first rounded to their
-dtype, so that ``0.1`` is found where a float32 was written as 0.1; one that is too large for it equals nothing.
+dtype, so that ``0.1`` is found where a float32 was written as 0.1; one that is too large for it equals nothing. Times
+are told as text, and compared exactly whatever the unit. Nothing is known of the times of whole cells.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, floor, inf, isinf, nextafter
 from typing import Any, TypeAlias
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column
+from zarr_vectors.query.times import TIME_HINT, ticks_of
 from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
 
 __all__ = ["OPERATORS", "Truth", "ValueRanges", "compared", "equal_to_any", "missing_in", "range_compared", "range_in"]
@@ -66,9 +69,33 @@ def compared(name: str, column: Column, op: str, value: Any) -> Truth:
         return _by_category(column, _categories_compared(name, column.categories, op, value))
     values, missing = _plain(name, column)
     _check_number(name, values.dtype, op, value)
-    limit = _limit(op, value, values.dtype)
+    values, limit = _comparable(values, op, value)
     met = np.full(len(values), limit) if isinstance(limit, bool) else OPERATORS[limit[0]](values, limit[1])
     return met & ~missing, ~met & ~missing
+
+
+def _comparable(values: AnyArray, op: str, value: Any) -> tuple[AnyArray, tuple[str, Any] | bool]:
+    """Values, times as whole numbers, and what to compare them with."""
+    if values.dtype.kind not in "mM":
+        return values, _limit(op, value, values.dtype)
+    ticks, values = _ticks(value, values.dtype), _counted(values)
+    if ticks.denominator == 1:
+        return values, (op, int(ticks))
+    if op in ("==", "!="):
+        return values, op == "!="
+    return values, (op, ceil(ticks) if op in ("<", ">=") else floor(ticks))
+
+
+def _counted(values: AnyArray) -> IntArray:
+    """Times as whole numbers of their unit."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False).view(np.int64)
+
+
+def _ticks(value: Any, dtype: np.dtype[Any]) -> Fraction:
+    """A time that has been checked, in the unit of a dtype."""
+    ticks = ticks_of(value, dtype)
+    assert ticks is not None
+    return ticks
 
 
 def equal_to_any(name: str, column: Column, wanted: Sequence[Any]) -> Truth:
@@ -82,6 +109,9 @@ def equal_to_any(name: str, column: Column, wanted: Sequence[Any]) -> Truth:
     values, missing = _plain(name, column)
     for value in wanted:
         _check_number(name, values.dtype, "in", value)
+    if values.dtype.kind in "mM":
+        ticks = [_ticks(value, values.dtype) for value in wanted]
+        wanted, values = [int(one) for one in ticks if one.denominator == 1], _counted(values)
     met: BoolArray = np.isin(values, _in_dtype(wanted, values.dtype))
     return met & ~missing, ~met & ~missing
 
@@ -101,6 +131,8 @@ def range_compared(name: str, ranges: ValueRanges, op: str, value: Any) -> tuple
     Raises:
         InputError: The attribute's values cannot be compared with this one.
     """
+    if ranges.dtype is not None and ranges.dtype.kind in "mM":
+        return np.ones(len(ranges.rows), dtype=bool), np.zeros(len(ranges.rows), dtype=bool)
     if ranges.categories is not None:
         return _by_codes(ranges, _categories_compared(name, ranges.categories, op, value))
     some, every = np.zeros(len(ranges.rows), dtype=bool), np.ones(len(ranges.rows), dtype=bool)
@@ -120,6 +152,8 @@ def range_in(name: str, ranges: ValueRanges, wanted: Sequence[Any]) -> tuple[Boo
     Raises:
         InputError: The attribute's values cannot be compared with these.
     """
+    if ranges.dtype is not None and ranges.dtype.kind in "mM":
+        return np.ones(len(ranges.rows), dtype=bool), np.zeros(len(ranges.rows), dtype=bool)
     if ranges.categories is not None:
         return _by_codes(ranges, _categories_in(name, ranges.categories, wanted))
     some, every = np.zeros(len(ranges.rows), dtype=bool), np.ones(len(ranges.rows), dtype=bool)
@@ -148,13 +182,17 @@ def _plain(name: str, column: AnyArray) -> tuple[AnyArray, BoolArray]:
 
 
 def _check_number(name: str, dtype: np.dtype[Any], op: str, value: Any) -> None:
+    if dtype.kind in "mM" and np.datetime_data(dtype)[0] != "generic":
+        if not isinstance(value, str) or ticks_of(value, dtype) is None:
+            raise _not_comparable(name, str(dtype), op, value, TIME_HINT[dtype.kind])
+        return
     ordered = op in ("<", "<=", ">", ">=")
     if isinstance(value, str) or dtype.kind not in "iufc" or (dtype.kind == "c" and ordered):
         raise _not_comparable(name, str(dtype), op, value)
 
 
-def _not_comparable(name: str, what: str, op: str, value: Any) -> InputError:
-    hint = None if isinstance(value, str) else "put text in quotes" if what == "text" else None
+def _not_comparable(name: str, what: str, op: str, value: Any, hint: str | None = None) -> InputError:
+    hint = "put text in quotes" if what == "text" and not isinstance(value, str) else hint
     return InputError(
         f"where cannot compare attribute {name!r} of {what} with this value", got=f"{op} {value!r}", hint=hint
     )

@@ -7,7 +7,7 @@ is all that can be said are not selected, also by the opposite of the condition.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -53,6 +53,19 @@ class Expression:
     def names(self) -> tuple[str, ...]:
         """The attributes that it asks for, in the order in which it names them."""
         return tuple(dict.fromkeys(_named(self)))
+
+    def renamed(self, names: Mapping[str, str]) -> Expression:
+        """The same condition on attributes of other names.
+
+        Args:
+            names: The new name of each of ``names``; those that are not there stay.
+
+        Example:
+            >>> import zarr_vectors as zv
+            >>> print(((zv.col("x") > 3) & ~zv.col("y").is_null()).renamed({"x": "vertex.x"}))
+            vertex.x > 3 and not y is null
+        """
+        return _renamed(self, names)
 
     def mask(self, columns: Mapping[str, Column]) -> BoolArray:
         """``(n,)`` which rows meet it.
@@ -257,6 +270,17 @@ def _named(condition: Expression) -> Iterator[str]:
                 yield from _named(part)
         case Not():
             yield from _named(condition.part)
+
+
+def _renamed(condition: Expression, names: Mapping[str, str]) -> Expression:
+    match condition:
+        case Compare() | IsIn() | IsNull():
+            return replace(condition, name=names.get(condition.name, condition.name))
+        case And() | Or():
+            return type(condition)(tuple(_renamed(part, names) for part in condition.parts))
+        case Not():
+            return Not(_renamed(condition.part, names))
+    raise _unknown_kind(condition)
 
 
 def _truth(condition: Expression, columns: Mapping[str, Column]) -> Truth:

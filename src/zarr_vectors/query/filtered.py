@@ -42,7 +42,9 @@ def filtered(shape: Shape, selection: Selection, beside: Sequence[str], wanted: 
         beside: Attributes of rows that nobody else wants.
         wanted: Attributes of links that someone wants; None for all.
     """
-    left, met = shape.links_left, met_by(shape.rows, shape.owners, selection)
+    wanted_of_rows = selection.rows_meet
+    owners = None if wanted_of_rows is None or not wanted_of_rows.needs_owners else shape.owners
+    left, met = shape.links_left, met_by(shape.rows, owners, selection)
     if met is not None:
         shape = shape.within(met)
         shape = replace(shape, rows=shape.rows.without(beside))

@@ -13,6 +13,8 @@ from functools import reduce
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.cell_reach import Reaching
+from zarr_vectors.core.links import LinkFamily
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, InputError
 from zarr_vectors.query.block import Block
@@ -24,6 +26,7 @@ from zarr_vectors.query.lines import lines_of_block, lines_of_refs, owners_hit
 from zarr_vectors.query.linked import linked_shape
 from zarr_vectors.query.links import LinkPart, cells_passed_through, links_among
 from zarr_vectors.query.objects import ObjectRefs, all_refs, read_ids
+from zarr_vectors.query.prune import narrowed, within_reach
 from zarr_vectors.query.rows import (
     attribute_arrays,
     attribute_names,
@@ -75,6 +78,15 @@ class ReadPlan:
         """Whether what is selected can be told row by row, in stored coordinates."""
         by_row = self.mode == "vertices" or not selection.places_asked
         return self.connects == "nothing" and self.offset is None and by_row
+
+    def is_counted_by_row(self, level: LevelState, selection: Selection) -> bool:
+        """Whether each vertex counts by itself, whatever it is connected with, and none is read twice."""
+        by_place = selection.places_asked and self.mode != "vertices"
+        if self.offset is not None or by_place or selection.link_condition is not None or selection.by_object:
+            return False
+        tiled = level.metadata.fragments_tile and not level.metadata.shared_fragments
+        told = self.connects != "sequence" or constants.FRAGMENT_OFFSET in level.cells
+        return tiled and told and selection.chunks is None and not level.is_draco
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -152,7 +164,7 @@ def read_connected(
 
 def objects_selected(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> IntArray:
     """Ids of the objects of a selection, in reading order; of those asked for by id that exist."""
-    bare = replace(selection, attributes=())
+    bare = replace(selection, attributes=(), rows_meet=None)
     reader = _Reader(storage, level, bare, replace(plan, link_attributes=()))
     if not selection.places_asked:
         if not selection.by_object:
@@ -182,6 +194,29 @@ class _Reader:
         self.link_names = choose_names(plan.link_attributes, known, store=level.store, what="edge or face attribute")
         check_unordered(storage, level, self.names, family, self.link_names)
 
+    def _meeting(self, coords: IntArray) -> IntArray:
+        """Those of the cells that may hold vertices that conditions leave, where the places asked for say the same."""
+        places = self.selection.places_asked
+        counts_all = self.plan.counts_left or (places and self.plan.mode == "objects")
+        if counts_all or (places and self.plan.mode == "clip"):
+            return coords
+        box = self._stored_reach
+        return narrowed(self.storage, self.level, coords, self.selection.at(box))
+
+    def _reaching(self, coords: IntArray) -> IntArray:
+        """Those of the cells that something in the places asked for may have an end in."""
+        box = self._stored_reach
+        if box is None:
+            return coords
+        by: Reaching = "order" if self.plan.connects == "sequence" else "records"
+        return within_reach(self.storage, self.level, coords, box, by)
+
+    @property
+    def _stored_reach(self) -> ClosedBox | None:
+        """Outside of this box, in stored coordinates, lies nothing of the places asked for."""
+        box = self.selection.reach
+        return box if box is None or self.plan.offset is None else _in_stored(box, self.plan.offset)
+
     @property
     def _ordered_by_attribute(self) -> bool:
         """Whether fragments themselves tell their place along their line."""
@@ -197,7 +232,7 @@ class _Reader:
             coords = self.level.vertices.present
             if chunks is not None:
                 coords = coords[find_rows(chunks, coords) >= 0] if chunks.size else coords[:0]
-            coords = narrow_cells(coords, self.selection)
+            coords = self._meeting(narrow_cells(coords, self.selection))
             # A parent in a chunk that is not read must be known of, or the vertex before would pass for it.
             block, parts = self._read(coords, partly=self.plan.connects == "tree")
             return self._shape(block, parts, whole=False)
@@ -205,16 +240,25 @@ class _Reader:
 
     def everything(self) -> tuple[Block, Shape, list[LinkPart]]:
         """All vertices and what connects them, and the cells that they come from."""
-        block, parts = self._read(self.level.vertices.present)
+        present, lines = self.level.vertices.present, self.plan.connects == "sequence"
+        coords = self._meeting(present)
+        every = len(coords) == len(present)
+        # A parent in a chunk that is not read must be known of, or the vertex before would pass for it.
+        partly = not every and self.plan.connects == "tree"
+        block, parts = self._read(coords, partly=partly, packed=lines and self._ordered_by_attribute)
         shape = self._shape(block, parts, whole=True)
-        if self.plan.connects != "sequence" or not self.level.metadata.shared_fragments:
+        if every and not (lines and self.level.metadata.shared_fragments):
             check_count(self.level, len(shape.rows.positions), shape.rows.errors, self.plan.strict)
-        self._check_links(parts)
+        if self.family is not None and self.plan.strict:
+            self._check_links(self.family, parts if every else links_among(self.family, present))
         return block, shape, parts
 
     def _of_objects(self, refs: ObjectRefs) -> Shape:
-        coords = narrow_cells(cells_of(self.level, refs, None), self.selection)
-        partly = self.plan.counts_left or (self.plan.connects == "tree" and self.selection.leads is not None)
+        every = cells_of(self.level, refs, None)
+        coords = self._meeting(narrow_cells(every, self.selection))
+        if self.plan.mode == "clip":
+            coords = self._reaching(coords)
+        partly = self.plan.counts_left or (self.plan.connects == "tree" and len(coords) < len(every))
         lines = self.plan.connects == "sequence"
         block, parts = self._read(coords, owned=False, partly=partly, packed=lines)
         block.errors.extend(refs.errors)
@@ -233,16 +277,17 @@ class _Reader:
 
     def _nearby(self) -> tuple[Block, list[LinkPart]]:
         """The cells of all that may lie in the places asked for."""
-        level, box = self.level, self.selection.reach
+        level, box = self.level, self._stored_reach
         if box is None:
             return self._read(level.vertices.present)
-        coords, part = cells_touched(level, box if self.plan.offset is None else _in_stored(box, self.plan.offset))
+        coords, part = cells_touched(level, box)
         if self.plan.mode != "vertices" and level.links is not None:
             far = cells_passed_through(level.links, part)
             gone = far[~level.vertices.has(far)] if len(far) else far
             if len(gone):
                 raise self._no_vertices(gone)
             coords = distinct_rows(np.concatenate([coords, far])) if len(far) else coords
+        coords = self._meeting(coords) if self.plan.mode == "vertices" else self._reaching(coords)
         # A parent in a chunk that is not read must be known of, or the vertex before would pass for it.
         return self._read(coords, partly=self.plan.connects == "tree")
 
@@ -325,11 +370,12 @@ class _Reader:
 
     def _shape(self, block: Block, parts: list[LinkPart], *, whole: bool) -> Shape:
         level = self.level
-        block.prepare(self.names)
         if self.plan.connects == "sequence":
-            foreign = None if self._ordered_by_attribute else self._all_refs(block)
             ids = read_ids(self.storage, level) if whole and level.number == 0 else None
+            block.prepare(self.names, places=ids is not None and self._ordered_by_attribute)
+            foreign = None if self._ordered_by_attribute else self._all_refs(block)
             return self._finished(block, lines_of_block(block, foreign, ids))
+        block.prepare(self.names)
         tells = constants.FRAGMENT_OWNER in level.cells or not level.has_objects
         foreign = None if tells else self._all_refs(block)
         return self._finished(block, self._linked(block, block.assemble(None, foreign), parts))
@@ -360,12 +406,10 @@ class _Reader:
             shape.rows.positions = shape.rows.positions + np.asarray(self.plan.offset, dtype=np.float64)
         return shape
 
-    def _check_links(self, parts: list[LinkPart]) -> None:
-        """Whether a read of everything had all cells of all segments."""
-        if self.family is None or not self.plan.strict:
-            return
+    def _check_links(self, family: LinkFamily, parts: list[LinkPart]) -> None:
+        """Whether all cells of all segments are among those that have both of their ends."""
         read = {part.segment.name: len(part.coords) for part in parts}
-        for name, segment in self.family.segments.items():
+        for name, segment in family.segments.items():
             present = segment.array.present
             if read.get(name, 0) != len(present):
                 ends = np.concatenate([present, *(present + offset for offset in segment.offsets)])

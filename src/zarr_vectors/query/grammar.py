@@ -52,7 +52,7 @@ FALSE.2: /false\b/i
 INFINITE.2: /[+-]?inf\b/i
 NAN.2: /[+-]?nan\b/i
 NUMBER: /[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?/i
-NAME: /[^\W\d]\w*/
+NAME: /((vertex|fragment|object|edge|face)\.)?[^\W\d]\w*/
 TICKED: /`([^`]|``)+`/
 TEXT: /'([^'\\]|''|\\.)*'/s | /"([^"\\]|""|\\.)*"/s
 %ignore /\s+/
@@ -83,7 +83,8 @@ _HINTS = {
     "~": "write not",
     "!": "write not, or != for unequal",
     "/": "put the name of an attribute in backticks where it is not a word",
-    ".": "put the name of an attribute in backticks where it is not a word",
+    ".": "put the name of an attribute in backticks where it is not a word; vertex, fragment, object, edge or face may "
+    "stand before it",
     "-": "put the name of an attribute in backticks where it is not a word",
 }
 

@@ -67,6 +67,7 @@ def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | Non
     assert table is not None
     if foreign is not None:
         return lines_of_refs(block, foreign, all_asked=ids is not None)
+    told = len(block.errors)
     owners = block.owners(None)
     offsets = block.fragment_values(constants.FRAGMENT_OFFSET)
     assert owners is not None
@@ -75,6 +76,10 @@ def lines_of_block(block: Block, foreign: ObjectRefs | None, ids: IntArray | Non
         whole = _whole_lines(block, table, rank, offsets, ids)
         if whole is not None:
             return whole
+    if block.waits:
+        del block.errors[told:]
+        block.decode_all()
+        return lines_of_block(block, None, ids)
     chain = _chained(block, owners, rank, offsets)
     shape = _assembled(block, chain)
     if ids is None:
@@ -164,9 +169,8 @@ def _whole_lines(block: Block, table: FragmentTable, rank: IntArray, offsets: In
         return None
     begins = offsets_of(lengths)
     places = RowPlaces(begins.take(rank) + offsets, table.counts)
-    if not places.is_complete:
-        return None
-    return Shape(block.gathered(places, None), begins, ids)
+    rows = block.placed(places) if places.is_complete else None
+    return None if rows is None else Shape(rows, begins, ids)
 
 
 def _ranks(ids: IntArray, owners: IntArray) -> IntArray:

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.cell_index import ROWS, attribute_facts, box_facts
+from zarr_vectors.core.cell_index import ROWS, attribute_facts, box_facts, reach_facts
 from zarr_vectors.core.cell_index_reader import CellIndex
+from zarr_vectors.core.cell_reach import Reaching, reach_holds, reaching
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import CorruptionError, MetadataError
 from zarr_vectors.query.compare import ValueRanges
@@ -21,12 +22,14 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["narrowed", "whole_cells"]
+__all__ = ["known_cells", "narrowed", "whole_cells", "within_reach"]
 
 _WORTH_LOADING = 8
 """Cells from which on it pays to load the index of a local store for a condition."""
 _WORTH_FOR_BOX = 512
 """The same for a box alone, which seldom leaves out many of the cells that it touches."""
+_WORTH_FOR_REACH = 16
+"""The same for a box of connected geometry, which otherwise is looked for in all chunks around it too."""
 _WORTH_ASKING = 32
 """The same where it is reached by requests: a round to load it, and one to check it."""
 
@@ -52,6 +55,35 @@ def narrowed(storage: Storage, level: LevelState, coords: IntArray, selection: S
     return coords if lost is None else coords[~lost]
 
 
+def within_reach(storage: Storage, level: LevelState, coords: IntArray, box: ClosedBox, by: Reaching) -> IntArray:
+    """Those of the cells that something in a box may have an end in: a vertex, segment, edge or face.
+
+    Whatever meets the box has all of its ends in cells that stay.
+
+    Args:
+        box: In stored coordinates.
+        by: What tells the reader where links lead.
+    """
+    if not len(coords) or reaching(level) != by:
+        return coords
+    local = storage.backend.is_local
+    if not level.index.is_known and not (local and len(coords) >= _WORTH_FOR_REACH):
+        return coords
+    index = level.index.get(storage)
+    if index is None or not (local or index.is_sealed):
+        return coords
+    try:
+        view = _View(level, index, coords)
+        lost = view.known & view.apart(box, reach_facts(len(level.chunk_shape)))
+        cells = np.flatnonzero(lost)
+        if len(cells):
+            lost[cells] = reach_holds(level, index, view.place[cells])
+    except (CorruptionError, MetadataError):
+        # A damaged index costs speed alone; ``validate`` tells of it.
+        return coords
+    return coords[~lost]
+
+
 def whole_cells(storage: Storage, level: LevelState, coords: IntArray, selection: Selection) -> tuple[BoolArray, int]:
     """``(n,)`` the cells all of whose rows a selection has, and how many rows these are.
 
@@ -75,6 +107,37 @@ def whole_cells(storage: Storage, level: LevelState, coords: IntArray, selection
         return whole, int(view.rows[whole].sum())
     except (CorruptionError, MetadataError):
         return none
+
+
+def known_cells(
+    storage: Storage, level: LevelState, coords: IntArray, selection: Selection
+) -> tuple[BoolArray, IntArray]:
+    """``(n,)`` cells all of whose rows a selection has, and ``(n,)`` int64 how many rows each cell has; -1 if untold.
+
+    Args:
+        coords: ``(n, K)`` cells that may hold rows of it.
+        selection: In stored coordinates, and without objects.
+    """
+    free = not selection.places_asked and selection.rows_meet is None
+    untold = np.full(len(coords), free), np.full(len(coords), -1, dtype=np.int64)
+    try:
+        index = level.index.get(storage)
+        if index is None or not index.has([ROWS]) or not len(coords):
+            return untold
+        view = _View(level, index, coords)
+        cells = np.flatnonzero(view.known & ~np.isnan(view.rows))
+        arrays = [level.vertices, level.cell_array(constants.VERTEX_FRAGMENTS), *view.arrays(selection.rows_meet)]
+        holds = view.each_holds(arrays, cells)
+        whole = np.zeros(len(coords), dtype=bool)
+        if not selection.areas:
+            whole[cells] = np.all(holds, axis=0)
+            whole &= view.inside(selection.box) & view.conditions(selection.rows_meet)[1]
+        cells = cells[holds[0] & holds[1]]
+        rows = untold[1].copy()
+        rows[cells] = view.rows[cells].astype(np.int64)
+        return whole | free, rows
+    except (CorruptionError, MetadataError):
+        return untold
 
 
 def _index_for(storage: Storage, level: LevelState, cells: int, *, by_value: bool) -> CellIndex | None:
@@ -141,16 +204,20 @@ class _View:
         found = self.index.facts(names)
         return [np.where(self.known, found[name][self.place], np.nan) for name in names]
 
-    def _box(self) -> tuple[FloatArray, FloatArray]:
+    def _box(self, names: Sequence[str] | None = None) -> tuple[FloatArray, FloatArray]:
         ndim = len(self.level.chunk_shape)
-        facts = np.stack(self._facts(box_facts(ndim)), axis=1)
+        facts = np.stack(self._facts(names or box_facts(ndim)), axis=1)
         return facts[:, :ndim], facts[:, ndim:]
 
-    def apart(self, box: ClosedBox | None) -> BoolArray:
-        """``(n,)`` which cells' vertices surely lie outside of a box. Comparisons with NaN, the unknown, are false."""
+    def apart(self, box: ClosedBox | None, names: Sequence[str] | None = None) -> BoolArray:
+        """``(n,)`` which cells' vertices surely lie outside of a box. Comparisons with NaN, the unknown, are false.
+
+        Args:
+            names: Facts of boxes of something else.
+        """
         if box is None:
             return np.zeros(len(self.coords), dtype=bool)
-        low, high = self._box()
+        low, high = self._box(names)
         return np.asarray(((low > box.hi) | (high < box.lo)).any(axis=1))
 
     def inside(self, box: ClosedBox | None) -> BoolArray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.query.batches import shapes_by_object
+from zarr_vectors.query.drawing import drawn_rows
 from zarr_vectors.query.geometry import ReadPlan, objects_selected
 from zarr_vectors.query.rows import iter_rows
 from zarr_vectors.query.selection import Selection
@@ -34,8 +35,12 @@ def sample_rows(
 ) -> Rows:
     """So many rows of a selection, each set of them as likely as any other; in the order of ``read_rows``.
 
-    Every row draws a number, and those with the smallest are kept, so that no more than a batch is in memory.
+    Where all rows must be looked at, each draws a number, and those with the smallest are kept, so that no more than a
+    batch is in memory.
     """
+    found = drawn_rows(storage, level, selection, count, chance, strict=strict)
+    if found is not None:
+        return found
     kept: list[Rows] = []
     drawn = np.zeros(0)
     for rows in iter_rows(storage, level, selection, batch_rows=_BATCH_ROWS, strict=strict):

@@ -18,15 +18,17 @@ from zarr_vectors.typing import IntArray
 __all__ = ["chunk_reaches", "chunk_sizes", "object_sizes"]
 
 
-def chunk_sizes(storage: Storage, level: LevelState) -> IntArray:
+def chunk_sizes(storage: Storage, level: LevelState, coords: IntArray | None = None) -> IntArray:
     """``(C,)`` rows that a read brings of each chunk that holds vertices, in numeric order.
+
+    Args:
+        coords: ``(C, K)`` the only chunks to tell of.
 
     Raises:
         CorruptionError: A fragment index cannot be read.
         StoreError: The level's indexes do not tell.
     """
-    table = _fragments(storage, level)
-    return np.add.reduceat(np.append(table.counts, 0), offsets_of(table.per_cell)[:-1]) * (table.per_cell > 0)
+    return _fragments(storage, level, coords).rows_per_cell()
 
 
 def chunk_reaches(storage: Storage, level: LevelState) -> IntArray:
@@ -70,7 +72,7 @@ def object_sizes(storage: Storage, level: LevelState) -> tuple[IntArray, IntArra
     return ids, sizes
 
 
-def _fragments(storage: Storage, level: LevelState) -> FragmentTable:
+def _fragments(storage: Storage, level: LevelState, coords: IntArray | None = None) -> FragmentTable:
     level.refuse_composite()
     if level.is_unordered:
         raise StoreError(
@@ -78,4 +80,4 @@ def _fragments(storage: Storage, level: LevelState) -> FragmentTable:
             store=level.store,
             hint="read it at once, with compute()",
         )
-    return read_fragments(storage, level, level.vertices.present)
+    return read_fragments(storage, level, level.vertices.present if coords is None else coords)

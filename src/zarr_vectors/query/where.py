@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,17 @@ import numpy as np
 from zarr_vectors.core.chunk_axis import chunk_values
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
-from zarr_vectors.exceptions import AttributeNotFoundError, InputError
+from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Categorical, Column
 from zarr_vectors.query.attribute import Attribute
 from zarr_vectors.query.expressions import And, Expression, all_of
 from zarr_vectors.query.grammar import expression_of
+from zarr_vectors.query.named import LINKS, OBJECTS, Meant, meanings
 from zarr_vectors.query.row_filter import RowFilter
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.tables import read_level_tables
 from zarr_vectors.query.values import Rows
+from zarr_vectors.query.wording import plain_value
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, IntArray
 
@@ -64,13 +65,13 @@ def _as_name(name: Any) -> Attribute:
 
 def _values(name: str, value: Any) -> tuple[Any, ...]:
     if isinstance(value, np.ndarray) and value.ndim == 1:
-        value = value.tolist()
+        value = list(value) if value.dtype.kind in "mM" else value.tolist()
     values = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
-    plain = tuple(one.item() if isinstance(one, np.generic) else one for one in values)
+    plain = tuple(plain_value(one) for one in values)
     for one in plain:
         if one is not None and not isinstance(one, (bool, int, float, str)):
             raise InputError(
-                f"where[{name!r}] must be a number, boolean or text, None for missing, or a list of these",
+                f"where[{name!r}] must be a number, boolean, text or time, None for missing, or a list of these",
                 got=repr(one),
             )
     return plain
@@ -81,7 +82,7 @@ def resolve(storage: Storage, level: LevelState, selection: Selection) -> Select
 
     Of conditions that must all be met each is taken by itself. What is left is kept for rows, with the attributes of
     objects that it asks for, and for links. Where objects and vertices have an attribute of one name, that of objects
-    is meant; where vertices and links have, that of vertices.
+    is meant; where vertices and links have, that of vertices; ``vertex.x`` and the like say which.
 
     Raises:
         AttributeNotFoundError: An attribute does not exist.
@@ -89,19 +90,19 @@ def resolve(storage: Storage, level: LevelState, selection: Selection) -> Select
     """
     if selection.where is None:
         return selection
-    parts = selection.where.parts if isinstance(selection.where, And) else (selection.where,)
-    _check_names(level, selection.where.names)
-    links = [part for part in parts if _asks_of_links(level, part)]
+    meant, where = _as_meant(level, selection.where)
+    parts = where.parts if isinstance(where, And) else (where,)
+    links = [part for part in parts if _asks_of_links(level, part, meant)]
     others = [part for part in parts if part not in links]
-    objects = [part for part in others if all(name in level.object_columns for name in part.names)]
+    objects = [part for part in others if all(meant[name].of == OBJECTS for name in part.names)]
     rows = [part for part in others if part not in objects]
-    named = [name for part in others for name in part.names if name in level.object_columns]
-    selection = replace(selection, link_condition=all_of(links) if links else None)
+    named = {name: meant[name].name for part in others for name in part.names if meant[name].of == OBJECTS}
+    selection = replace(selection, link_condition=_of_links(links, meant))
     found: dict[str, Column] = {}
     ids = np.zeros(0, dtype=np.int64)
     if named:
-        tables = read_level_tables(storage, level, only=named)
-        found, ids = tables.attributes, tables.ids
+        tables = read_level_tables(storage, level, only=list(named.values()))
+        found, ids = {name: tables.attributes[stored] for name, stored in named.items()}, tables.ids
     _check_rows(level, rows, found)
     if objects:
         wanted = ids[all_of(objects).mask(found)]
@@ -116,25 +117,37 @@ def resolve(storage: Storage, level: LevelState, selection: Selection) -> Select
     return replace(selection, rows_meet=RowFilter(condition=all_of(rows), ids=ids, of_objects=of_objects))
 
 
-def _check_names(level: LevelState, names: Iterable[str]) -> None:
-    """Raise where an attribute does not exist."""
+def _of_links(parts: Sequence[Expression], meant: Mapping[str, Meant]) -> Expression | None:
+    """A condition on links under the names by which their attributes are read."""
+    if not parts:
+        return None
+    condition = all_of(parts)
+    return condition.renamed({name: meant[name].name for name in condition.names})
+
+
+def _as_meant(level: LevelState, where: Expression) -> tuple[dict[str, Meant], Expression]:
+    """A condition in which each name means one attribute, and which that is.
+
+    Rows and links are called as they are read. An attribute of objects whose name rows or links have too is called by a
+    name that nothing else has.
+    """
+    meant = meanings(level, where.names)
     links = {} if level.links is None else level.links.columns
-    known = {*level.row_columns, *level.chunk_columns, *level.object_columns, *links}
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, sorted(known), n=1)
-            raise AttributeNotFoundError(
-                f"the level has no attribute {name!r}",
-                store=level.store,
-                expected=f"one of {sorted(known)}",
-                hint=f"did you mean {near[0]!r}?" if near else None,
-            )
+    taken = {*level.row_columns, *level.chunk_columns}
+    names = {}
+    for name, one in meant.items():
+        called = one.name
+        while one.of == OBJECTS and (called in {*taken, *links} or called in level.object_columns.keys() - {one.name}):
+            called = f"object.{called}"
+        while one.of == LINKS and (called in {*taken, *level.object_columns} or called in links.keys() - {one.name}):
+            called = f"{'edge' if level.links is not None and level.links.width == 2 else 'face'}.{called}"
+        names[name] = called
+    return {names[name]: one for name, one in meant.items()}, where.renamed(names)
 
 
-def _asks_of_links(level: LevelState, part: Expression) -> bool:
+def _asks_of_links(level: LevelState, part: Expression, meant: Mapping[str, Meant]) -> bool:
     """Whether a condition asks for attributes of links, which it must do alone."""
-    of_others = {*level.row_columns, *level.chunk_columns, *level.object_columns}
-    of_links = [name for name in part.names if name not in of_others]
+    of_links = [name for name in part.names if meant[name].of == LINKS]
     if not of_links:
         return False
     mixed = [name for name in part.names if name not in of_links]
@@ -145,7 +158,7 @@ def _asks_of_links(level: LevelState, part: Expression) -> bool:
             hint="they can only be combined by and",
         )
     assert level.links is not None
-    part.mask({name: _none_of(level.links.columns[name]) for name in part.names})
+    part.mask({name: _none_of(level.links.columns[meant[name].name]) for name in part.names})
     return True
 
 

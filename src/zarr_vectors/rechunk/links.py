@@ -221,9 +221,10 @@ class SourceLinks:
             cells, rows = places.at(ends)
             if not self.parts:
                 said = ~implied(cells, rows)
-                cells, rows = cells[said], rows[said]
+                ends, cells, rows = ends[said], cells[said], rows[said]
             if len(cells):
-                sink.add(cells, rows, {name: self._missing(name, len(cells)) for name in self.columns})
+                missing = {name: self._missing(name, len(cells)) for name in self.columns}
+                sink.add(cells, rows, missing, places.positions_of(ends))
 
     def _missing(self, name: str, count: int) -> AnyArray:
         spec = self.columns[name]

@@ -25,6 +25,7 @@ from zarr_vectors.rechunk.target import Target
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.cell_facts import facts_of
+from zarr_vectors.types.cell_reach import new_reach
 from zarr_vectors.types.create import family_groups, presence_puts
 from zarr_vectors.types.encode import Fragments, Tally, encode_table
 from zarr_vectors.types.kinds import Kind
@@ -37,7 +38,6 @@ from zarr_vectors.types.objects import (
     table_puts,
     worth_refs,
 )
-from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.refill import Refill
 from zarr_vectors.typing import IntArray, JsonObject
@@ -116,7 +116,7 @@ class Rewrite:
         level, plan = self.target.level, self.target.plan
         self.tally.packing = self.packing
         if self.links is not None or self.plan.numbered:
-            self.tally.places = Places.of(self.numbers, plan.vertices.grid.cells, self.intake.folder)
+            self.tally.make_places(plan, self.numbers, self.intake.folder)
         for table in self.intake.blocks(plan):
             yield from encode_table(plan, table, self.tally)
         yield from self._link_puts()
@@ -133,7 +133,9 @@ class Rewrite:
         """Learn what the level's cell index is to say; before anything is written."""
         plan = self.target.plan
         dtype = plan.dtype if self.packing is None else None
-        self.tally.facts = facts_of(self.target.level.number, len(plan.chunk_shape), dtype, plan.columns)
+        ndim = len(plan.chunk_shape)
+        reach = None if self.plan.shared is not None else new_reach(self.kind.connects, ndim)
+        self.tally.facts = facts_of(self.target.level.number, ndim, dtype, plan.columns, reach=reach)
 
     def index_puts(self, stamps: Stamps) -> Iterator[Put]:
         """The level's cell index."""
@@ -166,6 +168,7 @@ class Rewrite:
                 leaves_implied=self.links is None or not self.links.parts,
             ),
             self.intake.folder,
+            self.tally.reach,
         )
         if self.links is None:
             self._fill_from_order(self.sink)
@@ -177,6 +180,8 @@ class Rewrite:
             kept = self._merged_group(path, bytes(data))
             if kept is not None:
                 yield kept
+        if self.tally.reach is not None:
+            self.tally.reach.linking = self.sink.linking()
 
     def _fill_from_order(self, sink: LinkSink) -> None:
         """Links that follow from the order of fragments along lines."""

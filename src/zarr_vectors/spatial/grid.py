@@ -97,6 +97,11 @@ class Grid:
         shape = tuple(end - start for end, start in zip(ends, origin, strict=True))
         return Grid(origin, shape) if min(shape) > 0 else None
 
+    def coords_of(self, numbers: AnyArray) -> IntArray:
+        """``(..., K)`` coordinates of cells by their C-order numbers."""
+        local = np.stack(np.unravel_index(numbers.astype(np.int64), self.shape), axis=-1)
+        return np.asarray(local + np.asarray(self.origin), dtype=np.int64)
+
     def all_coords(self) -> IntArray:
         """``(cells, K)`` every chunk coordinate, in C order."""
         axes = [np.arange(start, start + length) for start, length in zip(self.origin, self.shape, strict=True)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from zarr_vectors.encoding.blobs import Blobs, Buffer
 from zarr_vectors.encoding.pick import ItemRuns, pick_items
+from zarr_vectors.encoding.place import ItemPlaces, place_items
 from zarr_vectors.encoding.unpack import FRAME_HEAD_BYTES, PART_BYTES, PayloadBuffer, frame_sizes, payload_sizes
 from zarr_vectors.parallel import run_all
 from zarr_vectors.storage.backend import Get
@@ -52,6 +53,10 @@ class PackedCells:
     def items(self, runs: ItemRuns) -> ByteArray | None:
         """``(N, width)`` uint8 items of the payloads; None if a cell is not sound."""
         return pick_items(self._cells, self._frames, self.sizes, runs)
+
+    def placed(self, places: ItemPlaces) -> ByteArray | None:
+        """``(N, width)`` uint8 all items of the payloads in their places; None if a cell is not sound."""
+        return place_items(self._cells, self._frames, self.sizes, places)
 
 
 def read_cells(

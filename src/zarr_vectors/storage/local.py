@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from zarr_vectors.encoding.blobs import Buffer
 from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
+from zarr_vectors.parallel import run_all
 from zarr_vectors.storage.backend import ABSENT, STAGE, Get, Put, Stamp, Versioned, swap_by_comparing
 from zarr_vectors.storage.files import Room, read_part
 
@@ -22,6 +24,7 @@ __all__ = ["LocalBackend"]
 
 _LOCK_SECONDS = 60.0
 _LONGEST_PAUSE = 0.02
+_GROUP_BYTES = 8 << 20
 _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -47,13 +50,19 @@ class LocalBackend:
         self._folders: set[str] = set()
 
     def fetch(self, requests: Sequence[Get]) -> list[Buffer | None]:
-        """Serve requests in order, opening each file once."""
+        """Serve requests in order, opening each file once; much of them by several threads."""
         results: list[Buffer | None] = [None] * len(requests)
-        room = Room(requests)
         by_path: dict[str, list[int]] = {}
         for number, request in enumerate(requests):
             by_path.setdefault(request.path, []).append(number)
-        for path, numbers in by_path.items():
+        groups = _shared_out(by_path, requests)
+        run_all([partial(self._fetch, group, requests, results) for group in groups], threaded=len(groups) > 1)
+        return results
+
+    def _fetch(self, files: dict[str, list[int]], requests: Sequence[Get], results: list[Buffer | None]) -> None:
+        """Serve the requests of these numbers, file by file."""
+        room = Room([requests[number] for numbers in files.values() for number in numbers])
+        for path, numbers in files.items():
             try:
                 handle = os.open(self._full(path), os.O_RDONLY)
             except _NO_FILE:
@@ -70,7 +79,6 @@ class LocalBackend:
                 raise StoreError(f"cannot read {path!r}", store=self.url, got=str(error)) from error
             finally:
                 os.close(handle)
-        return results
 
     def stamps(self, paths: Sequence[str]) -> list[Stamp]:
         """Size and time of modification of files."""
@@ -313,6 +321,19 @@ class LocalBackend:
     def _check_writable(self) -> None:
         if self.read_only:
             raise ReadOnlyError("the store was opened for reading", store=self.url, hint="open it with mode='r+'")
+
+
+def _shared_out(by_path: dict[str, list[int]], requests: Sequence[Get]) -> list[dict[str, list[int]]]:
+    """Files with their requests, in groups that are worth a thread; one group where there is little to read."""
+    groups: list[dict[str, list[int]]] = []
+    room = 0
+    for path, numbers in by_path.items():
+        if room <= 0:
+            groups.append({})
+            room = _GROUP_BYTES
+        groups[-1][path] = numbers
+        room -= sum(requests[number].length or 0 for number in numbers)
+    return groups
 
 
 def _missing_folders(folder: str) -> list[str]:

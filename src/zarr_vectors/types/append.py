@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.cell_reach import outgoing
 from zarr_vectors.core.documents import ColumnSpec, presence_list, with_presence
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document
 from zarr_vectors.core.state import LevelState, RootState
@@ -22,7 +23,7 @@ from zarr_vectors.storage.cell_array import grown, renamed
 from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
-from zarr_vectors.types.append_beside import cells_beside
+from zarr_vectors.types.append_beside import Displaced, cells_beside
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
 from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_facts import can_index, facts_of_level
@@ -36,7 +37,6 @@ from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import fill_sink
 from zarr_vectors.types.options import WriteOptions
-from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.types.sort import SortedRows, sort_table
@@ -53,20 +53,20 @@ def append_rows(
     intake: Intake,
     options: WriteOptions,
     merge: TableMerge,
-    recoded: Mapping[str, ColumnSpec],
+    displaced: Displaced,
     kind: Kind,
 ) -> WriteReport:
     """Merge rows into a level, as one commit.
 
     Args:
         merge: Object and group tables, old and new, already merged.
-        recoded: Arrays of attributes whose stored type must widen, with their new type.
+        displaced: What else of the level changes.
     """
     if level.has_objects:
         check_ids(root.metadata, merge.tables.ids, storage.url)
     bounds = _new_bounds(root, intake)
     packing = Packing.of_level(root, level)
-    plan = _plan(root, level, intake, recoded)
+    plan = _plan(root, level, intake, displaced.recoded)
     plan = replace(plan, connects=kind.connects, explicit=keeps_every_link(root.metadata))
     old_links = link_arrays(level)
     new_links = {name: grown(array, plan.vertices.grid) for name, array in old_links.items()}
@@ -80,11 +80,12 @@ def append_rows(
         merge=merge,
         bounds=bounds,
         plan=plan,
-        recoded=dict(recoded),
+        recoded=dict(displaced.recoded),
         old_links=old_links,
         new_links=new_links,
         tails=tails,
         kind=kind,
+        displaced=displaced,
         tally=Tally(packing=packing),
     )
     work.check_fragments()
@@ -156,6 +157,7 @@ class _Append:
     new_links: dict[str, CellArray]
     tails: LineTails | None
     kind: Kind
+    displaced: Displaced
     links: LinkMerge | None = None
     tally: Tally = field(default_factory=Tally)
     written: set[str] = field(default_factory=set)
@@ -167,8 +169,7 @@ class _Append:
 
     def _all_puts(self) -> Iterator[Put]:
         if self.plan.connects in ("tree", "links"):
-            cells = self.plan.vertices.grid.cells
-            self.tally.places = Places.of(self.intake.extent.rows, cells, self.intake.folder)
+            self.tally.make_places(self.plan, self.intake.extent.rows, self.intake.folder)
         for table in self.intake.blocks(self.plan):
             if self.tails is not None:
                 self.tails.continue_lines(table)
@@ -177,9 +178,7 @@ class _Append:
                 self.options.notify(self.tally.rows, self.intake.extent.rows)
         if self.plan.connects != "nothing":
             yield from self._link_puts()
-        touched = self.tally.present(self.plan.vertices.ndim)
-        for name in self.recoded:
-            yield from self._recode_rest(name, touched)
+        yield from self._displaced_puts()
         for name, array in self.plan.arrays.items():
             document = with_presence(array.document, presence_list(self._present(name)))
             yield f"{array.path}/zarr.json", dump_json(document.to_json())
@@ -203,10 +202,14 @@ class _Append:
         self.links = LinkMerge(
             self.storage, self.level, self.plan, self.intake, self.old_links, self.new_links, self._kept_beside
         )
+        self.links.sink.reach = reach = self.tally.reach
         fill_sink(self.links.sink, self.intake, self.tally)
         if self.tails is not None:
             self.links.sink.add(*self.tails.joints(self.plan, self.tally.fragments()), {})
         yield from self.links.puts()
+        if reach is not None:
+            paths = [segment.array.path.partition("/")[2] for segment in outgoing(self.level.links)]
+            reach.linking = self.links.sink.linking({name: self.new_links[name] for name in paths})
 
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
@@ -275,6 +278,17 @@ class _Append:
             found |= {name: self._as_stored(name, read.check()) for name, read in zip(wanted, reads, strict=True)}
         return found
 
+    def _displaced_puts(self) -> Iterator[Put]:
+        """Stored objects that no row comes to, but that lose cells or change their type."""
+        touched = self.tally.present(self.plan.vertices.ndim)
+        vacated = self.displaced.vacated(self.plan.vertices, touched)
+        for name, kept in self._kept(vacated).items():
+            if kept is not None:
+                yield from self.plan.arrays[name].encode(vacated[:0], Blobs.from_list([]), kept)
+        for name, spec in self.recoded.items():
+            if spec.dtype != self.level.array_columns[name].dtype:
+                yield from self._recode_rest(name, np.concatenate([touched, vacated]))
+
     def _as_stored(self, name: str, read: CellRead) -> CellRead:
         if name not in self.recoded:
             return read
@@ -326,6 +340,7 @@ class _Append:
         for old, array in self._arrays():
             if old.grid.origin != array.grid.origin:
                 yield from (source for source, _ in renamed(old, array))
+        yield from self.displaced.paths
 
     def _level_document(self) -> JsonObject:
         facts = self.level.metadata.to_json()

@@ -12,13 +12,16 @@ from zarr_vectors import constants
 from zarr_vectors.core.cell_index import (
     ROWS,
     CellTable,
+    Linking,
     attribute_facts,
     box_facts,
     described_arrays,
     digest_of,
     index_puts,
+    reach_facts,
 )
 from zarr_vectors.core.cell_index_reader import CellIndex
+from zarr_vectors.core.cell_reach import Reaching, ordering_arrays, outgoing, reach_holds, reaching
 from zarr_vectors.core.documents import ColumnSpec, presence_list
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs
@@ -29,9 +32,10 @@ from zarr_vectors.query.values import RowFinder
 from zarr_vectors.storage.cell_array import CellArray
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.types.cell_reach import CellReach
 from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["CellFacts", "can_index", "facts_of", "facts_of_level", "still_true"]
+__all__ = ["CellFacts", "can_index", "facts_of", "facts_of_level", "links_of", "still_true"]
 
 _LARGEST_ITEM = 8
 """Bytes of a number that float64 can bound."""
@@ -56,6 +60,7 @@ class CellFacts:
         dtype: Of the stored positions; None where their cells cannot be read as rows.
         columns: Types of the vertex attributes, by the paths of their arrays below the level.
         old: What was known before, and still holds for cells that are not written.
+        reach: What reaches out of cells; None where nobody can tell, or nothing is connected.
     """
 
     level: int
@@ -63,6 +68,7 @@ class CellFacts:
     dtype: np.dtype[Any] | None
     columns: Mapping[str, ColumnSpec]
     old: CellTable | None = None
+    reach: CellReach | None = None
     _coords: list[IntArray] = field(default_factory=list)
     _parts: list[dict[str, FloatArray]] = field(default_factory=list)
 
@@ -113,6 +119,8 @@ class CellFacts:
         Args:
             changed: Paths of attributes whose values change on the way.
         """
+        if self.reach is not None:
+            self.reach.adopt(table)
         facts = dict(table.facts)
         for path in changed:
             facts = _without(facts, path)
@@ -120,7 +128,7 @@ class CellFacts:
         self._parts.append({name: facts[name] for name in self.names() if name in facts})
 
     def names(self) -> list[str]:
-        """All facts that are told, in order."""
+        """All facts of vertices and their attributes that are told, in order."""
         names = [ROWS, *box_facts(self.ndim)]
         for path, spec in self.columns.items():
             names += attribute_facts(path) if _is_plain(spec) else []
@@ -145,6 +153,8 @@ class CellFacts:
                     counts.setdefault(name, np.full(len(coords), np.nan))
                 (facts[name] if name in facts else counts[name])[place] = values
         self._forget_misfits(facts, counts)
+        if self.reach is not None and self.reach.linking is not None:
+            facts |= self.reach.facts(coords, facts)
         return CellTable(coords, facts)
 
     def _forget_misfits(self, facts: dict[str, FloatArray], counts: Mapping[str, FloatArray]) -> None:
@@ -164,9 +174,13 @@ class CellFacts:
             present: ``(n, K)`` cells that hold vertices.
             stamps: Tells how the stored objects will be.
         """
-        described = {name: arrays[name] for name in described_arrays(arrays)}
+        linking = None if self.reach is None else self.reach.linking
+        names = described_arrays(arrays)
+        if self.reach is not None and linking is not None:
+            names += [name for name in ordering_arrays(self.reach.by) if name not in names]
+        described = {name: arrays[name] for name in names}
         said = {"presence": digest_of(dump_json(presence_list(present)))}
-        yield from index_puts(self.level, self.table(present), described, stamps, said)
+        yield from index_puts(self.level, self.table(present), described, stamps, said, linking)
 
 
 def _rows(cells: Blobs, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -182,7 +196,12 @@ def _of_attribute(path: str, spec: ColumnSpec, cells: Blobs) -> dict[str, FloatA
 
 
 def facts_of(
-    level: int, ndim: int, dtype: np.dtype[Any] | None, columns: Mapping[str, ColumnSpec], old: CellTable | None = None
+    level: int,
+    ndim: int,
+    dtype: np.dtype[Any] | None,
+    columns: Mapping[str, ColumnSpec],
+    old: CellTable | None = None,
+    reach: CellReach | None = None,
 ) -> CellFacts:
     """A place for the facts of a level.
 
@@ -190,7 +209,7 @@ def facts_of(
         columns: Types of the vertex attributes, by name.
     """
     paths = {f"{constants.VERTEX_ATTRIBUTES}/{name}": spec for name, spec in columns.items()}
-    return CellFacts(level, ndim, dtype, paths, old)
+    return CellFacts(level, ndim, dtype, paths, old, None if dtype is None else reach)
 
 
 def facts_of_level(storage: Storage, level: LevelState, columns: Mapping[str, ColumnSpec] | None = None) -> CellFacts:
@@ -202,9 +221,15 @@ def facts_of_level(storage: Storage, level: LevelState, columns: Mapping[str, Co
         columns: Types of the vertex attributes as they will be, by name; None for as they are.
     """
     columns = level.vertex_columns if columns is None else columns
-    dtype = None if level.is_draco else level.position_dtype
-    old = still_true(storage, level)
-    return facts_of(level.number, len(level.chunk_shape), dtype, columns, old)
+    ndim, dtype = len(level.chunk_shape), None if level.is_draco else level.position_dtype
+    old, by = still_true(storage, level), reaching(level)
+    reach = None if by is None else CellReach(by, ndim, level.vertices.present, old, links_of(level, by))
+    return facts_of(level.number, ndim, dtype, columns, old, reach)
+
+
+def links_of(level: LevelState, by: Reaching) -> Linking:
+    """The links between cells that a level has."""
+    return Linking([(one.array, one.array.present) for one in outgoing(level.links)], by == "records")
 
 
 def still_true(storage: Storage, level: LevelState) -> CellTable | None:
@@ -226,6 +251,9 @@ def _still_true(level: LevelState, index: CellIndex) -> CellTable:
         own = [ROWS, *box_facts(len(level.chunk_shape))] if path == constants.VERTICES else attribute_facts(path)
         known = index.facts([name for name in own if name in index.names])
         facts |= _where(known, holds & array.has(index.coords))
+    if index.has(reach_facts(len(level.chunk_shape))):
+        holds = reach_holds(level, index, np.arange(len(index.coords)))
+        facts |= _where(index.facts(reach_facts(len(level.chunk_shape))), holds)
     return CellTable(index.coords, facts)
 
 

@@ -141,6 +141,4 @@ class CellPlan:
 
     def numbered_coords(self, numbers: AnyArray) -> IntArray:
         """``(..., K)`` coordinates of such numbers."""
-        grid = self.vertices.grid
-        local = np.stack(np.unravel_index(numbers.astype(np.int64), grid.shape), axis=-1)
-        return np.asarray(local + np.asarray(grid.origin), dtype=np.int64)
+        return self.vertices.grid.coords_of(numbers)

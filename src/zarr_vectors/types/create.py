@@ -28,7 +28,9 @@ from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.cell_facts import can_index, facts_of
 from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.cell_reach import new_reach
 from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
+from zarr_vectors.types.differing import Differing
 from zarr_vectors.types.encode import Tally, encode_table
 from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
@@ -37,7 +39,6 @@ from zarr_vectors.types.links import LinkPlan, LinkSink, MakeArray, fill_sink
 from zarr_vectors.types.new_level import NewLevel
 from zarr_vectors.types.objects import ObjectTables, check_tables, manifests_of, table_names, table_puts, worth_refs
 from zarr_vectors.types.options import WriteOptions, as_bounds
-from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import DRACO_DTYPE, Packing
 from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.report import WriteReport
@@ -75,10 +76,14 @@ def write_new(
     work = _NewStore(storage, kind, intake, options, bounds, layout, plan, Tally(packing=packing), into=into)
     last = None
     if can_index(storage):
-        work.tally.facts = facts_of(work.number, len(layout.chunk_shape), None if packing else plan.dtype, plan.columns)
+        ndim, dtype = len(layout.chunk_shape), None if packing else plan.dtype
+        reach = new_reach(kind.connects, ndim)
+        work.tally.facts = facts_of(work.number, ndim, dtype, plan.columns, reach=reach)
         last = work.index_puts
     if into is not None:
-        puts, deletes = into.described(work.puts()), into.deletes(storage)
+        differing = Differing(storage, frozenset(into.deletes(storage)))
+        puts = differing.of(into.described(work.puts()))
+        deletes = (path for path in differing.there if path not in differing.same)
         storage.commit(Batch(puts=puts, root=work.root, deletes=deletes, last=last))
         return work.report()
     replacing = options.mode == "replace"
@@ -228,10 +233,12 @@ class _NewStore:
         yield from self._cells()
         ndim = self.plan.vertices.ndim
         if self.kind.is_linked:
-            self.sink = LinkSink(self._link_plan(), self.intake.folder)
+            self.sink = LinkSink(self._link_plan(), self.intake.folder, self.tally.reach)
             fill_sink(self.sink, self.intake, self.tally)
             yield from self.sink.puts(lambda array, coords, cells: array.encode(coords, cells))
             yield from self.sink.documents()
+            if self.tally.reach is not None:
+                self.tally.reach.linking = self.sink.linking()
         yield from self._links_across()
         present = self.tally.present(ndim)
         self.chunks = len(present)
@@ -259,8 +266,7 @@ class _NewStore:
 
     def _cells(self) -> Iterator[Put]:
         if self.kind.connects in ("tree", "links") or (self.into is not None and self.into.across is not None):
-            cells = self.plan.vertices.grid.cells
-            self.tally.places = Places.of(self.intake.extent.rows, cells, self.intake.folder)
+            self.tally.make_places(self.plan, self.intake.extent.rows, self.intake.folder)
         for table in self.intake.blocks(self.plan):
             yield from encode_table(self.plan, table, self.tally)
             self.options.notify(self.tally.rows, self.intake.extent.rows)

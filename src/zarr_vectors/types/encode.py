@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.encoding.blobs import Blobs, offsets_of
 from zarr_vectors.encoding.fragments import encode_ranges
+from zarr_vectors.rowwise import take_rows
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.cell_facts import CellFacts
 from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.cell_reach import CellReach
 from zarr_vectors.types.fragment_values import first_values
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.quantise import Packing
@@ -61,6 +64,18 @@ class Tally:
     places: Places | None = None
     packing: Packing | None = None
     facts: CellFacts | None = None
+    line_ends: list[AnyArray] = field(default_factory=list)
+
+    @property
+    def reach(self) -> CellReach | None:
+        """What is learned of links between cells."""
+        return None if self.facts is None else self.facts.reach
+
+    def make_places(self, plan: CellPlan, rows: int, folder: Path | None) -> None:
+        """Make room for where so many input rows will lie."""
+        self.places = Places.of(rows, plan.vertices.grid.cells, folder)
+        if self.reach is not None:
+            self.places.keep_positions(self.reach.ndim, plan.dtype, folder)
 
     def note_facts(self, coords: IntArray, cells: Mapping[str, Blobs]) -> None:
         """Remember what an index of the cells tells of them.
@@ -86,6 +101,23 @@ class Tally:
         if len(self.parts) > 1:
             self.parts = [Fragments.joined(self.parts)]
         return self.parts[0] if self.parts else Fragments.joined([])
+
+    def positions_between(self, here: IntArray, there: IntArray) -> Callable[[IntArray], AnyArray] | None:
+        """What tells, of some of these pairs by their numbers, where lines leave a fragment and reach the next.
+
+        Args:
+            here, there: ``(n,)`` the fragments.
+        """
+        if not self.line_ends:
+            return None
+        if len(self.line_ends) > 1:
+            self.line_ends = [np.concatenate(self.line_ends)]
+        ends = self.line_ends[0]
+
+        def positions(which: IntArray) -> AnyArray:
+            return np.stack([ends[here[which], 1], ends[there[which], 0]], axis=1)
+
+        return positions
 
 
 def encode_table(plan: CellPlan, table: RowTable, tally: Tally) -> Iterator[Put]:
@@ -128,11 +160,17 @@ def note(plan: CellPlan, tally: Tally, part: SortedRows, *, first_number: IntArr
     if tally.places is not None and named is not None:
         inside = np.arange(len(part.table)) - np.repeat(offsets_of(part.cell_rows)[:-1] - first_row, part.cell_rows)
         tally.places.put(named, np.repeat(cells, part.cell_rows), inside)
+        tally.places.put_positions(named, part.table.positions)
     if part.owners is None:
         return
     numbers = np.arange(len(part.counts)) - np.repeat(offsets_of(part.per_cell)[:-1] - first_number, part.per_cell)
     rows = part.first_rows() + np.repeat(first_row, part.per_cell)
     offsets = np.zeros(0, dtype=np.int32) if part.offsets is None else part.offsets
+    if plan.connects == "sequence" and tally.reach is not None:
+        begins = offsets_of(part.counts)[:-1]
+        ends = np.stack([begins, begins + part.counts - 1], axis=1)
+        positions = take_rows(part.table.positions, ends.reshape(-1)).astype(plan.dtype, copy=False)
+        tally.line_ends.append(positions.reshape(len(ends), 2, -1))
     tally.parts.append(
         Fragments(
             part.owners, np.repeat(cells, part.per_cell), _narrow(numbers), _narrow(rows), _narrow(part.counts), offsets

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.cell_index import Linking
+from zarr_vectors.core.cell_reach import outgoing
 from zarr_vectors.core.documents import group_document
 from zarr_vectors.core.headers import level_document
 from zarr_vectors.core.state import LevelState, RootState
@@ -200,7 +202,18 @@ class _Gather:
         arrays = {**self.level.cells, **{merge.name: merge.array for merge in self.arrays}}
         held = [self.level.vertices.present, *(part.level.vertices.present for part in self.parts)]
         if self._facts is not None:
+            if self._facts.reach is not None:
+                self._facts.reach.linking = self._linking(by_record=self._facts.reach.by == "records")
             yield from self._facts.puts(arrays, np.unique(np.concatenate(held), axis=0), stamps)
+
+    def _linking(self, *, by_record: bool) -> Linking:
+        """Links between cells: those of the level and of all parts; none leads from one of these to another."""
+        held = {one.array.path: (one.array, one.array.present) for one in outgoing(self.level.links)}
+        for merge in self.arrays:
+            offsets = merge.array.document.attributes.get("offsets")
+            if merge.name.startswith(f"{constants.LINKS}/0/") and np.any(offsets):
+                held[merge.array.path] = merge.array, merge.present()
+        return Linking([*held.values()], by_record)
 
     def _groups(self) -> Iterator[tuple[str, JsonObject]]:
         """Documents of groups above arrays: families of links with more links, and those that are new."""

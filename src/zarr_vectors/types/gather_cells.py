@@ -134,8 +134,13 @@ class ArrayMerge:
 
     def document(self) -> ArrayDocument:
         """The array's document, with the cells of all."""
+        return with_presence(self.array.document, presence_list(self.present()))
+
+    def present(self) -> IntArray:
+        """``(n, K)`` the cells of all."""
         held = [array.present for array in ([] if self.old is None else [self.old]) + [a for _, a in self.parts]]
-        return with_presence(self.array.document, presence_list(np.unique(np.concatenate(held), axis=0)))
+        cells: IntArray = np.unique(np.concatenate(held), axis=0)
+        return cells
 
     def puts(self) -> Iterator[Put]:
         """Objects that are written: those whose values change, those that come from another place, the document."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.cell_index import INDEX_VERSION
+from zarr_vectors.core.cell_reach import reaching
 from zarr_vectors.core.listing import level_numbers
 from zarr_vectors.core.state import LevelState, open_level, open_root
 from zarr_vectors.exceptions import StoreError, StoreNotFoundError
@@ -17,7 +18,9 @@ from zarr_vectors.storage.cell_array import groups_of_rows
 from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
-from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of
+from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of, links_of
+from zarr_vectors.types.cell_reach import CellReach
+from zarr_vectors.types.learn_reach import ReachLearner
 from zarr_vectors.typing import IntArray
 
 __all__ = ["index_levels", "learn_level"]
@@ -70,9 +73,14 @@ def _document(level: LevelState) -> Put:
 def learn_level(storage: Storage, level: LevelState) -> CellFacts:
     """The facts of all cells of a level, some stored objects at a time."""
     dtype = None if level.is_draco else level.position_dtype
-    facts = facts_of(level.number, len(level.chunk_shape), dtype, level.vertex_columns)
+    by, ndim = reaching(level), len(level.chunk_shape)
+    reach = None if by is None else CellReach(by, ndim, linking=links_of(level, by))
+    facts = facts_of(level.number, ndim, dtype, level.vertex_columns, reach=reach)
+    learner = ReachLearner(storage, level, facts.reach)
     for coords in _bundles(level):
         _learn(storage, level, facts, coords)
+        learner.learn(coords)
+    learner.finish()
     return facts
 
 

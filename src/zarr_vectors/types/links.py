@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.cell_index import Linking
 from zarr_vectors.core.documents import ColumnSpec, group_document, presence_list, with_presence
 from zarr_vectors.core.links import (
     attribute_family_document,
@@ -26,13 +27,14 @@ from zarr_vectors.spatial.placement import canonical_order, offset_groups, same_
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.cell_plan import CellPlan
+from zarr_vectors.types.cell_reach import CellReach
 from zarr_vectors.types.encode import Fragments, Tally, rows_as_cells
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.places import Places
 from zarr_vectors.types.table import LinkTable
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["LinkPlan", "LinkSink", "MakeArray", "crossings", "fill_sink", "implied"]
+__all__ = ["LinkPlan", "LinkSink", "MakeArray", "fill_sink", "followers", "implied"]
 
 _BUCKETS = 64
 _IN_MEMORY_RECORDS = 4_000_000
@@ -82,8 +84,8 @@ class LinkPlan:
         return format_delta(self.delta)
 
 
-def crossings(fragments: Fragments) -> tuple[IntArray, IntArray]:
-    """Where lines go from one fragment to the next: ``(n, 2)`` cells and rows of the vertices on both sides.
+def followers(fragments: Fragments) -> tuple[IntArray, IntArray]:
+    """``(n,)`` fragments that lines leave for another cell, and those that they reach there.
 
     Fragments of one object in one chunk that follow each other are connected by their order alone.
     """
@@ -91,7 +93,11 @@ def crossings(fragments: Fragments) -> tuple[IntArray, IntArray]:
     here, there = order[:-1], order[1:]
     owners, cells = fragments.owners, fragments.cells
     linked = (owners[here] == owners[there]) & (cells[here] != cells[there])
-    here, there = here[linked], there[linked]
+    return here[linked], there[linked]
+
+
+def _between(fragments: Fragments, here: IntArray, there: IntArray) -> tuple[IntArray, IntArray]:
+    cells = fragments.cells
     last = fragments.first_rows[here].astype(np.int64) + fragments.counts[here] - 1
     ends = np.stack([cells[here], cells[there]], axis=1).astype(np.int64)
     return ends, np.stack([last, fragments.first_rows[there].astype(np.int64)], axis=1)
@@ -112,10 +118,12 @@ class LinkSink:
     Args:
         plan: How they are stored.
         folder: Where more records than fit into memory are put; None keeps them all there.
+        reach: Is told of the links between cells; None where nobody wants to know.
     """
 
     plan: LinkPlan
     folder: Path | None = None
+    reach: CellReach | None = None
     offsets: list[IntArray] = field(default_factory=list)
     present: dict[str, list[IntArray]] = field(default_factory=dict)
     written: int = 0
@@ -130,25 +138,35 @@ class LinkSink:
         for start in range(0, len(table), _BLOCK_LINKS):
             block = slice(start, start + _BLOCK_LINKS)
             cells, rows = places.at(table.ends[block])
-            columns = {name: column[block] for name, column in table.columns.items()}
+            ends, columns = table.ends[block], {name: column[block] for name, column in table.columns.items()}
             implies = self.plan.leaves_implied and not self.plan.cells.explicit
             if self.plan.cells.connects == "tree" and not columns and implies:
                 said = ~implied(cells, rows)
-                cells, rows = cells[said], rows[said]
-            self.add(cells, rows, columns)
+                ends, cells, rows = ends[said], cells[said], rows[said]
+            self.add(cells, rows, columns, places.positions_of(ends))
 
-    def add(self, cells: IntArray, rows: IntArray, columns: Mapping[str, AnyArray]) -> None:
+    def add(
+        self,
+        cells: IntArray,
+        rows: IntArray,
+        columns: Mapping[str, AnyArray],
+        positions: Callable[[IntArray], AnyArray] | None = None,
+    ) -> None:
         """Take links whose ends are given by cell and row.
 
         Args:
             cells: ``(n, L)`` C-order numbers.
             rows: ``(n, L)`` rows inside these cells.
             columns: ``n`` values of each attribute.
+            positions: Tells ``(m, L, D)`` where the ends of some of these links lie; None where nobody knows.
         """
         if not len(cells):
             return
         ranks = np.zeros(len(cells), dtype=np.int64)
         crossing = np.flatnonzero(~same_cell(cells))
+        if self.reach is not None and len(crossing):
+            known = None if positions is None else positions(crossing)
+            self.reach.note(self.plan.cells.vertices.grid, cells[crossing], known)
         if len(crossing) and not self.plan.directed:
             placed = canonical_order(cells[crossing], rows[crossing])
             cells, rows = cells.copy(), rows.copy()
@@ -273,6 +291,22 @@ class LinkSink:
         """The array of a name below the level, on the level's grid."""
         return self.plan.array(name, self._said(name))
 
+    def linking(self, others: Mapping[str, CellArray] | None = None) -> Linking:
+        """Which links between cells the level has, when all have been stored.
+
+        Args:
+            others: Arrays of segments that were there before, as they are now, by name.
+        """
+        named = [self.segment_name(offsets) for offsets in self.offsets if offsets.any()]
+        before = others or {}
+        held = []
+        for name in dict.fromkeys([*before, *named]):
+            array = before[name] if name in before else self.array(name)
+            old = [array.present] if name in before else []
+            cells = [*old, *self.present.get(name, []), np.zeros((0, array.ndim), dtype=np.int64)]
+            held.append((array, np.unique(np.concatenate(cells), axis=0)))
+        return Linking(held, self.plan.cells.connects != "sequence")
+
     def _said(self, name: str) -> dict[str, Any]:
         family, _, rest = name.partition("/")
         if family == constants.LINK_FRAGMENTS:
@@ -333,10 +367,11 @@ class LinkSink:
 def fill_sink(sink: LinkSink, intake: Intake, tally: Tally) -> None:
     """Give a sink all links of an intake whose rows have been encoded."""
     if sink.plan.cells.connects == "sequence":
-        cells, rows = crossings(tally.fragments())
+        here, there = followers(tally.fragments())
+        cells, rows = _between(tally.fragments(), here, there)
         for start in range(0, len(cells), _BLOCK_LINKS):
             block = slice(start, start + _BLOCK_LINKS)
-            sink.add(cells[block], rows[block], {})
+            sink.add(cells[block], rows[block], {}, tally.positions_between(here[block], there[block]))
     elif tally.places is not None:
         for table in intake.links():
             sink.add_table(table, tally.places)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.rowwise import take_rows
+from zarr_vectors.rowwise import RowRuns, take_rows
 from zarr_vectors.spatial.grid import bin_numbers
 from zarr_vectors.spatial.partition import runs_of, stable_order
 from zarr_vectors.types.cell_plan import CellPlan
@@ -19,6 +20,8 @@ __all__ = ["SortedRows", "sort_table"]
 
 _PART_ROWS = 250_000
 _BLOCK_ROWS = 1 << 15
+_LEAST_RUN = 3
+"""Rows that neighbours of one cell have on average where they are worth sorting as one."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,16 @@ class SortedRows:
 def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
     """Rows in storage order, in parts that end where shards end.
 
-    Rows are first told apart by shard and then sorted part by part, so that the temporaries of sorting stay small.
+    Lines, and points as a scanner brings them, stay in a cell for some rows: such neighbours are sorted as one. Other
+    rows are first told apart by shard and then sorted part by part, so that the temporaries of sorting stay small.
     """
     if not len(table):
+        return
+    runs = _cell_runs(plan, table)
+    if runs is not None:
+        runs = runs.take(stable_order([runs.keys] if runs.fine is None else [runs.keys, runs.fine]))
+        for part in _run_parts(plan, runs):
+            yield _rows_of_runs(plan, table, part)
         return
     for rows in _parts(plan, table):
         # Rows of a part are taken as they come and then sorted among themselves, so that what is jumped about in stays
@@ -61,20 +71,89 @@ def sort_table(plan: CellPlan, table: RowTable) -> Iterator[SortedRows]:
         yield _sorted(plan, table if rows is None else table.take(rows))
 
 
+@dataclass(frozen=True)
+class _CellRuns:
+    """Neighbouring rows of one cell and one fine key.
+
+    Args:
+        starts: ``(R,)`` first row of each run.
+        counts: ``(R,)`` its rows.
+        keys: ``(R,)`` its cell.
+        fine: ``(R,)`` what orders it inside the cell, or None.
+    """
+
+    starts: IntArray
+    counts: IntArray
+    keys: AnyArray
+    fine: AnyArray | None
+
+    def take(self, which: AnyArray | slice) -> _CellRuns:
+        fine = None if self.fine is None else self.fine[which]
+        return _CellRuns(self.starts[which], self.counts[which], self.keys[which], fine)
+
+
+def _cell_runs(plan: CellPlan, table: RowTable) -> _CellRuns | None:
+    """All runs of a table; None where rows change their cell so often that runs are of no use."""
+    starts: list[IntArray] = []
+    keys: list[AnyArray] = []
+    fines: list[AnyArray] = []
+    found = 0
+    for start in range(0, len(table), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        block = plan.keys(table.positions[rows], None if table.lead is None else table.lead[rows])
+        fine = _fine_key(plan, table, rows)
+        first = runs_of(block, *([] if fine is None else [fine])).starts
+        found += len(first)
+        if found * _LEAST_RUN > start + len(block):
+            return None
+        starts.append(first + start)
+        keys.append(block[first])
+        if fine is not None:
+            fines.append(fine[first])
+    begins = np.concatenate(starts)
+    counts = np.diff(begins, append=len(table))
+    return _CellRuns(begins, counts, np.concatenate(keys), np.concatenate(fines) if fines else None)
+
+
+def _rows_of_runs(plan: CellPlan, table: RowTable, runs: _CellRuns) -> SortedRows:
+    """The rows of runs that are in storage order."""
+    rows = replace(table, object_ids=None).take(RowRuns(runs.starts, runs.counts))
+    keys = np.repeat(runs.keys, runs.counts)
+    fine = None if runs.fine is None else np.repeat(runs.fine, runs.counts)
+    return _cut_part(plan, rows, keys, fine)
+
+
+def _run_parts(plan: CellPlan, runs: _CellRuns) -> Iterator[_CellRuns]:
+    """Sorted runs with some hundred thousand rows at a time that do not split a shard; all where arrays differ."""
+    ends = np.cumsum(runs.counts)
+    if plan.whole or ends[-1] <= _PART_ROWS:
+        yield runs
+        return
+    shards = runs_of(runs.keys // prod(plan.vertices.block))
+    start = rows = 0
+    for end in (shards.starts + shards.counts).tolist():
+        if ends[end - 1] - rows >= _PART_ROWS or end == len(runs.keys):
+            yield runs.take(slice(start, end))
+            start, rows = end, int(ends[end - 1])
+
+
 def _sorted(plan: CellPlan, table: RowTable) -> SortedRows:
     """The rows in storage order."""
     keys = plan.keys(table.positions, table.lead)
-    fine = _fine_key(plan, table)
+    fine = _fine_key(plan, table, slice(None))
     order = stable_order([keys] if fine is None else [keys, fine])
-    keys = take_rows(keys, order)
-    cells = runs_of(keys)
     part = table.take(order)
     # With objects the fine key is the id, which has just been gathered.
     fine = part.object_ids if plan.has_objects or fine is None else fine.take(order)
-    del order
-    cut = _cut(plan, part, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
+    return _cut_part(plan, part, take_rows(keys, order), fine)
+
+
+def _cut_part(plan: CellPlan, table: RowTable, keys: AnyArray, fine: AnyArray | None) -> SortedRows:
+    """Sorted rows as cells and fragments."""
+    cells = runs_of(keys)
+    cut = _cut(plan, table, plan.coords(keys[cells.starts]), cells.counts, keys, fine)
     # Fragments now say who owns which rows.
-    return replace(cut, table=replace(part, object_ids=None, breaks=None))
+    return replace(cut, table=replace(table, object_ids=None, breaks=None))
 
 
 def _parts(plan: CellPlan, table: RowTable) -> Iterator[AnyArray | None]:
@@ -95,16 +174,17 @@ def _parts(plan: CellPlan, table: RowTable) -> Iterator[AnyArray | None]:
             start = end
 
 
-def _fine_key(plan: CellPlan, table: RowTable) -> AnyArray | None:
-    """What orders rows inside a cell: the object, or the bin."""
+def _fine_key(plan: CellPlan, table: RowTable, rows: slice) -> AnyArray | None:
+    """What orders some rows inside a cell: the object, or the bin."""
     if plan.has_objects:
-        return table.object_ids
+        return None if table.object_ids is None else table.object_ids[rows]
     if not plan.binned:
         return None
-    numbers = np.empty(len(table), dtype=np.int32)
-    for start in range(0, len(table), _BLOCK_ROWS):
+    positions = table.positions[rows]
+    numbers = np.empty(len(positions), dtype=np.int32)
+    for start in range(0, len(positions), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
-        numbers[block] = bin_numbers(table.positions[block], plan.chunk_shape, plan.bin_shape, plan.bins)
+        numbers[block] = bin_numbers(positions[block], plan.chunk_shape, plan.bin_shape, plan.bins)
     return numbers
 
 

@@ -83,6 +83,9 @@ def tree_edges(
     def puts() -> Iterator[Put]:
         yield from sink.puts(lambda made, coords, blobs: made.encode(coords, blobs))
         yield from sink.documents()
+        if added.facts is not None and added.facts.reach is not None:
+            # The edges are those that were there.
+            added.facts.reach.linking = sink.linking()
 
     added.puts.append(puts())
     zero = np.zeros((1, level.vertices.ndim), dtype=np.int64)

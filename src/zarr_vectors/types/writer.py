@@ -22,6 +22,7 @@ from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.objects import read_ids
 from zarr_vectors.storage.storage import ROOT, Storage
 from zarr_vectors.types.append import append_rows
+from zarr_vectors.types.append_beside import Displaced
 from zarr_vectors.types.append_columns import match_columns
 from zarr_vectors.types.append_links import match_links
 from zarr_vectors.types.append_tables import TableMerge, merge_object_tables
@@ -95,7 +96,7 @@ def _append(storage: Storage, value: Any, options: WriteOptions, kind: Kind) -> 
                     report = write_new(storage, kind, intake, refill.options(options, root.metadata.bounds), refill)
                     return replace(report, mode="append", assigned_ids=assigned)
             merge = match.merge(storage, level)
-            return append_rows(storage, root, level, intake, options, merge, match.recoded, kind)
+            return append_rows(storage, root, level, intake, options, merge, Displaced(recoded=match.recoded), kind)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import NOTE, Coordinates, Ragged, Table, TableColumn
 from zarr_vectors.typing import AnyArray
 
-__all__ = ["data_frame", "series_of", "table_from_frame"]
+__all__ = ["data_frame", "empty_frame", "lazy_frame", "parted_frame", "series_of", "table_from_frame"]
 
 _CHANNELS = "channels"
 
@@ -45,6 +45,53 @@ def data_frame(table: Table) -> Any:
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
     frame.attrs[NOTE] = table.note | ({_CHANNELS: channels} if channels else {})
     return frame
+
+
+def empty_frame(table: Table, gaps: Sequence[str]) -> Any:
+    """A data frame of the same columns without rows; of columns in which values may be missing, with room for that.
+
+    Example:
+        >>> str(empty_frame(Table({"n": np.array([1], dtype="i2")}), ["n"])["n"].dtype)
+        'Int16'
+    """
+    pd = require("pandas")
+    frame = data_frame(table).iloc[:0].copy()
+    for name in gaps:
+        for label, _ in _parts(name, table.columns[name]) if name in table.columns else ():
+            if frame[label].dtype.kind in "iub":
+                missing: Any = np.ma.MaskedArray(np.zeros(1, dtype=frame[label].dtype.name.lower()), mask=True)
+                frame[label] = pd.Series(series_of(missing)).iloc[:0]
+    return frame
+
+
+def parted_frame(frame: Any, rows: int) -> Any:
+    """A data frame as one of dask, in partitions of so many rows.
+
+    Raises:
+        InputError: The number of rows is none.
+        MissingDependencyError: dask, pandas or pyarrow is not installed.
+    """
+    if rows < 1:
+        raise InputError("block_rows must be a whole number from 1", got=repr(rows))
+    frames = require("dask.dataframe")
+    with _objects_as_they_are():
+        return frames.from_pandas(frame, chunksize=rows, sort=False)
+
+
+def lazy_frame(part: Callable[..., Any], units: Sequence[Any], meta: Any) -> Any:
+    """A data frame of dask with a partition for each unit, which ``part`` makes of it when it is computed.
+
+    Raises:
+        MissingDependencyError: dask, pandas or pyarrow is not installed.
+    """
+    frames = require("dask.dataframe")
+    with _objects_as_they_are():
+        return frames.from_map(part, units, meta=meta)
+
+
+def _objects_as_they_are() -> Any:
+    """Dask takes every object for text, which lists are not; text is categorical here."""
+    return require("dask").config.set({"dataframe.convert-string": False})
 
 
 def _parts(name: str, column: TableColumn) -> Iterator[tuple[str, TableColumn]]:

@@ -1,0 +1,231 @@
+"""Where the vertices are stored that operations name, and a draft of no more than the chunks around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from zarr_vectors import constants
+from zarr_vectors.core.cell_index import attribute_facts
+from zarr_vectors.edit.draft import NONE, Draft, find_numbers, keys_of
+from zarr_vectors.edit.operations import AddRows, Operation, Remove, Update
+from zarr_vectors.edit.structure import Merge, Split
+from zarr_vectors.edit.which import Opened, Which
+from zarr_vectors.query.geometry import read_shape
+from zarr_vectors.query.rows import read_rows
+from zarr_vectors.query.selection import Selection
+from zarr_vectors.query.tables import LevelTables, read_level_tables
+from zarr_vectors.query.values import find_rows
+from zarr_vectors.types.cell_facts import still_true
+from zarr_vectors.types.check import tables_of
+from zarr_vectors.types.value import plan_for
+from zarr_vectors.typing import IntArray
+
+__all__ = ["ROWS_PER_CELL", "Scope", "find_scope"]
+
+ROWS_PER_CELL = 2**32
+"""Keys of vertices count so many for each chunk."""
+_LOW, _HIGH, _ = attribute_facts(f"{constants.VERTEX_ATTRIBUTES}/{constants.ROW_ID}")
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """What operations need to know of a level.
+
+    Args:
+        opened: The store.
+        operations: What is to be done; selections are resolved to where the vertices are stored.
+        tables: Of objects and groups; None where the level has no objects.
+        cells: ``(n,)`` numbers, among those that hold vertices, of the chunks with vertices that are named.
+        keys: ``(m,)`` where vertices of objects that are named are stored.
+        born: ``(m, 2)`` object and place of each of these.
+    """
+
+    opened: Opened
+    operations: Sequence[Operation]
+    tables: LevelTables | None
+    cells: IntArray
+    keys: IntArray
+    born: IntArray
+
+    @property
+    def chunks(self) -> IntArray:
+        """``(n, K)`` chunks with vertices that are named."""
+        chunks: IntArray = self.opened.level.vertices.present[self.cells]
+        return chunks
+
+    def draft(self, chunks: IntArray, names: Iterable[str] | None = None) -> Draft | None:
+        """All vertices of some chunks, in which the operations can be done; None where objects share vertices.
+
+        Args:
+            chunks: ``(n, K)`` chunks that hold vertices, those of the scope among them.
+            names: Attributes that are needed; None for all.
+        """
+        level, tables = self.opened.level, self.tables
+        wanted = None if names is None else tuple(names)
+        rows = read_rows(self.opened.storage, level, Selection(chunks=chunks, places=True, attributes=wanted))
+        columns = dict(rows.columns)
+        row_ids = columns.pop(constants.ROW_ID, None)
+        keys = keys_of(rows.places)
+        if len(np.unique(keys)) != len(keys):
+            return None
+        draft = Draft(
+            kind=self.opened.kind,
+            positions=rows.positions,
+            columns=columns,
+            owners=rows.object_ids,
+            along=np.full(len(keys), -1, dtype=np.int64),
+            born=np.full((len(keys), 2), -1, dtype=np.int64),
+            keys=keys,
+            row_ids=None if row_ids is None else np.asarray(row_ids).astype(np.int64),
+            per_fragment=set(level.fragment_columns),
+            next_row_id=int((level.metadata.model_extra or {}).get("next_row_id", 0)),
+            read_keys=keys,
+        )
+        at = draft.rows_with_keys(self.keys)
+        draft.born[at[at >= 0]] = self.born[at >= 0]
+        draft.along[at[at >= 0]] = self.born[at >= 0, 1]
+        if tables is not None:
+            draft.ids = draft.read_ids = tables.ids
+            draft.object_columns = dict(tables.attributes)
+            draft.groups = dict(enumerate(tables.groups.members))
+            draft.group_columns = dict(tables.group_attributes)
+        return draft
+
+
+def find_scope(opened: Opened, operations: Sequence[Operation]) -> Scope | None:
+    """Look up what operations name; None where it takes the whole level to tell.
+
+    Raises:
+        CorruptionError: A cell is gone or corrupt.
+    """
+    finder = _Finder(opened)
+    found = [finder.resolved(operation) for operation in operations]
+    if any(np.isin(finder.extended, finder.named)):
+        # What the places are of vertices that come depends on those that the object has, loaded or not.
+        return None
+    keys = np.concatenate([NONE, *finder.keys])
+    if finder.everything:
+        cells = np.arange(len(opened.level.vertices.present))
+    else:
+        cells = np.unique(keys // ROWS_PER_CELL)
+    return Scope(opened, found, finder.tables, cells, *finder.born())
+
+
+class _Finder:
+    """Looks up what operations name.
+
+    Args:
+        opened: The store.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.keys: list[IntArray] = []
+        self.everything = False
+        self.extended, self.named = NONE, NONE
+        self._objects: list[tuple[IntArray, IntArray, IntArray]] = []
+
+    @cached_property
+    def tables(self) -> LevelTables | None:
+        """Of objects and groups."""
+        opened = self.opened
+        return read_level_tables(opened.storage, opened.level) if opened.level.has_objects else None
+
+    def resolved(self, operation: Operation) -> Operation:
+        """The operation, once it is known which vertices it needs."""
+        if isinstance(operation, Remove) and operation.whole:
+            ids = operation.objects(self.opened)
+            self._load(ids)
+            return replace(operation, which=Which(objects=ids))
+        if isinstance(operation, (Update, Remove)):
+            return replace(operation, which=self._which(operation.which))
+        if isinstance(operation, Split):
+            self._name(np.array([operation.source]))
+        elif isinstance(operation, Merge):
+            self._name(operation.ids)
+        elif isinstance(operation, AddRows) and self.tables is not None:
+            ids = tables_of(operation.value).ids
+            self.extended = np.concatenate([self.extended, ids[np.isin(ids, self.tables.ids)]])
+        return operation
+
+    def born(self) -> tuple[IntArray, IntArray]:
+        """Where vertices of objects are stored that were looked up, and their objects and places."""
+        keys = np.concatenate([NONE, *(keys for keys, _, _ in self._objects)])
+        owners = np.concatenate([NONE, *(owners for _, owners, _ in self._objects)])
+        places = np.concatenate([NONE, *(places for _, _, places in self._objects)])
+        return keys, np.stack([owners, places], axis=1)
+
+    def _which(self, which: Which) -> Which:
+        if which.vertices is not None:
+            self._address(which.vertices)
+        elif which.row_ids is not None:
+            self.keys.append(self._numbered(which.row_ids))
+        elif which.objects is not None:
+            self._name(which.objects)
+        elif which.selection is not None:
+            which = Which(keys=self.opened.selected(which.selection, which.mode))
+            assert which.keys is not None
+            self.keys.append(which.keys)
+        else:
+            self.everything = True
+        return which
+
+    def _name(self, ids: IntArray) -> None:
+        """All vertices of objects are needed, in their order."""
+        self.named = np.concatenate([self.named, ids])
+        self._load(ids)
+
+    def _load(self, ids: IntArray) -> None:
+        """All vertices of objects are needed."""
+        keys, owners, places = self._places(ids)
+        self._objects.append((keys, owners, places))
+        self.keys.append(keys)
+
+    def _address(self, addresses: IntArray) -> None:
+        """Some vertices of objects are needed."""
+        self.named = np.concatenate([self.named, addresses[:, 0]])
+        keys, owners, places = self._places(addresses[:, 0])
+        self._objects.append((keys, owners, places))
+        # Objects come one after another, in the order of the ids.
+        at = np.searchsorted(owners, addresses[:, 0]) + addresses[:, 1]
+        known = (at >= 0) & (at < len(owners)) & (addresses[:, 1] >= 0)
+        known[known] = owners[at[known]] == addresses[known, 0]
+        self.keys.append(keys[at[known]])
+
+    def _places(self, ids: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Keys, objects and places of the vertices of objects; of those that are stored."""
+        opened, level = self.opened, self.opened.level
+        wanted = Selection(object_ids=np.unique(ids), attributes=(), places=True, lenient=True)
+        if opened.kind.connects == "sequence":
+            shape = read_shape(opened.storage, level, wanted, plan_for(opened.root, opened.kind, None, ()))
+            rows, owners = shape.rows, shape.owners
+        else:
+            rows = read_rows(opened.storage, level, wanted)
+            owners = rows.object_ids
+        owners = NONE if owners is None else owners
+        return keys_of(rows.places), owners, np.arange(len(owners)) - np.searchsorted(owners, owners)
+
+    def _numbered(self, row_ids: IntArray) -> IntArray:
+        """Keys of the vertices with these row ids; of those that are stored."""
+        opened, wanted = self.opened, np.unique(row_ids)
+        near = Selection(chunks=self._cells_with(wanted), owners=False, places=True, attributes=(constants.ROW_ID,))
+        rows = read_rows(opened.storage, opened.level, near)
+        known = np.asarray(rows.columns[constants.ROW_ID]).astype(np.int64)
+        there = find_numbers(wanted, np.arange(len(wanted)), known) >= 0
+        return keys_of(rows.places)[there]
+
+    def _cells_with(self, row_ids: IntArray) -> IntArray:
+        """``(n, K)`` chunks that may hold some of these row ids, as far as the level's index tells."""
+        present = self.opened.level.vertices.present
+        table = still_true(self.opened.storage, self.opened.level)
+        if table is None or not {_LOW, _HIGH} <= table.facts.keys():
+            return present
+        low, high = (table.facts[fact] for fact in (_LOW, _HIGH))
+        least = np.searchsorted(row_ids, np.where(np.isnan(low), -np.inf, low))
+        most = np.searchsorted(row_ids, np.where(np.isnan(high), np.inf, high), side="right")
+        without = table.coords[most <= least]
+        return present[find_rows(without, present) < 0] if len(without) else present
