@@ -114,6 +114,8 @@ def edit_a_part(target: Any, *, refresh: bool = False) -> None:
     with zv.open(target, "r+").edit(out_of_bounds="expand", refresh=refresh) as e:
         e.update([(0, 1)], positions=[[-14.0, 8.0]], attributes={"weight": 7.5})
         e.set_attribute("weight", 0.5, row_ids=[60])
+        e.remove(row_ids=[3])
+        e.add([[15.0, 15.0]], object_ids=[7])
 
 
 def edit_and_refresh(target: Any) -> None:
@@ -141,8 +143,10 @@ def create_network(target: Any) -> None:
     value = zv.Graph(
         cloud(8).positions,
         np.concatenate([ends, ends + 6]),
+        attributes={"weight": np.arange(12.0)},
         edge_attributes={"length": np.arange(10.0)},
         object_ids=np.repeat([3, 7], 6),
+        object_attributes={"size": np.arange(2.0)},
     )
     zv.write(target, value, layout=zv.Layout(chunk_shape=10, shard_shape=2, keep_order=True))
 
@@ -156,6 +160,13 @@ def edit_network(target: Any) -> None:
         e.merge([3, 8])
         e.add_attribute("mark", 1)
         e.update(row_ids=[4], positions=[[9.0, 9.0]])
+
+
+def edit_in_place(target: Any) -> None:
+    """Values alone, of vertices that stay where they are and of their objects."""
+    with zv.open(target, "r+").edit() as e:
+        e.update(row_ids=[4, 9], attributes={"weight": [0.25, 0.75]})
+        e.set_object_attribute("size", {7: 9.5})
 
 
 def create_with_litter(target: Any) -> None:
@@ -295,6 +306,7 @@ JOBS = {
         edit_a_part_and_refresh, create_crowd, partial(edit_or_refresh, edit_it=edit_a_part_and_refresh), several=True
     ),
     "edit a network": Job(edit_network, create_network),
+    "edit in place": Job(edit_in_place, create_network),
     "vacuum": Job(vacuum, create_with_litter),
     "vacuum linked levels": Job(vacuum, create_with_dead_rows),
     "add a level": Job(add_level),
