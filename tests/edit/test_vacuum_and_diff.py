@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -138,15 +141,47 @@ def test_diff_of_edges_and_lines() -> None:
 
 
 def test_diff_of_two_snapshots(tmp_path: Path) -> None:
+    """Of one repository: what has come, gone, moved and changed, by snapshot, in both directions."""
     pytest.importorskip("icechunk")
     place = tmp_path / "repository"
     zv.write(place, cloud(), layout=LAYOUT, bounds=([0, 0], [100, 100]), backend="icechunk")
-    first = zv.open(place)
-    with zv.open(place, "r+").edit() as e:
-        e.move(2, by=[0.0, 0.0])
-        e.remove(object_ids=[3])
-    found = zv.diff(first, place)
-    assert (found.removed.tolist(), found.moved.tolist()) == ([3], [])
+    told = []
+    edits: list[Callable[[zv.Edit], object]] = [
+        lambda e: e.add([[1.0, 1.0], [2.0, 2.0]], object_ids=[9, 9]),
+        lambda e: e.remove(object_ids=[3]),
+        lambda e: e.update([(1, 2)], positions=[[3.0, 4.0]]),
+        lambda e: e.set_attribute("kind", "c", object_ids=[2]),
+        lambda e: e.set_object_attribute("size", {0: 77.0}),
+        lambda e: e.drop_attribute("weight"),
+    ]
+    snapshots = [storage_of(place).snapshot_id]
+    for one in edits:
+        with zv.open(place, "r+").edit(fill={"size": 0.0, "weight": 0.0, "kind": "a"}) as e:
+            one(e)
+        snapshots.append(storage_of(place).snapshot_id)
+    stores = [zv.open(place, storage_options={"snapshot_id": one}) for one in snapshots]
+    for before, after in pairwise(stores):
+        assert zv.diff(before, before).is_empty
+        found = zv.diff(before, after).to_json()
+        told.append([found[name] for name in ("added", "removed", "moved", "changed", "attributes")])
+        back = zv.diff(after, before).to_json()
+        assert (back["added"], back["removed"]) == (found["removed"], found["added"])
+        assert [back[name] for name in ("moved", "changed", "attributes")] == told[-1][2:]
+    assert told == [
+        [[9], [], [], [], []],
+        [[], [3], [], [], []],
+        [[], [], [1], [], []],
+        [[], [], [], [2], ["vertices/kind"]],
+        [[], [], [], [0], ["objects/size"]],
+        [[], [], [], [], ["vertices/weight"]],
+    ]
+    whole = zv.diff(stores[0], place).to_json()
+    assert [whole[name] for name in ("added", "removed", "moved", "changed")] == [[9], [3], [1], [0, 2]]
+    assert whole["attributes"] == ["objects/size", "vertices/kind", "vertices/weight"]
+
+
+def storage_of(place: Path) -> Any:
+    return zv.open(place).storage.backend
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -15,12 +15,17 @@ from tests.faults.harness import Harness, local, on_s3
 from tests.faults.jobs import JOBS
 from tests.storage import s3
 
+LAST = ("append", "edit", "edit a part", "vacuum linked levels")
+"""Jobs of one commit which puts cell indexes last."""
+
 
 def long_run(harness: Harness, count: int, jobs: list[str], *, disk: bool, steps: bool) -> None:
     began = time.monotonic()
     for name in jobs:
         if steps:
             harness.at_every_step(name, ("kill", "ENOSPC", "EACCES", "interrupt", "any") if disk else ("kill", "any"))
+        if steps and name in LAST:
+            harness.at_last_puts(name, ("kill", "any"))
         harness.at_random_moments(name, -(-count // len(jobs)))
         if disk and steps:
             harness.at_changes_of_the_disk(name, "ENOSPC", step=5)

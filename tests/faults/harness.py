@@ -223,6 +223,14 @@ class Harness:
         for _ in range(count):
             self.trial(name, {"after": moments.uniform(0, 1.1 * seconds)})
 
+    def at_last_puts(self, name: str, errors: tuple[str, ...]) -> None:
+        """Meet a job of one commit among the objects that it puts last, and before it records that all are there."""
+        for error in errors:
+            for number in range(10_000):
+                if self.trial(name, {"last": number, "error": error}) == 0:
+                    break
+            assert number, f"{name} puts nothing last"
+
     def at_changes_of_the_disk(self, name: str, error: str, step: int = 1, first: int = 0) -> None:
         """From a change on, the disk refuses all others."""
         for change in range(first, 10_000, step):

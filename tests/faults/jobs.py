@@ -101,16 +101,91 @@ def edit(target: Any) -> None:
         e.move(11, by=[-7.0, 3.0])
 
 
-def edit_a_part(target: Any) -> None:
-    """A few points, with the chunks around them."""
-    with zv.open(target, "r+").edit(out_of_bounds="expand") as e:
-        e.update([(10, 1)], positions=[[-14.0, 8.0]], attributes={"weight": 7.5})
+def create_crowd(target: Any) -> None:
+    """Points of two objects, several in each of nine chunks, and a coarser level."""
+    rng = np.random.default_rng(9)
+    value = zv.Points(rng.uniform(0, 30, (90, 2)), {"weight": rng.uniform(size=90)}, np.arange(90) // 45)
+    zv.write(target, value, layout=zv.Layout(chunk_shape=10, shard_shape=2, keep_order=True))
+    build(target)
+
+
+def edit_a_part(target: Any, *, refresh: bool = False) -> None:
+    """A few points, with the chunks that they leave and enter, one of which is new."""
+    with zv.open(target, "r+").edit(out_of_bounds="expand", refresh=refresh) as e:
+        e.update([(0, 1)], positions=[[-14.0, 8.0]], attributes={"weight": 7.5})
+        e.set_attribute("weight", 0.5, row_ids=[60])
+        e.remove(row_ids=[3])
+        e.add([[15.0, 15.0]], object_ids=[7])
+
+
+def edit_and_refresh(target: Any) -> None:
+    """An edit and, as a commit of its own, the level that is stale after it."""
+    with zv.open(target, "r+").edit(out_of_bounds="expand", refresh=True) as e:
+        e.remove(object_ids=[10])
+        e.add(cloud(2, -30.0))
+
+
+def edit_or_refresh(target: Any, edit_it: Callable[[Any], None]) -> None:
+    """What is left to be done of that."""
+    store = zv.open(target, "r+")
+    if store[1].is_stale:
+        store.refresh_pyramid()
+    else:
+        edit_it(target)
+
+
+edit_a_part_and_refresh = partial(edit_a_part, refresh=True)
+
+
+def create_network(target: Any) -> None:
+    """A graph of two objects, whose edges lead from chunk to chunk."""
+    ends = np.stack([np.arange(5), np.arange(1, 6)], axis=1)
+    value = zv.Graph(
+        cloud(8).positions,
+        np.concatenate([ends, ends + 6]),
+        attributes={"weight": np.arange(12.0)},
+        edge_attributes={"length": np.arange(10.0)},
+        object_ids=np.repeat([3, 7], 6),
+        object_attributes={"size": np.arange(2.0)},
+    )
+    zv.write(target, value, layout=zv.Layout(chunk_shape=10, shard_shape=2, keep_order=True))
+
+
+def edit_network(target: Any) -> None:
+    """Everything that is about connected vertices, in one block."""
+    with zv.open(target, "r+").edit() as e:
+        e.remove_links(row_ids=[[1, 2]])
+        e.add_links(row_ids=[[0, 11]], attributes={"length": [9.0]})
+        e.split(7, at=3)
+        e.merge([3, 8])
+        e.add_attribute("mark", 1)
+        e.update(row_ids=[4], positions=[[9.0, 9.0]])
+
+
+def edit_in_place(target: Any) -> None:
+    """Values alone, of vertices that stay where they are and of their objects."""
+    with zv.open(target, "r+").edit() as e:
+        e.update(row_ids=[4, 9], attributes={"weight": [0.25, 0.75]})
+        e.set_object_attribute("size", {7: 9.5})
 
 
 def create_with_litter(target: Any) -> None:
     """A store with a file that belongs to nothing."""
     create(target)
     target.put_bytes("0/vertices/c/7/7", b"litter")
+
+
+def create_with_dead_rows(target: Any) -> None:
+    """Two levels with links between them, and rows that no fragment names, as other writers leave them."""
+    create_linked_level(target)
+    level = open_store(target, mode="r+")["0"]
+    facts = dict(level.attrs["zarr_vectors_level"])
+    facts.pop("fragments_tile")
+    level.attrs["zarr_vectors_level"] = facts
+    chunk = level.list_chunks("vertices")[0]
+    for name, row_bytes in (("vertices", 16), ("vertex_attributes/weight", 8)):
+        cell = level.read_bytes(name, chunk)
+        level.write_bytes(name, chunk, cell + cell[:row_bytes] * 3)
 
 
 def vacuum(target: Any) -> None:
@@ -223,8 +298,17 @@ JOBS = {
     "shrink the bounds": Job(partial(bounds, low=3.0, high=18.0)),
     "amend": Job(amend),
     "edit": Job(edit),
-    "edit a part": Job(edit_a_part, partial(create, layout=SHARDED)),
+    "edit a part": Job(edit_a_part, create_crowd),
+    "edit and refresh": Job(
+        edit_and_refresh, create_level, partial(edit_or_refresh, edit_it=edit_and_refresh), several=True
+    ),
+    "edit a part and refresh": Job(
+        edit_a_part_and_refresh, create_crowd, partial(edit_or_refresh, edit_it=edit_a_part_and_refresh), several=True
+    ),
+    "edit a network": Job(edit_network, create_network),
+    "edit in place": Job(edit_in_place, create_network),
     "vacuum": Job(vacuum, create_with_litter),
+    "vacuum linked levels": Job(vacuum, create_with_dead_rows),
     "add a level": Job(add_level),
     "build a pyramid": Job(build),
     "refresh a pyramid": Job(refresh, create_stale),

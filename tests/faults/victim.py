@@ -13,12 +13,15 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tests.faults.jobs import JOBS
 from zarr_vectors.exceptions import UnfinishedCommitError
 from zarr_vectors.storage import commit
+from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.urls import open_backend
 
 FAILED = 7
@@ -71,14 +74,38 @@ def suffer(fault: dict[str, Any]) -> None:
         if left:
             left -= step == commit.Step.SWEPT
         elif step == fault["step"]:
-            if fault["error"] == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise ERRORS[fault["error"]]
+            meet(fault["error"])
 
     if "step" in fault:
         commit.on_step = at_step
+    elif "last" in fault:
+        harm_last_puts(fault["last"], fault["error"])
     elif "change" in fault:
         Disk(fault["change"], fault["error"])
+
+
+def harm_last_puts(unharmed: int, error: str) -> None:
+    """Meet a commit when so many of what it puts last, which hangs on the stamps of all else, are on their way."""
+    commit_batch = commit.Committer.commit
+
+    def harmed(self: commit.Committer, batch: commit.Batch) -> None:
+        commit_batch(self, replace(batch, last=None if batch.last is None else partial(puts, batch.last)))
+
+    def puts(last: Callable[[commit.Stamps], Iterable[Put]], stamps: commit.Stamps) -> Iterator[Put]:
+        every = list(last(stamps))
+        yield from every[:unharmed]
+        if unharmed <= len(every):
+            meet(error)
+        yield from every[unharmed:]
+
+    commit.Committer.commit = harmed  # type: ignore[method-assign]
+
+
+def meet(error: str) -> None:
+    """Be killed, or raise."""
+    if error == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ERRORS[error]
 
 
 def child(order: dict[str, Any], ready: int) -> None:

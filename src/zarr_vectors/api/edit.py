@@ -132,12 +132,14 @@ class Edit:
         group_ids: Any = None,
         bbox: Any = None,
         where: Any = None,
+        near: tuple[Any, float] | None = None,
+        within: Any = None,
         mode: str | None = None,
     ) -> None:
         """Remove vertices, with the edges and faces that lead to them, or whole objects.
 
         What goes is what ``level.read`` brings with the same arguments. Objects that are chosen by id, by group, by
-        their own attributes, or by a box in the mode ``"objects"`` (the default for all kinds but points), go with
+        their own attributes, or by a place in the mode ``"objects"`` (the default for all kinds but points), go with
         their ids and attributes. Vertices that are chosen otherwise leave their object behind, even an empty one; a
         polyline goes on from the vertex before to the one after.
 
@@ -145,16 +147,18 @@ class Edit:
             ids: ``(n, 2)`` object id and place in the object of each vertex.
             object_ids: Whole objects.
             row_ids: Row ids of vertices.
-            group_ids, bbox, where, mode: As in ``level.read``.
+            group_ids, bbox, where, near, within, mode: As in ``level.read``.
 
         Raises:
             ObjectNotFoundError, AttributeNotFoundError, InputError: As by ``level.read``; or nothing is chosen.
         """
         recorder = self._open
         select = {"object_ids": object_ids, "group_ids": group_ids, "bbox": bbox, "where": where, "mode": mode}
+        select |= {"near": near, "within": within}
         if ids is None and row_ids is None and all(v is None for k, v in select.items() if k != "mode"):
             raise InputError(
-                "what is to be removed must be given", hint="name ids, row_ids, object_ids, group_ids, bbox or where"
+                "what is to be removed must be given",
+                hint="name ids, row_ids, object_ids, group_ids, bbox, where, near or within",
             )
         which, whole = recorder.which(vertices=ids, row_ids=row_ids, **select)
         recorder.remove(which, whole=whole)
@@ -187,6 +191,8 @@ class Edit:
         group_ids: Any = None,
         bbox: Any = None,
         where: Any = None,
+        near: tuple[Any, float] | None = None,
+        within: Any = None,
         mode: str | None = None,
     ) -> None:
         """Change an attribute of vertices: of all, or of those that ``level.read`` brings with the same arguments.
@@ -194,7 +200,7 @@ class Edit:
         Args:
             name: Of the attribute, which exists.
             values: A value for each of these vertices in the order of the read, or one for all.
-            object_ids, group_ids, bbox, where, mode: As in ``level.read``.
+            object_ids, group_ids, bbox, where, near, within, mode: As in ``level.read``.
             row_ids: Row ids of vertices instead.
 
         Raises:
@@ -203,6 +209,7 @@ class Edit:
         """
         recorder = self._open
         select = {"object_ids": object_ids, "group_ids": group_ids, "bbox": bbox, "where": where, "mode": mode}
+        select |= {"near": near, "within": within}
         which, _ = recorder.which(row_ids=row_ids, **select)
         recorder.update(which, None, None, {name: values})
 

@@ -24,6 +24,7 @@ from zarr_vectors.geometry.arrays import as_array, as_positions
 from zarr_vectors.query.objects import read_ids
 from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.where import conditions_of, resolve
+from zarr_vectors.spatial.area import areas_of
 from zarr_vectors.types.appended import as_value, ids_of, with_owner
 from zarr_vectors.types.check import check_value
 from zarr_vectors.types.conventions import check_ids
@@ -260,7 +261,7 @@ class Recorder:
         Args:
             vertices: ``(n, 2)`` objects and places, or ids of whole objects.
             row_ids: Row ids.
-            select: What ``level.read`` takes: object_ids, group_ids, bbox, where and mode.
+            select: What ``level.read`` takes: object_ids, group_ids, bbox, where, near, within and mode.
         """
         asked = {name: given for name, given in select.items() if given is not None and name != "mode"}
         ways = [vertices is not None, row_ids is not None, bool(asked)]
@@ -300,11 +301,13 @@ class Recorder:
         opened, conditions = self.opened, conditions_of(asked.pop("where", None))
         if mode == "clip":
             raise InputError("mode must be 'vertices' or 'objects' here", got=repr(mode))
-        selection = Selection.of([axis.name for axis in opened.root.axes], attributes=(), **asked)
+        axes = [axis.name for axis in opened.root.axes]
+        areas = areas_of(asked.pop("near", None), asked.pop("within", None), axes)
+        selection = Selection.of(axes, areas=areas, attributes=(), **asked)
         if conditions is not None:
             selection = resolve(opened.storage, self.level, replace(selection, where=conditions))
         used = opened.kind.mode if mode is None else mode
-        whole = used == "objects" if selection.box is not None else selection.by_object
+        whole = used == "objects" if selection.places_asked else selection.by_object
         whole = whole and has_owners(self.level) and selection.rows_meet is None and selection.link_condition is None
         return Which(selection=selection, mode=mode), whole
 
