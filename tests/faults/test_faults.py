@@ -12,6 +12,7 @@ from tests.faults.harness import local, on_s3
 from tests.faults.jobs import JOBS
 from tests.faults.victim import FAILED
 from zarr_vectors.edit import log
+from zarr_vectors.edit.partial import edit_in_part
 from zarr_vectors.storage.commit import Step
 from zarr_vectors.storage.urls import open_backend
 
@@ -31,7 +32,7 @@ WRITES_A_PART = {
 def test_edits_are_written_in_the_way_that_is_to_come_to_harm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every way of writing an edit is among the jobs, by the names of these."""
     seen: list[bool] = []
-    in_part = log.edit_in_part
+    in_part = edit_in_part
 
     def watched(*args: Any, **options: Any) -> bool:
         seen.append(in_part(*args, **options))
