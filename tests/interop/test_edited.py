@@ -164,6 +164,9 @@ def test_0_9_2_reads_what_has_been_edited_in_part(name: str, peer: Peer, tmp_pat
         # 0.9.2 takes as many ids from 0 on where it reads all lines.
         with store.edit() as e:
             e.remove(object_ids=[ids[-1]])
+    if len(ids) > 2:
+        with store.edit() as e:
+            e.move(ids[1], by=[7.0] + [0.0] * (value.ndim - 1))
     got = store[0].read()
     assert (got.attributes["above"] == -5.0).sum() == store[0].read(object_ids=ids[:1]).vertex_count
     check(

@@ -247,14 +247,18 @@ def keys_of(places: IntArray | None) -> IntArray:
     return NONE if places is None else places[:, 0] * _ROWS_PER_CELL + places[:, 1]
 
 
-def load_draft(storage: Storage, root: RootState, level: LevelState, kind: Kind) -> Draft:
-    """Read a level from one end to the other.
+def load_draft(storage: Storage, root: RootState, level: LevelState, kind: Kind, only: IntArray | None = None) -> Draft:
+    """Read a level from one end to the other, or the vertices of some objects and the links between these.
+
+    Args:
+        only: Ids of the objects; None for everything.
 
     Raises:
         CorruptionError: A cell is gone or corrupt.
         ConventionError: Objects share vertices.
     """
-    shape = read_shape(storage, level, Selection(places=True), plan_for(root, kind, None, None))
+    chosen = Selection(places=True, object_ids=only)
+    shape = read_shape(storage, level, chosen, plan_for(root, kind, None, None))
     tables = read_level_tables(storage, level)
     rows = shape.rows
     columns = dict(rows.columns)
@@ -269,7 +273,7 @@ def load_draft(storage: Storage, root: RootState, level: LevelState, kind: Kind)
         positions=rows.positions,
         columns=columns,
         owners=owners,
-        along=_places_in_objects(storage, level, shape, keys),
+        along=_places_in_objects(storage, level, shape, keys, only),
         born=np.zeros((len(keys), 2), dtype=np.int64),
         keys=keys,
         row_ids=None if row_ids is None else np.asarray(row_ids).astype(np.int64),
@@ -289,14 +293,16 @@ def load_draft(storage: Storage, root: RootState, level: LevelState, kind: Kind)
     return draft
 
 
-def _places_in_objects(storage: Storage, level: LevelState, shape: Shape, keys: IntArray) -> IntArray:
+def _places_in_objects(
+    storage: Storage, level: LevelState, shape: Shape, keys: IntArray, only: IntArray | None
+) -> IntArray:
     """``(N,)`` place of each vertex in its object, as a read of the object brings it; -1 where there is none."""
     if shape.offsets is not None:
         return np.arange(len(keys)) - np.repeat(shape.offsets[:-1], np.diff(shape.offsets))
     along = np.full(len(keys), -1, dtype=np.int64)
     if not level.has_objects:
         return along
-    ids = read_level_tables(storage, level, only=()).ids
+    ids = read_level_tables(storage, level, only=()).ids if only is None else only
     rows = read_rows(storage, level, Selection(object_ids=ids, attributes=(), places=True))
     owners = rows.object_ids
     if owners is None or not len(owners):

@@ -13,6 +13,7 @@ from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.metadata.root import LevelMetadata
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.commit import Stamps
+from zarr_vectors.storage.pending import Pending
 from zarr_vectors.storage.storage import Batch, Put
 from zarr_vectors.types.cell_facts import CellFacts
 from zarr_vectors.types.stale import stale_puts
@@ -65,6 +66,11 @@ class LevelChange:
         last = None if self.facts is None else self._index_puts
         deletes = (path for paths in self.deletes for path in paths)
         opened.storage.commit(Batch(puts=self._all_puts(), root=root, copies=self.copies, deletes=deletes, last=last))
+
+    def pending(self) -> Pending:
+        """The store as it will be, for another change that is made in the same commit."""
+        waiting = dict(self._all_puts())
+        return Pending.on(self.opened.storage, waiting, (path for paths in self.deletes for path in paths))
 
     def _all_puts(self) -> Iterator[Put]:
         opened = self.opened

@@ -10,6 +10,7 @@ the whole level, so that both come to the same. What differs is how the draft is
   are written, and those that get another name are copied as they are.
 * ``objects_gone``: objects that go as a whole, from levels of every kind; the chunks in which they have vertices are
   written, and the links that lead there.
+* ``moved_objects``: connected objects of which vertices leave their chunks; they are cut out of these and appended.
 * ``chunks``: points that leave their chunks, come or go; all arrays of these chunks are written anew.
 
 Whatever fits none of these is left to ``rewrite``, which makes the whole level anew and writes what differs.
@@ -23,6 +24,7 @@ from zarr_vectors.edit.checks import has_owners
 from zarr_vectors.edit.chunks import can_write_chunks, write_chunks
 from zarr_vectors.edit.columns import write_columns
 from zarr_vectors.edit.in_place import write_in_place
+from zarr_vectors.edit.moved_objects import move_objects
 from zarr_vectors.edit.objects_gone import remove_objects
 from zarr_vectors.edit.operations import AddRows, Operation, Remove, SetObjectAttribute, Update
 from zarr_vectors.edit.scope import find_scope
@@ -68,7 +70,7 @@ def edit_in_part(opened: Opened, operations: Sequence[Operation], out_of_bounds:
     scope = find_scope(opened, operations)
     if scope is None:
         return False
-    if stays and write_in_place(scope):
+    if stays and (write_in_place(scope) or move_objects(scope, out_of_bounds)):
         return True
     if whole and not stays and remove_objects(scope, refresh=refresh):
         return True

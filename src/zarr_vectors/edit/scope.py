@@ -40,6 +40,7 @@ class Scope:
         operations: What is to be done; selections are resolved to where the vertices are stored.
         tables: Of objects and groups; None where the level has no objects.
         cells: ``(n,)`` numbers, among those that hold vertices, of the chunks with vertices that are named.
+        named: Where the vertices are stored that are named; None for all.
         keys: ``(m,)`` where vertices of objects that are named are stored.
         born: ``(m, 2)`` object and place of each of these.
     """
@@ -48,6 +49,7 @@ class Scope:
     operations: Sequence[Operation]
     tables: LevelTables | None
     cells: IntArray
+    named: IntArray | None
     keys: IntArray
     born: IntArray
 
@@ -112,7 +114,7 @@ def find_scope(opened: Opened, operations: Sequence[Operation]) -> Scope | None:
         cells = np.arange(len(opened.level.vertices.present))
     else:
         cells = np.unique(keys // ROWS_PER_CELL)
-    return Scope(opened, found, finder.tables, cells, *finder.born())
+    return Scope(opened, found, finder.tables, cells, None if finder.everything else keys, *finder.born())
 
 
 class _Finder:

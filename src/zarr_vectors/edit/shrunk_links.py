@@ -41,6 +41,7 @@ class ShrunkLinks:
         gone: Names below the level of arrays that are no more.
         deletes: Stored objects that go, unless they are written again.
         lost: How many links go.
+        torn: Whether such a link has an end that stays.
     """
 
     storage: Storage
@@ -50,6 +51,7 @@ class ShrunkLinks:
     gone: set[str] = field(default_factory=set)
     deletes: set[str] = field(default_factory=set)
     lost: int = 0
+    torn: bool = False
     _puts: list[Callable[[], Iterator[Put]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,7 +97,7 @@ class ShrunkLinks:
         (read,) = read_cells(self.storage, [(segment.array, coords)])
         decode = decode_plain if segment.is_plain else decode_grouped
         records, per_cell, errors = decode(read.check().cells, segment.dtype, family.width + segment.has_perm)
-        keep = np.ones(len(records), dtype=np.bool_)
+        keep, stays = np.ones(len(records), dtype=np.bool_), np.zeros(len(records), dtype=np.bool_)
         now = records.astype("<i8")
         finder = RowFinder(self.chunks.coords)
         for place, offset in enumerate(np.concatenate([np.zeros((1, coords.shape[1]), int), segment.offsets])):
@@ -106,10 +108,13 @@ class ShrunkLinks:
             if errors or ((row < 0) | (row >= self.chunks.rows[cell])).any():
                 self.fit = False
                 return
-            keep[inside] &= ~self.chunks.goes(cell, row)
+            goes = np.zeros(len(records), dtype=np.bool_)
+            goes[inside] = self.chunks.goes(cell, row)
+            keep, stays = keep & ~goes, stays | ~goes
             now[inside, column] = self.chunks.row(cell, row)
         left = counted(keep, per_cell)
         self.lost += int((~keep).sum())
+        self.torn |= bool((stays & ~keep).any())
         cells = rows_as_cells(now[keep], left) if segment.is_plain else encode_grouped(now[keep], left)
         emptied = coords[left == 0]
         vanishes = not segment.is_plain and len(emptied) == len(segment.array.present)

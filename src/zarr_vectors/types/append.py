@@ -91,7 +91,7 @@ def append_rows(
     work.check_fragments()
     batch = Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes())
     if can_index(storage):
-        work.tally.facts = facts_of_level(storage, level, {**level.vertex_columns, **plan.columns})
+        work.tally.facts = facts_of_level(storage, level, {**level.vertex_columns, **plan.columns}, displaced.known)
         batch = replace(batch, last=work.index_puts)
     storage.commit(batch)
     return work.report()

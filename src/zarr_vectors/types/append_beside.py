@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from zarr_vectors.core.cell_index import CellTable
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.typing import AnyArray, IntArray
@@ -23,11 +24,13 @@ class Displaced:
         cells: ``(n, K)`` cells that are stored and that the level is told without, as what is left of their rows is
             among those that come; None for none. All arrays must then have the same shards.
         paths: Stored objects that go, unless they are written again.
+        known: What is known of the cells of the level as it is given; None for what its index says.
     """
 
     recoded: Mapping[str, ColumnSpec] = field(default_factory=dict)
     cells: IntArray | None = None
     paths: frozenset[str] = field(default_factory=frozenset)
+    known: CellTable | None = None
 
     def vacated(self, array: CellArray, written: IntArray) -> IntArray:
         """The cells that lie in no stored object of an array in which other cells are written."""

@@ -212,17 +212,23 @@ def facts_of(
     return CellFacts(level, ndim, dtype, paths, old, None if dtype is None else reach)
 
 
-def facts_of_level(storage: Storage, level: LevelState, columns: Mapping[str, ColumnSpec] | None = None) -> CellFacts:
+def facts_of_level(
+    storage: Storage,
+    level: LevelState,
+    columns: Mapping[str, ColumnSpec] | None = None,
+    known: CellTable | None = None,
+) -> CellFacts:
     """A place for the facts of a level that exists, with those of its index that hold now.
 
     To be asked while the store is locked, before anything is written.
 
     Args:
         columns: Types of the vertex attributes as they will be, by name; None for as they are.
+        known: What holds now, in place of what the index says.
     """
     columns = level.vertex_columns if columns is None else columns
     ndim, dtype = len(level.chunk_shape), None if level.is_draco else level.position_dtype
-    old, by = still_true(storage, level), reaching(level)
+    old, by = still_true(storage, level) if known is None else known, reaching(level)
     reach = None if by is None else CellReach(by, ndim, level.vertices.present, old, links_of(level, by))
     return facts_of(level.number, ndim, dtype, columns, old, reach)
 
