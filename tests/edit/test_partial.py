@@ -58,14 +58,15 @@ def test_only_touched_files_are_written(
     monkeypatch.setattr(log, "edit_in_part", lambda *_: False)
     with zv.open(tmp_path / "whole", "r+").edit() as e:
         work(e)
-    assert not any(seen(tmp_path / "whole").get(path) == when for path, when in before.items())
+    left = seen(tmp_path / "whole")
+    assert not any(left.get(path) == when for path, when in before.items())
     one, other = (zv.open(path)[0] for path in (place, tmp_path / "whole"))
     assert zv.validate(place).ok
     assert one.state.metadata == other.state.metadata
     assert zv.diff(place, tmp_path / "whole").is_empty
-    left, right = one.read(), other.read()
+    values = one.read(), other.read()
     for name in ("n", "kind"):
-        sides = [np.asarray(side.attributes[name])[np.argsort(side.row_ids)] for side in (left, right)]
+        sides = [np.asarray(side.attributes[name])[np.argsort(side.row_ids)] for side in values]
         assert np.array_equal(sides[0], sides[1])
     for box in (([0, 0], [9, 9]), ([5, 5], [12, 40])):
         assert sorted(one.read(bbox=box).row_ids.tolist()) == sorted(other.read(bbox=box).row_ids.tolist())
