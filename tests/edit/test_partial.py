@@ -56,9 +56,9 @@ def test_only_touched_files_are_written(
     assert zv.validate(place).ok
     assert one.state.metadata == other.state.metadata
     assert zv.diff(place, tmp_path / "whole").is_empty
-    left, right = one.read(), other.read()
+    values = one.read(), other.read()
     for name in ("n", "kind"):
-        sides = [np.asarray(side.attributes[name])[np.argsort(side.row_ids)] for side in (left, right)]
+        sides = [np.asarray(side.attributes[name])[np.argsort(side.row_ids)] for side in values]
         assert np.array_equal(sides[0], sides[1])
     for box in (([0, 0], [9, 9]), ([5, 5], [12, 40])):
         assert sorted(one.read(bbox=box).row_ids.tolist()) == sorted(other.read(bbox=box).row_ids.tolist())

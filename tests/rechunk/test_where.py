@@ -137,7 +137,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
         level.read(where={"rgb": 0})
     with pytest.raises(zv.exceptions.InputError, match="cannot compare attribute 'n'"):
         level.read(where={"n": "a"})
-    with pytest.raises(zv.exceptions.InputError, match="number, boolean or text"):
+    with pytest.raises(zv.exceptions.InputError, match="number, boolean, text or time"):
         level.read(where={"n": {"a": 1}})
 
 

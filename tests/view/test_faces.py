@@ -101,7 +101,7 @@ def test_very_many_faces_are_pixels(
     colours = np.zeros((20, 3), np.uint8)
     colours[-1] = (255, 0, 0)
     mesh = Mesh(positions, np.arange(20 * width).reshape(20, width), face_attributes={"c": colours})
-    plot(mesh, target, color="c", axes=["x", "y"], dpi=80)
+    plot(mesh, target, color="c", axes=["x", "y"], dpi=50)
     assert not frames[0].panel.collections
     picture = image.imread(target)[..., :3]
     red = (picture[..., 0] > 0.5) & (picture[..., 1] < 0.1)
