@@ -311,11 +311,15 @@ class Reads:
 
     def __init__(self, level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.paths: list[str] = []
+        self.rounds = self.nbytes = 0
         fetch = level.storage.backend.fetch
 
         def counted(requests: Any) -> Any:
             self.paths += [get.path for get in requests]
-            return fetch(requests)
+            found = fetch(requests)
+            self.rounds += 1
+            self.nbytes += sum(0 if data is None else len(data) for data in found)
+            return found
 
         monkeypatch.setattr(level.storage.backend, "fetch", counted)
 

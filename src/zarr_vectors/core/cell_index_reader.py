@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -56,7 +56,7 @@ class CellIndex:
     end: Buffer
     length: int
     _facts: dict[str, FloatArray] = field(default_factory=dict)
-    _objects: dict[str, tuple[IntArray, IntArray]] = field(default_factory=dict)
+    _objects: dict[Hashable, tuple[IntArray, IntArray]] = field(default_factory=dict)
     _told: dict[str, tuple[CellArray, int | None]] = field(default_factory=dict)
     _ends: dict[str, tuple[CellArray, IntArray]] = field(default_factory=dict)
 
@@ -222,13 +222,15 @@ class CellIndex:
     def _objects_of(self, place: int, array: CellArray) -> tuple[IntArray, IntArray]:
         """Indices of an array's stored objects, and which of them each cell lies in."""
         one = self.described[place]
-        if one.name not in self._objects:
+        # Most arrays have their cells in objects of the same shape.
+        key = one.origin, one.shape, one.presence
+        if key not in self._objects:
             coords = self.coords if one.presence is None else array.present
-            found = objects_of(one.origin, one.shape, coords)
-            if len(found[0]) != one.objects:
-                raise self._malformed("it names other objects than its cells lie in")
-            self._objects[one.name] = found
-        return self._objects[one.name]
+            self._objects[key] = objects_of(one.origin, one.shape, coords)
+        found = self._objects[key]
+        if len(found[0]) != one.objects:
+            raise self._malformed("it names other objects than its cells lie in")
+        return found
 
     def _corrupt(self, what: str) -> CorruptionError:
         return CorruptionError("the cell index cannot be read", **self._about(what))

@@ -30,6 +30,8 @@ _WORTH_FOR_BOX = 512
 """The same for a box alone, which seldom leaves out many of the cells that it touches."""
 _WORTH_FOR_REACH = 16
 """The same for a box of connected geometry, which otherwise is looked for in all chunks around it too."""
+_MANY_TO_LOAD = 256
+"""For so many chunks of a level, that much more."""
 _WORTH_ASKING = 32
 """The same where it is reached by requests: a round to load it, and one to check it."""
 
@@ -66,8 +68,8 @@ def within_reach(storage: Storage, level: LevelState, coords: IntArray, box: Clo
     """
     if not len(coords) or reaching(level) != by:
         return coords
-    local = storage.backend.is_local
-    if not level.index.is_known and not (local and len(coords) >= _WORTH_FOR_REACH):
+    local, present = storage.backend.is_local, level.vertices.count or 0
+    if not level.index.is_known and not (local and len(coords) >= max(_WORTH_FOR_REACH, present // _MANY_TO_LOAD)):
         return coords
     index = level.index.get(storage)
     if index is None or not (local or index.is_sealed):
