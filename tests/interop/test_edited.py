@@ -205,3 +205,28 @@ def edited_points(kind: str) -> Any:
     """Points of a plane, in space."""
     value = plane_value(kind)
     return replace(value, positions=np.concatenate([value.positions, value.positions[:, :1] / 10], axis=1))
+
+
+@pytest.mark.parametrize("kind", ["points", "mesh"])
+def test_values_are_put_in_place_after_0_9_2_has_edited(kind: str, peer: Peer, tmp_path: Path) -> None:
+    """0.9.2 leaves rows where they are, and the index of the level as it was."""
+    value, place = edited_points(kind), tmp_path / "store"
+    zv.write(place, value, layout=zv.Layout(chunk_shape=10, keep_order=True), bounds=([0, 0, 0], [100, 100, 10]))
+    chunk = zv.open(place)[0].state.vertices.present[0]
+    inside = [float(edge) * 10 + 5 for edge in chunk]
+    peer.call("edit_vertices", path=str(place), edits=[[chunk.tolist(), 0, 0, "position", inside]])
+    before = zv.open(place)[0].read()
+    assert (before.positions == inside).all(axis=1).sum() == 1
+    with zv.open(place, "r+").edit() as e:
+        e.set_attribute("n", 5000, row_ids=[20, 21])
+        e.set_attribute("n", 6000, bbox=(inside, inside), mode="vertices")
+    with zv.open(place, "r+").edit() as e:
+        e.add_attribute("more", 1)
+    after = zv.open(place)[0]
+    got = after.read()
+    assert sorted(map(tuple, got.positions.tolist())) == sorted(map(tuple, before.positions.tolist()))
+    assert set(got.row_ids[got.attributes["n"] == 5000].tolist()) == {20, 21}
+    (moved,) = got.row_ids[(got.positions == inside).all(axis=1)]
+    assert got.row_ids[got.attributes["n"] == 6000].tolist() == [moved]
+    assert after.count(where="n >= 5000") == 3
+    assert peer.validate(place)["errors"] == []
