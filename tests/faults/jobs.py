@@ -169,6 +169,25 @@ def edit_in_place(target: Any) -> None:
         e.set_object_attribute("size", {7: 9.5})
 
 
+def edit_columns(target: Any) -> None:
+    """Attributes of vertices that come and go under the eyes of all others; one is copied as it is stored."""
+    with zv.open(target, "r+").edit() as e:
+        e.rename("weight", "mass")
+        e.add_attribute("mark", 1)
+
+
+def edit_without_an_object(target: Any) -> None:
+    """An object goes with its edges, and those behind it in its chunks move up."""
+    with zv.open(target, "r+").edit() as e:
+        e.remove(object_ids=[3])
+
+
+def edit_moved_object(target: Any) -> None:
+    """A connected object leaves its chunks for others, some of which are new."""
+    with zv.open(target, "r+").edit(out_of_bounds="expand") as e:
+        e.move(7, by=[-17.0, 4.0])
+
+
 def create_with_litter(target: Any) -> None:
     """A store with a file that belongs to nothing."""
     create(target)
@@ -307,6 +326,9 @@ JOBS = {
     ),
     "edit a network": Job(edit_network, create_network),
     "edit in place": Job(edit_in_place, create_network),
+    "edit columns": Job(edit_columns, create_network),
+    "edit without an object": Job(edit_without_an_object, create_network),
+    "edit a moved object": Job(edit_moved_object, create_network),
     "vacuum": Job(vacuum, create_with_litter),
     "vacuum linked levels": Job(vacuum, create_with_dead_rows),
     "add a level": Job(add_level),

@@ -25,6 +25,9 @@ WRITES_A_PART = {
     "edit a part and refresh": True,
     "edit a network": False,
     "edit in place": True,
+    "edit columns": True,
+    "edit without an object": True,
+    "edit a moved object": True,
 }
 
 
