@@ -23,8 +23,11 @@ from tests.query.test_connected_boxes import SIDES, objects_met, told
 from tests.query.test_connected_rounds import value_of
 from tests.spatial.exact import boxes
 from tests.storage.stores import fewer_examples
+from zarr_vectors.core.cell_reach import outgoing
+from zarr_vectors.core.documents import presence_list, with_presence
 from zarr_vectors.core.store import open_store, set_bounds
 from zarr_vectors.geometry import Mesh, Polylines
+from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.query import prune
 
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -277,6 +280,16 @@ def test_links_that_others_add_are_found(tmp_path: Path) -> None:
             assert len(level.read(box, mode="clip").edges) == 1
             zv.open(tmp_path / "s", "r+").index()
             assert zv.open(tmp_path / "s")[0].plan(far, mode="clip").chunks == 0
+
+
+@pytest.mark.parametrize("place", ["polyline", "graph"], indirect=True)
+def test_nothing_is_believed_where_links_lie_in_other_chunks_than_they_did(place: Path) -> None:
+    assert reach_known(place) == 1
+    level = zv.open(place)[0].state
+    segment = outgoing(level.links)[0].array
+    document = with_presence(segment.document, presence_list(segment.present[:-1]))
+    (place / segment.path / "zarr.json").write_bytes(dump_json(document.to_json()))
+    assert reach_known(place) == 0
 
 
 # What it is good for

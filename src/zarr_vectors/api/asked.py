@@ -9,7 +9,7 @@ from typing import Any
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import InputError
-from zarr_vectors.query.geometry import ReadPlan
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.where import conditions_of, resolve
 from zarr_vectors.spatial.area import areas_of

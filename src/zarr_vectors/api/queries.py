@@ -13,8 +13,9 @@ from zarr_vectors.api.plan import QueryPlan
 from zarr_vectors.api.reading import LevelReading
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Geometry, Points
-from zarr_vectors.query.geometry import ReadPlan, read_shape
+from zarr_vectors.query.geometry import read_shape
 from zarr_vectors.query.nearest import nearest_of, nearest_rows
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.sample import sample_objects, sample_rows
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape

@@ -12,7 +12,8 @@ from zarr_vectors.api.facts import LevelFacts
 from zarr_vectors.exceptions import ZVError
 from zarr_vectors.geometry import Geometry
 from zarr_vectors.query.batches import shapes_by_object
-from zarr_vectors.query.geometry import ReadPlan, read_shape
+from zarr_vectors.query.geometry import read_shape
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.rows import count_rows, first_rows, iter_rows
 from zarr_vectors.query.sample import first_objects
 from zarr_vectors.query.selection import Selection

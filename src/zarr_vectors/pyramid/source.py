@@ -13,7 +13,8 @@ from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Column, Geometry, Graph, Linked, Mesh, Skeleton
 from zarr_vectors.pyramid.coarse import Piece
-from zarr_vectors.query.geometry import ReadPlan, read_shape
+from zarr_vectors.query.geometry import read_shape
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.rows import attribute_names
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from zarr_vectors.core.state import LevelState
-from zarr_vectors.query.geometry import ReadPlan, objects_selected, read_shape
+from zarr_vectors.query.geometry import objects_selected, read_shape
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.storage.storage import Storage

@@ -7,7 +7,7 @@ and those that hold ends of links which may pass through it; what lies in the bo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -27,6 +27,7 @@ from zarr_vectors.query.linked import linked_shape
 from zarr_vectors.query.links import LinkPart, cells_passed_through, links_among
 from zarr_vectors.query.objects import ObjectRefs, all_refs, read_ids
 from zarr_vectors.query.prune import narrowed, within_reach
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.rows import (
     attribute_arrays,
     attribute_names,
@@ -38,7 +39,7 @@ from zarr_vectors.query.rows import (
     read_rows,
     wanted_refs,
 )
-from zarr_vectors.query.selection import MODES, Selection, choose_names
+from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.query.values import Rows, distinct_numbers, distinct_rows, find_rows
 from zarr_vectors.query.where import narrow_cells
@@ -49,48 +50,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import IntArray
 
-__all__ = ["ReadPlan", "objects_selected", "read_connected", "read_shape"]
-
-
-@dataclass(frozen=True)
-class ReadPlan:
-    """How a kind of geometry is read.
-
-    Args:
-        connects: ``"nothing"``, ``"sequence"``, ``"tree"`` or ``"links"``.
-        implied: Whether trees leave out links to the vertex before.
-        mode: What a box selects: ``"vertices"``, ``"objects"`` or ``"clip"``.
-        link_attributes: Attributes of links to bring along; None for all.
-        strict: Whether what cannot be read raises.
-        offset: What world coordinates have in addition to stored ones; None for nothing.
-        counts_left: Whether a read by objects counts the links that lead out of them.
-    """
-
-    connects: str
-    implied: bool
-    mode: str
-    link_attributes: Sequence[str] | None = None
-    strict: bool = True
-    offset: tuple[float, ...] | None = None
-    counts_left: bool = False
-
-    def is_by_row(self, selection: Selection) -> bool:
-        """Whether what is selected can be told row by row, in stored coordinates."""
-        by_row = self.mode == "vertices" or not selection.places_asked
-        return self.connects == "nothing" and self.offset is None and by_row
-
-    def is_counted_by_row(self, level: LevelState, selection: Selection) -> bool:
-        """Whether each vertex counts by itself, whatever it is connected with, and none is read twice."""
-        by_place = selection.places_asked and self.mode != "vertices"
-        if self.offset is not None or by_place or selection.link_condition is not None or selection.by_object:
-            return False
-        tiled = level.metadata.fragments_tile and not level.metadata.shared_fragments
-        told = self.connects != "sequence" or constants.FRAGMENT_OFFSET in level.cells
-        return tiled and told and selection.chunks is None and not level.is_draco
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise InputError("mode is not known", got=repr(self.mode), expected=f"one of {', '.join(MODES)}")
+__all__ = ["objects_selected", "read_connected", "read_shape"]
 
 
 def read_shape(storage: Storage, level: LevelState, selection: Selection, plan: ReadPlan) -> Shape:

@@ -18,8 +18,9 @@ from zarr_vectors.encoding.links import decode_grouped, decode_plain
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Column
 from zarr_vectors.query.block import Block
-from zarr_vectors.query.geometry import ReadPlan, read_connected
+from zarr_vectors.query.geometry import read_connected
 from zarr_vectors.query.links import LinkPart, decode_links
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.rows import every_row
 from zarr_vectors.query.values import Rows, find_rows
 from zarr_vectors.rowwise import row_numbers, take_rows

@@ -10,7 +10,8 @@ import numpy as np
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.query.batches import shapes_by_object
 from zarr_vectors.query.drawing import drawn_rows
-from zarr_vectors.query.geometry import ReadPlan, objects_selected
+from zarr_vectors.query.geometry import objects_selected
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.rows import iter_rows
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape

@@ -14,7 +14,8 @@ import numpy as np
 from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Points
-from zarr_vectors.query.geometry import ReadPlan, read_shape
+from zarr_vectors.query.geometry import read_shape
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.storage.storage import Storage

@@ -13,7 +13,7 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.core.links import LinkFamily
 from zarr_vectors.core.state import RootState
 from zarr_vectors.geometry import Column, Geometry, Graph, Lines, Mesh, Points, Polylines, Skeleton
-from zarr_vectors.query.geometry import ReadPlan
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.shape import Shape
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.typing import IntArray
