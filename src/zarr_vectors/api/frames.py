@@ -17,7 +17,8 @@ from zarr_vectors.exceptions import ConcurrentEditError, InputError
 from zarr_vectors.geometry.interchange.frames import data_frame, empty_frame, lazy_frame
 from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import LINES, VERTICES
-from zarr_vectors.query.geometry import ReadPlan, objects_selected
+from zarr_vectors.query.geometry import objects_selected
+from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.rows import selected_cells, wanted_refs
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.sizes import chunk_sizes
