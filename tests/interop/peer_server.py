@@ -261,7 +261,7 @@ def edit_vertices(path: str, edits: list[Any]) -> Any:
     for chunk, fragment, local, what, value in edits:
         vertex = ops.VertexRef(0, tuple(chunk), fragment, local)
         if what == "position":
-            ops.edit_vertex(root, vertex, new_pos=np.asarray(value), atomic=True)
+            ops.edit_vertex(root, vertex, new_pos=np.asarray(value), atomic=False)
         else:
             ops.edit_attribute(root, ops.AttributeRef("vertex", what, vertex), np.asarray(value))
 

@@ -26,6 +26,7 @@ from tests.storage.stores import fewer_examples
 from zarr_vectors.core.cell_reach import outgoing
 from zarr_vectors.core.documents import presence_list, with_presence
 from zarr_vectors.core.store import open_store, set_bounds
+from zarr_vectors.edit import log
 from zarr_vectors.geometry import Mesh, Polylines
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.query import prune
@@ -203,6 +204,34 @@ def test_edits(place: Path) -> None:
     with zv.open(place, "r+").edit() as edit:
         edit.move(3, by=[2.5, 2.5])
         edit.remove(object_ids=[7, 11])
+    assert reach_known(place) == 1
+
+
+WAYS_TO_EDIT: dict[str, Any] = {
+    "in place": lambda edit: edit.move(3, by=[1e-9, -1e-9]),
+    "without an object": lambda edit: edit.remove(object_ids=[7]),
+    "a moved object": lambda edit: edit.move(3, by=[2.5, 2.5]),
+}
+
+
+@written
+@pytest.mark.parametrize("way", WAYS_TO_EDIT)
+def test_edits_in_part(place: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boxes around what changes are not known any more, and those that are believed are true."""
+    before = reach_known(place)
+    monkeypatch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
+    with zv.open(place, "r+").edit() as edit:
+        WAYS_TO_EDIT[way](edit)
+    assert before == 1
+    assert reach_known(place) < 1
+    assert zv.validate(place).ok
+    every = zv.open(place)[0].read()
+    low, high = every.positions.min(axis=0), every.positions.max(axis=0)
+    for share in (0.2, 0.5, 0.8):
+        box = (low + (high - low) * share, low + (high - low) * (share + 0.1))
+        for mode in ("objects", "clip"):
+            same(zv.open(place)[0].read(box, mode=mode), without_index(place).read(box, mode=mode))
+    zv.open(place, "r+").index()
     assert reach_known(place) == 1
 
 

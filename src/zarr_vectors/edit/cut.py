@@ -27,7 +27,7 @@ from zarr_vectors.query.values import distinct_rows, find_rows
 from zarr_vectors.storage.cells import CellArray, read_cells
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.append_beside import objects_with
-from zarr_vectors.types.cell_facts import can_index, facts_of_level
+from zarr_vectors.types.cell_facts import can_index, facts_of_level, forget_reach
 from zarr_vectors.types.objects import check_tables, table_codecs, table_names, table_puts, worth_refs
 from zarr_vectors.typing import IntArray
 
@@ -110,6 +110,8 @@ class Cut:
         emptied = coords[self.chunks.rows_left == 0]
         kept = presence_list(level.vertices.present[find_rows(emptied, level.vertices.present) < 0])
         facts = facts_of_level(storage, level) if can_index(storage) else None
+        if facts is not None:
+            forget_reach(facts, level, coords)
         change = LevelChange(opened, None, facts, dict(level.cells))
         for name, old in level.cells.items():
             cells = self.cells[name]

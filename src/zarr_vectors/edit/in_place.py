@@ -29,7 +29,7 @@ from zarr_vectors.spatial.grid import bin_numbers, chunk_coords
 from zarr_vectors.storage.cells import CellArray, read_cells
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.types.append_columns import merge_categories
-from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of_level
+from zarr_vectors.types.cell_facts import CellFacts, can_index, facts_of_level, forget_reach
 from zarr_vectors.types.encode import rows_as_cells
 from zarr_vectors.types.intake import apply_lookup
 from zarr_vectors.types.table import column_spec
@@ -84,6 +84,8 @@ def _change(scope: Scope, draft: Draft, patches: _Patches, moved: AnyArray) -> L
     facts = None
     if can_index(opened.storage):
         facts = facts_of_level(opened.storage, level, {**level.vertex_columns, **patches.specs})
+        if constants.VERTICES in patches.of:
+            forget_reach(facts, level, patches.of[constants.VERTICES].coords)
     arrays = {**level.cells, **{path: patch.array for path, patch in patches.of.items()}}
     change = LevelChange(opened, objects, facts, arrays, puts=[patches.puts(facts)])
     if len(moved):

@@ -21,7 +21,14 @@ from zarr_vectors.core.cell_index import (
     reach_facts,
 )
 from zarr_vectors.core.cell_index_reader import CellIndex
-from zarr_vectors.core.cell_reach import Reaching, ordering_arrays, outgoing, reach_holds, reaching
+from zarr_vectors.core.cell_reach import (
+    Reaching,
+    chunks_of_ends,
+    ordering_arrays,
+    outgoing,
+    reach_holds,
+    reaching,
+)
 from zarr_vectors.core.documents import ColumnSpec, presence_list
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import Blobs
@@ -35,7 +42,7 @@ from zarr_vectors.storage.storage import Put, Storage
 from zarr_vectors.types.cell_reach import CellReach
 from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["CellFacts", "can_index", "facts_of", "facts_of_level", "links_of", "still_true"]
+__all__ = ["CellFacts", "can_index", "facts_of", "facts_of_level", "forget_reach", "links_of", "still_true"]
 
 _LARGEST_ITEM = 8
 """Bytes of a number that float64 can bound."""
@@ -231,6 +238,23 @@ def facts_of_level(
     old, by = still_true(storage, level) if known is None else known, reaching(level)
     reach = None if by is None else CellReach(by, ndim, level.vertices.present, old, links_of(level, by))
     return facts_of(level.number, ndim, dtype, columns, old, reach)
+
+
+def forget_reach(facts: CellFacts, level: LevelState, coords: IntArray) -> None:
+    """Say that it is not known what reaches out of cells whose vertices change, nor out of those that links lead to.
+
+    Args:
+        level: As it is before.
+        coords: ``(n, K)`` the cells whose vertices change.
+    """
+    if facts.reach is None or not len(coords):
+        return
+    facts.reach.forget(coords)
+    finder = RowFinder(coords)
+    for segment in outgoing(level.links):
+        ends = chunks_of_ends(segment, segment.array.present)
+        touched = (finder.find(ends.reshape(-1, ends.shape[-1])).reshape(ends.shape[:2]) >= 0).any(axis=1)
+        facts.reach.forget(ends[touched].reshape(-1, ends.shape[-1]))
 
 
 def links_of(level: LevelState, by: Reaching) -> Linking:
