@@ -30,8 +30,9 @@ def run_all(steps: Sequence[Callable[[], None]], *, threaded: bool) -> None:
         for step in waiting:
             step()
 
-    helpers = min(_MOST_THREADS, os.cpu_count() or 1, len(steps)) - 1
-    if not threaded or helpers < 1:
+    # Counting cores takes longer than many a job that is not worth threads.
+    helpers = min(_MOST_THREADS, os.cpu_count() or 1, len(steps)) - 1 if threaded and len(steps) > 1 else 0
+    if helpers < 1:
         work()
         return
     with ThreadPoolExecutor(max_workers=helpers) as pool:

@@ -195,7 +195,7 @@ def parse_key_text(text: bytes, ndim: int) -> IntArray | None:
         True
     """
     count = text.count(b'","') + 1
-    between = b"[" + b",".join([b'"' + b"." * (ndim - 1) + b'"'] * count) + b"]"
+    between = b"[" + ((b'"' + b"." * (ndim - 1) + b'",') * count)[:-1] + b"]"
     if text.translate(None, _NUMBER) != between or not (text.startswith(b'["') and text.endswith(b'"]')):
         return None
     raw = np.frombuffer(text, dtype=np.uint8)

@@ -22,7 +22,7 @@ from zarr_vectors.typing import ByteArray, IntArray
 
 __all__ = ["CellArray", "CellRead", "PackedCells", "read_cells", "read_packed"]
 
-_GAP_LOCAL = 64 * 1024
+_GAP_LOCAL = 16 * 1024
 _GAP_REMOTE = 256 * 1024
 _THREADED_BYTES = 1 << 20
 """Less stored than this is decoded before threads have started."""
