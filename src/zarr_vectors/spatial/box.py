@@ -82,8 +82,10 @@ class ClosedBox:
         size = np.asarray(chunk_shape, dtype=np.float64)
         first, last = np.asarray(grid.origin), np.asarray(grid.origin) + np.asarray(grid.shape) - 1
         with np.errstate(over="ignore"):
-            low = np.clip(np.floor((self.lo - slack) / size), first, last + 1).astype(np.int64)
-            high = np.clip(np.floor((self.hi + slack) / size), first - 1, last).astype(np.int64)
+            low = np.floor((self.lo - slack) / size)
+            high = np.floor((self.hi + slack) / size)
+        low = np.minimum(np.maximum(low, first), last + 1).astype(np.int64)
+        high = np.minimum(np.maximum(high, first - 1), last).astype(np.int64)
         if (low > high).any():
             return None
         return Grid(tuple(low.tolist()), tuple((high - low + 1).tolist()))
