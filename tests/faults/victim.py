@@ -1,13 +1,16 @@
 """Runs jobs in child processes that come to harm: killed, or met by errors of the disk, at a step or a moment.
 
-Usage: python -m tests.faults.victim; a line of JSON in, one out, for each job.
+Usage: python -m tests.faults.victim [ready]; a line of JSON in, one out, for each job. ``ready`` has all modules first.
 """
 
 from __future__ import annotations
 
 import errno
+import importlib
+import importlib.util
 import json
 import os
+import pkgutil
 import select
 import signal
 import sys
@@ -18,6 +21,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from pydantic import create_model
+
+import zarr_vectors
 from tests.faults.jobs import JOBS
 from zarr_vectors.exceptions import UnfinishedCommitError
 from zarr_vectors.storage import commit
@@ -124,7 +130,21 @@ def child(order: dict[str, Any], ready: int) -> None:
     os._exit(0)
 
 
+def import_all() -> None:
+    """What jobs would import as they go, and most moments would meet."""
+    for module in pkgutil.walk_packages(zarr_vectors.__path__, "zarr_vectors."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("numpy.random", "pandas", "pyarrow.csv", "obstore"):
+        if importlib.util.find_spec(name.partition(".")[0]):
+            importlib.import_module(name)
+    # The first model of a process looks for plugins among all packages.
+    create_model("First")
+
+
 def main() -> None:
+    if "ready" in sys.argv:
+        import_all()
     for line in sys.stdin:
         order = json.loads(line)
         reading, writing = os.pipe()
@@ -132,11 +152,12 @@ def main() -> None:
         if not process:
             child(order, writing)
         os.close(writing)
-        select.select([reading], [], [])
+        os.read(reading, 1)
         began = time.monotonic()
         after = order["fault"].get("after")
         if after is not None:
-            time.sleep(after)
+            # The pipe closes when the child has come to its end by itself.
+            select.select([reading], [], [], after)
             os.kill(process, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         os.close(reading)
