@@ -2,6 +2,8 @@ PYTHON ?= python3
 JOBS ?= 2
 FUZZ ?= 1000000
 FIRST ?= 0
+EXAMPLES ?= 2000
+TESTS ?= tests
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
@@ -69,8 +71,8 @@ fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes,
 	$(BIN)/python -m tests.fuzz.run --suite stores --seconds 300 --first $(FIRST)
 	$(BIN)/python -m tests.fuzz.run --suite files --seconds 300 --first $(FIRST)
 
-properties: $(INSTALLED) ## Look for new examples in all property tests, which takes hours
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis
+properties: $(INSTALLED) ## Look for new examples in all property tests for hours (TESTS=tests/edit EXAMPLES=100: for minutes)
+	HYPOTHESIS_PROFILE=fuzz HYPOTHESIS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis $(TESTS)
 
 faults: $(INSTALLED) ## Kill and fail writers, let many write at once and others read, on a disk and on an S3 server
 	$(BIN)/python -m tests.faults
