@@ -49,11 +49,13 @@ class Disk:
     Args:
         at: The first that fails.
         error: A full disk takes deletions and renames, one that may not be written takes nothing.
+        met: Called when the first fails.
     """
 
-    def __init__(self, at: int, error: str) -> None:
+    def __init__(self, at: int, error: str, met: Callable[[], object]) -> None:
         self.left = at
         self.error = error
+        self.met = met
         for name in (*ADDS, *TAKES) if error == "EACCES" else ADDS:
             setattr(os, name, self.wrapped(getattr(os, name)))
         os.open = self.wrapped(os.open)
@@ -63,6 +65,8 @@ class Disk:
             reads = call.__name__ == "open" and not args[1] & (os.O_CREAT | os.O_TRUNC)
             if not reads:
                 self.left -= 1
+                if self.left == -1:
+                    self.met()
                 if self.left < 0:
                     raise ERRORS[self.error]
             return call(*args, **options)
@@ -71,7 +75,7 @@ class Disk:
         return change
 
 
-def suffer(fault: dict[str, Any]) -> None:
+def suffer(fault: dict[str, Any], met: Callable[[], object]) -> None:
     """A fault at a step may leave so many commits unharmed."""
     left = fault.get("commits", 0)
 
@@ -87,7 +91,7 @@ def suffer(fault: dict[str, Any]) -> None:
     elif "last" in fault:
         harm_last_puts(fault["last"], fault["error"])
     elif "change" in fault:
-        Disk(fault["change"], fault["error"])
+        Disk(fault["change"], fault["error"], met)
 
 
 def harm_last_puts(unharmed: int, error: str) -> None:
@@ -116,7 +120,7 @@ def meet(error: str) -> None:
 
 def child(order: dict[str, Any], ready: int) -> None:
     os.write(ready, b"x")
-    suffer(order["fault"])
+    suffer(order["fault"], partial(os.write, ready, b"m"))
     try:
         JOBS[order["job"]].run(open_backend(order["url"], storage_options=order["options"]))
     except UnfinishedCommitError:
@@ -160,8 +164,9 @@ def main() -> None:
             select.select([reading], [], [], after)
             os.kill(process, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        seconds, met = time.monotonic() - began, bool(os.read(reading, 1))
         os.close(reading)
-        print(json.dumps({"status": status, "seconds": time.monotonic() - began}), flush=True)
+        print(json.dumps({"status": status, "seconds": seconds, "met": met}), flush=True)
 
 
 if __name__ == "__main__":
