@@ -2,6 +2,7 @@ PYTHON ?= python3
 JOBS ?= 2
 FUZZ ?= 1000000
 FIRST ?= 0
+SECONDS ?= 300
 EXAMPLES ?= 2000
 TESTS ?= tests
 BIN := .venv/bin
@@ -68,7 +69,7 @@ bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy sid
 
 fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, a million times and more
 	@status=0; \
-	for limit in "decoders --executions $(FUZZ)" "stores --seconds 300" "files --seconds 300"; do \
+	for limit in "decoders --executions $(FUZZ)" "stores --seconds $(SECONDS)" "files --seconds $(SECONDS)"; do \
 		$(BIN)/python -m tests.fuzz.run --suite $$limit --first $(FIRST) || status=1; done; \
 	exit $$status
 
