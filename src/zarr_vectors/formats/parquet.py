@@ -21,6 +21,8 @@ from zarr_vectors.formats.arrow_columns import LEAVE_OUT, Field, check_exact, de
 from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.columns import (
     OBJECT_ID,
+    OTHER_OBJECT_IDS,
+    OTHER_POSITIONS,
     CategoryTable,
     ColumnPlan,
     check_columns,
@@ -130,6 +132,7 @@ def _with_missing(path: Path, file: Any, plan: ColumnPlan, fields: dict[str, Fie
             raise IngestError(
                 f"{path}: {role} in column {name!r} must be {'numbers' if role == 'coordinates' else 'integers'}",
                 got=str(file.schema_arrow.field(name).type),
+                hint=OTHER_POSITIONS if role == "coordinates" else OTHER_OBJECT_IDS,
             )
         if not role and (kind not in "iub" or field.channels is not None):
             continue
