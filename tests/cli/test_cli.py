@@ -368,7 +368,21 @@ def test_wrong_options(
 def test_what_is_not_there(tmp_path: Path, store: Path) -> None:
     assert fails("convert", tmp_path / "none.csv", tmp_path / "a.zv").endswith("none.csv: no such file or directory")
     assert "none.zv" in fails("convert", tmp_path / "none.zv", tmp_path / "a.csv")
-    assert "none" in fails("convert", store, tmp_path / "none" / "a.csv")
+    for command in (
+        ["convert", store, tmp_path / "none" / "a.csv"],
+        ["query", store, "-o", tmp_path / "none" / "a.csv"],
+    ):
+        told = f"the folder to write to does not exist (got {tmp_path / 'none'}); make it first"
+        assert fails(*command) == told
+
+
+def test_errors_name_the_wanted_file(tmp_path: Path) -> None:
+    zv.write(tmp_path / "s", zv.Points(np.ones((2, 3)), {"a": np.ones(2, complex)}))
+    for command in (
+        ["convert", tmp_path / "s", tmp_path / "a.parquet"],
+        ["query", tmp_path / "s", "-o", tmp_path / "a.parquet"],
+    ):
+        assert fails(*command).startswith(f"{tmp_path / 'a.parquet'}: attribute 'a' cannot be written")
 
 
 def test_a_file_of_several_batches_loses_nothing(tmp_path: Path) -> None:

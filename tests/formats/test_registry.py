@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import zarr_vectors as zv
 from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
+from zarr_vectors.formats import registry
 from zarr_vectors.formats.base import Format
 from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
 
@@ -89,6 +91,29 @@ def test_a_failed_export_leaves_no_file(fmt: Format, tmp_path: Path, monkeypatch
     monkeypatch.setattr(zv.ZVLevel, "iter", failing)
     with pytest.raises(OSError, match="no space"):
         export(source, file)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@OF_POINTS
+def test_errors_of_exports_name_the_wanted_file(fmt: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = zv.Points(np.ones((2, 3)), {"many": np.ones((2, 2), complex), "a\nb c": ["x", None]})
+    zv.write(tmp_path / "a", points)
+    file = tmp_path / f"points{fmt.suffixes[0]}"
+    with pytest.raises(ExportError) as caught:
+        export(zv.open(tmp_path / "a"), file)
+    told = str(caught.value)
+    assert str(file) in told or str(tmp_path) not in told
+
+    def full(path: Path, *_: object) -> int:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(registry, "format_of", lambda _: replace(fmt, export=full))
+    with pytest.raises(OSError, match="No space") as failed:
+        export(zv.open(tmp_path / "a"), file)
+    assert failed.value.filename == str(file)
+    with pytest.raises(ExportError, match=f"folder to write to does not exist.*got {tmp_path / 'none'}.*make it"):
+        export(zv.open(tmp_path / "a"), tmp_path / "none" / file.name)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

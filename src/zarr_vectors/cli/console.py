@@ -19,6 +19,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from zarr_vectors.exceptions import ZVError
+from zarr_vectors.formats.fresh import check_folder, told_as
 
 __all__ = [
     "Group",
@@ -178,11 +179,13 @@ def time_text(rows: int, seconds: float) -> str:
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A path beside ``path`` that takes its place when the block ends well, and is gone when it does not."""
+    check_folder(path)
     # The suffix stays last: it tells the format.
     beside = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
     try:
-        yield beside
-        beside.replace(path)
+        with told_as(beside.name, path.name):
+            yield beside
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
