@@ -12,7 +12,7 @@ import zarr_vectors as zv
 from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats import registry
-from zarr_vectors.formats.base import Format
+from zarr_vectors.formats.base import Format, ReadOptions
 from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
 
 EVERY = pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
@@ -78,6 +78,45 @@ def test_a_file_that_is_not_what_it_says_is_refused(fmt: Format, content: bytes,
         ingest(file, tmp_path / "store")
     assert file.name in str(caught.value)
     assert not (tmp_path / "store").exists()
+
+
+def nowhere(path: Path) -> Path:
+    """A file of three rows, of which the second is nowhere, and with a name that no attribute can have."""
+    rows = np.array([[1, 2, 3], [1, np.nan, 3], [4, 5, 6]], dtype=np.float32)
+    owners = np.array([1, 2, 2], dtype=np.int32)
+    if path.suffix == ".ply":
+        names = [f"property float {name}\n" for name in (*"xyz", "row_id")]
+        head = f"ply\nformat ascii 1.0\nelement vertex 3\n{''.join(names)}end_header\n"
+        path.write_text(head + "".join(" ".join(map(str, [*row, 7])) + "\n" for row in rows.tolist()))
+    elif path.suffix == ".npz":
+        np.savez(path, positions=rows, row_id=owners)
+    else:
+        table = pytest.importorskip("pyarrow").table({**dict(zip("xyz", rows.T, strict=True)), "row_id": owners})
+        module = "csv" if path.suffix == ".csv" else "parquet"
+        writer = pytest.importorskip(f"pyarrow.{module}")
+        (writer.write_csv if module == "csv" else writer.write_table)(table, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".npz", ".parquet", ".csv"])
+@pytest.mark.parametrize("batch_rows", [1, 100])
+def test_rows_and_names_that_cannot_be_kept_are_told_with_the_file(
+    tmp_path: Path, suffix: str, batch_rows: int
+) -> None:
+    file, target = nowhere(tmp_path / f"scan{suffix}"), tmp_path / "store"
+    all_columns = ReadOptions(batch_rows=batch_rows)
+    with pytest.raises(IngestError, match=rf"scan{suffix}: attribute 'row_id'.*--attributes"):
+        ingest(file, target, options=all_columns)
+    options = replace(all_columns, attributes=())
+    told = rf"scan{suffix}: positions must be finite .got nan in row 1, column 1.*--bbox"
+    with pytest.raises(IngestError, match=told):
+        ingest(file, target, options=options)
+    zv.write(target, zv.Points(np.ones((1, 3), np.float32)), bounds=([0] * 3, [9] * 3))
+    with pytest.raises(IngestError, match=told):
+        ingest(file, target, options=options, mode="append")
+    assert zv.open(target)[0].vertex_count == 1
+    ingest(file, target, options=options, mode="append", bbox=([0] * 3, [9] * 3))
+    assert zv.open(target)[0].read().positions.tolist() == [[1, 1, 1], [1, 2, 3], [4, 5, 6]]
 
 
 @OF_POINTS
