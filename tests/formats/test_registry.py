@@ -12,7 +12,8 @@ import zarr_vectors as zv
 from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats import registry
-from zarr_vectors.formats.base import Format, ReadOptions
+from zarr_vectors.formats.base import OBJECT_ID, Format, ReadOptions
+from zarr_vectors.formats.npy import NPZ
 from zarr_vectors.formats.registry import FORMATS, export, format_of, has_format, ingest
 
 EVERY = pytest.mark.parametrize("fmt", FORMATS, ids=lambda fmt: fmt.name)
@@ -78,6 +79,24 @@ def test_a_file_that_is_not_what_it_says_is_refused(fmt: Format, content: bytes,
         ingest(file, tmp_path / "store")
     assert file.name in str(caught.value)
     assert not (tmp_path / "store").exists()
+
+
+@OF_POINTS
+def test_object_ids_go_out_and_come_back(fmt: Format, tmp_path: Path) -> None:
+    owners = np.array([7, 7, -3, 0])
+    zv.write(tmp_path / "a", zv.Points(np.arange(12.0).reshape(4, 3), object_ids=owners))
+    file = tmp_path / f"points{fmt.suffixes[0]}"
+    export(zv.open(tmp_path / "a"), file)
+    assert ingest(file, tmp_path / "b").object_count == 3
+    back = zv.open(tmp_path / "b")[0].read()
+    assert back.object_ids is not None
+    assert back.object_ids[np.argsort(back.positions[:, 0])].tolist() == owners.tolist()
+    assert not {OBJECT_ID, "object_ids"} & set(back.attributes)
+    if fmt is not NPZ:  # where they are called otherwise
+        ingest(file, tmp_path / "c", options=ReadOptions(attributes=(OBJECT_ID,)))
+        kept = zv.open(tmp_path / "c")[0].read()
+        assert kept.object_ids is None
+        assert sorted(kept.attributes[OBJECT_ID].tolist()) == sorted(owners.tolist())
 
 
 def nowhere(path: Path) -> Path:

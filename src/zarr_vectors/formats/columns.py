@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from zarr_vectors.geometry.interchange.arrow_types import native_values
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = [
-    "OBJECT_ID",
     "OTHER_OBJECT_IDS",
     "OTHER_POSITIONS",
     "CategoryTable",
@@ -44,7 +43,6 @@ __all__ = [
     "rows_per_batch",
 ]
 
-OBJECT_ID = "object_id"
 OTHER_OBJECT_IDS = (
     "name another column with object_ids= (--object-id-column), or list this one in attributes= (--attributes)"
 )
@@ -123,11 +121,9 @@ def plan_columns(path: Path, names: Sequence[str], options: ReadOptions) -> Colu
         positions = tuple(options.positions)
         _check_named(path, names, positions, "positions")
         axes = _axes_of(positions)
-    object_ids = options.object_ids
-    if object_ids is not None:
-        _check_named(path, names, (object_ids,), "object_ids")
-    elif OBJECT_ID in names and OBJECT_ID not in (*positions, *(options.attributes or ())):
-        object_ids = OBJECT_ID
+    if options.object_ids is not None:
+        _check_named(path, names, (options.object_ids,), "object_ids")
+    object_ids = replace(options, positions=positions).owner_among(names)
     taken = {*positions, object_ids}
     if options.attributes is None:
         attributes = tuple(name for name in names if name not in taken)

@@ -19,9 +19,8 @@ import numpy as np
 
 from zarr_vectors.axes import as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.columns import (
-    OBJECT_ID,
     OTHER_OBJECT_IDS,
     OTHER_POSITIONS,
     CategoryTable,

@@ -18,9 +18,8 @@ import numpy as np
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats.arrow_columns import LEAVE_OUT, Field, check_exact, decode, decode_text, field_of
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.columns import (
-    OBJECT_ID,
     OTHER_OBJECT_IDS,
     OTHER_POSITIONS,
     CategoryTable,

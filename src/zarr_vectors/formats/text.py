@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import ExportError, IngestError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.column_types import ColumnScan, Kind, parse_numbers
 from zarr_vectors.formats.columns import (
-    OBJECT_ID,
     OTHER_OBJECT_IDS,
     CategoryTable,
     ColumnPlan,
