@@ -84,9 +84,9 @@ def _in_chunk_space(level: LevelState, box: ClosedBox) -> tuple[ClosedBox, Float
     high = np.concatenate([np.full(lead, np.inf), box.hi])
     shape = np.concatenate([np.ones(lead), np.asarray(level.chunk_shape, dtype=np.float64)])
     grid = level.vertices.grid
-    reach = np.maximum(np.abs(grid.origin), np.abs(np.asarray(grid.origin) + grid.shape)) * shape
-    # A mean rounded to float32 may leave its chunk by one unit in the last place.
-    return ClosedBox(low, high), shape, reach * float(np.finfo(np.float32).eps) + level.rounding
+    cells = np.maximum(np.abs(grid.origin), np.abs(np.asarray(grid.origin) + grid.shape))
+    # A mean rounded to float32 may leave its chunk by one unit in the last place. Chunks may reach as far as float64.
+    return ClosedBox(low, high), shape, cells * float(np.finfo(np.float32).eps) * shape + level.rounding
 
 
 def read_rows(storage: Storage, level: LevelState, selection: Selection, *, strict: bool = True) -> Rows:
