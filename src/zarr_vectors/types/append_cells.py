@@ -14,10 +14,10 @@ from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import vlen_frame
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.query.draco import unpack_vertices
-from zarr_vectors.spatial.grid import format_keys
-from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.spatial.grid import format_keys, rows_among
+from zarr_vectors.storage.cell_array import CellArray, CellRead, cells_beside, groups_of_rows
+from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.storage import Put, Storage
-from zarr_vectors.types.append_beside import cells_beside
 from zarr_vectors.types.cell_merge import CellMerge, recode
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.encode import cells_of
@@ -121,15 +121,8 @@ class OldCells:
     def widened(self, name: str, touched: IntArray) -> Iterator[Put]:
         """Cells of an attribute whose type widens, in stored objects that no new row touches."""
         array, old = self.plan.arrays[name], self.level.cells[name]
-        index = array.locate(old.present)[0]
-        new_index = array.locate(touched)[0] if len(touched) else np.zeros((0, array.ndim), dtype=np.int64)
-        done = {tuple(row) for row in new_index.tolist()}
-        rest = np.array([tuple(row) not in done for row in index.tolist()], dtype=bool)
-        coords = old.present[rest]
-        order = np.lexsort(index[rest].T[::-1])
-        coords, index = coords[order], index[rest][order]
-        ends = np.flatnonzero((index[1:] != index[:-1]).any(axis=1)) + 1 if len(index) else np.zeros(0, dtype=np.int64)
-        for part in np.split(coords, ends):
-            (read,) = read_cells(self.storage, [(old, part)])
+        rest = old.present[~rows_among(array.locate(old.present)[0], array.locate(touched)[0])]
+        for _, members in groups_of_rows(array.locate(rest)[0]):
+            (read,) = read_cells(self.storage, [(old, rest[members])])
             cells = recode(read.check().cells, self.level.array_columns[name], array)
-            yield from array.encode(part, cells)
+            yield from array.encode(rest[members], cells)
