@@ -60,10 +60,7 @@ def move_objects(scope: Scope, out_of_bounds: str) -> bool:
     count = level.metadata.vertex_count - cut.rows_gone
     if not count or not links.fit or links.torn or links.is_empty:
         return False
-    change = cut.change(opened, count)
-    change.gone |= links.gone
-    change.puts.append(links.puts())
-    change.deletes.append(links.deletes)
+    change = cut.change(opened, count, links)
     put_tables(change, scope, draft, cut, ids)
     pending = change.pending()
     left = open_level(pending, opened.root, level.number)
