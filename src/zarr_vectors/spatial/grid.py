@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import product, repeat
 from math import prod
 
 import numpy as np
@@ -113,8 +113,18 @@ class Grid:
 
     def all_coords(self) -> IntArray:
         """``(cells, K)`` every chunk coordinate, in C order."""
-        axes = [np.arange(start, start + length) for start, length in zip(self.origin, self.shape, strict=True)]
-        return np.stack([part.ravel() for part in np.meshgrid(*axes, indexing="ij")], axis=1).astype(np.int64)
+        coords = np.indices(self.shape, dtype=np.int64).reshape(len(self.shape), -1).T + np.asarray(self.origin)
+        return np.ascontiguousarray(coords, dtype=np.int64)
+
+    def all_keys(self) -> list[str]:
+        """The key of every chunk, in C order.
+
+        Example:
+            >>> Grid((-1, 5), (2, 2)).all_keys()
+            ['-1.5', '-1.6', '0.5', '0.6']
+        """
+        axes = (range(start, start + length) for start, length in zip(self.origin, self.shape, strict=True))
+        return list(map(".".join, product(*(map(str, axis) for axis in axes))))
 
 
 def chunk_coords(
