@@ -33,7 +33,7 @@ from zarr_vectors.formats.columns import (
 )
 from zarr_vectors.geometry import Categorical, Column, Points
 from zarr_vectors.geometry.interchange.arrow_types import category_array, flat_array
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, Bounds, JsonObject
 
 __all__ = ["PARQUET"]

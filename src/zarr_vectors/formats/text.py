@@ -35,7 +35,7 @@ from zarr_vectors.formats.columns import (
 from zarr_vectors.formats.delimited import BLOCK_BYTES, Dialect, explain, line_of_row, sniff
 from zarr_vectors.geometry import Categorical, Points
 from zarr_vectors.geometry.interchange.arrow_types import flat_array
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, Bounds
 
 __all__ = ["CSV", "XYZ", "as_text", "decode_block", "quoted", "text_blocks", "text_lines"]

@@ -16,9 +16,18 @@ from math import prod
 import numpy as np
 
 from zarr_vectors.exceptions import ChunkingError
-from zarr_vectors.typing import AnyArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "number_rows", "parse_key_text", "parse_keys"]
+__all__ = [
+    "Grid",
+    "bin_numbers",
+    "chunk_coords",
+    "format_keys",
+    "number_rows",
+    "parse_key_text",
+    "parse_keys",
+    "rows_among",
+]
 
 _FARTHEST = 2**53
 """Beyond it float64 does not tell neighbouring chunks apart."""
@@ -277,3 +286,14 @@ def number_rows(coords: IntArray) -> IntArray:
     if prod(span) < _LARGEST_BLOCK:
         return np.asarray(np.ravel_multi_index(tuple((coords - low).T), span), dtype=np.int64)
     return np.asarray(np.unique(coords, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
+
+
+def rows_among(coords: IntArray, others: IntArray) -> BoolArray:
+    """``(n,)`` whether each of ``(n, K)`` coordinates is one of the others.
+
+    Example:
+        >>> rows_among(np.array([[1, 0], [0, 5]]), np.array([[0, 5], [7, 7]])).tolist()
+        [False, True]
+    """
+    numbers = number_rows(np.concatenate([coords, others]))
+    return np.isin(numbers[: len(coords)], numbers[len(coords) :])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10, prod
+from math import floor, log10, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -305,8 +305,3 @@ def _nice(value: float, *, up: bool) -> float:
     if up:
         return next(step for step in steps if step >= value - slack)
     return max(step for step in steps if step <= value + slack)
-
-
-def shard_grid(grid: Grid, shard_shape: Sequence[int]) -> IntArray:
-    """Number of shards along each axis."""
-    return np.array([ceil(n / s) for n, s in zip(grid.shape, shard_shape, strict=True)], dtype=np.int64)
