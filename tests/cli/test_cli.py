@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -16,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 import zarr_vectors as zv
 from tests.cli.running import RUN, Result, fails, misused, zvrun
 from zarr_vectors.cli import plot as plot_command
-from zarr_vectors.cli.console import error_text
+from zarr_vectors.cli.console import bar_columns, error_text
 from zarr_vectors.exceptions import CorruptionError
 
 pytest.importorskip("pyarrow")
@@ -639,6 +642,19 @@ def test_progress_on_a_terminal(table: Path, tmp_path: Path) -> None:
     assert "converting" in text
     code, text = on_terminal("convert", table, tmp_path / "quiet.zarrvectors", "--quiet")
     assert (code, text) == (0, "")
+
+
+def test_a_progress_bar_shows_rate_and_remaining_time_on_one_line() -> None:
+    now, shown = [0.0], io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=80, color_system=None)
+    progress = Progress(*bar_columns(), console=console, get_time=lambda: now[0], auto_refresh=False)
+    task = progress.add_task("converting", total=1_000_000_000)
+    for second in range(1, 6):
+        now[0] = float(second)
+        progress.update(task, completed=26_900_000 * second)
+    console.print(progress.get_renderable())
+    (line,) = shown.getvalue().splitlines()
+    assert re.fullmatch(r"converting \S+ +13% 134,500,000, 26\.9 M vertices/s 0:00:33", line.strip())
 
 
 def test_the_console_script_is_installed() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import zarr_vectors as zv
 from tests.types.clouds import cloud, files_of, masked, short
-from zarr_vectors.exceptions import ChunkingError, InputError, OptionError
+from zarr_vectors.exceptions import ChunkingError, InputError, OptionError, ZVError
 from zarr_vectors.types.points import write_points
 
 P = np.array([[0.0, 0, 0], [1, 2, 3], [5, 5, 5]])
@@ -24,6 +24,9 @@ def refused(place: Path, told: str, error: type[Exception], points: Any, **optio
     with pytest.raises(error, match=told) as caught:
         zv.write(place, points() if callable(points) else points, **options)
     assert type(caught.value) is error
+    assert isinstance(caught.value, ZVError)
+    way_out = caught.value.hint or caught.value.expected or "must" in caught.value.message
+    assert way_out, f"no way out: {caught.value}"
     assert len(str(caught.value)) < 600
     assert not place.exists()
 

@@ -46,6 +46,18 @@ def test_polylines_come_as_lists_of_pieces() -> None:
     assert [piece.tolist() for piece in cut["polylines"][0]] == [[[5.0, 1.0]]]
 
 
+def test_what_bounds_leave_out_is_counted() -> None:
+    box: dict[str, Any] = {**CHUNKS, "bounds": ([0, 0], [8, 8]), "out_of_bounds": "ignore"}
+    graph = write_graph(memory(), PATH, [[0, 1], [1, 2], [1, 3]], **box)
+    assert (graph["dropped"], graph["node_count"], graph["edge_count"], graph["intra_edge_count"]) == (1, 3, 2, 0)
+    mesh = write_mesh(memory(), PATH, [[0, 1, 2], [0, 1, 3]], **box)
+    assert (mesh["dropped"], mesh["vertex_count"], mesh["face_count"], mesh["cross_face_count"]) == (1, 3, 1, 1)
+    lines = write_polylines(memory(), [PATH, PATH[:2]], **box)
+    assert (lines["dropped"], lines["polyline_count"], lines["vertex_count"]) == (4, 1, 2)
+    lines = write_lines(memory(), PATH.reshape(2, 2, 2), **box)
+    assert (lines["dropped"], lines["line_count"]) == (2, 1)
+
+
 def test_lines_come_as_end_points() -> None:
     target, ends = memory(), np.array([[[0.0, 0], [9, 9]], [[1, 1], [2, 2]]])
     done = write_lines(target, ends, **CHUNKS, line_attributes={"w": [1, 2]}, vertex_attributes={"t": [[1, 2], [3, 4]]})

@@ -67,6 +67,15 @@ def test_writing_returns_its_counts() -> None:
     assert write_points(memory(), POINTS.positions, **KEYWORDS)["group_count"] == 1
 
 
+def test_rows_that_are_left_out_are_counted() -> None:
+    points = np.array([[0.0, 0], [5, 5], [9, 9], [99, 0]])
+    place = memory()
+    assert write_points(place, points, bounds=([0, 0], [9, 9]), out_of_bounds="ignore")["dropped"] == 1
+    done = write_points(place, points, mode="append", out_of_bounds="ignore")
+    assert (done["vertex_count"], done["dropped"]) == (3, 1)
+    assert "dropped" not in write_points(place, points[:1], mode="append")
+
+
 def test_reading_returns_positions_and_the_attributes_that_are_named(place: str) -> None:
     result = read_points(place)
     assert set(result) == {"positions", "vertex_attributes", "fragment_attributes", "vertex_count"}

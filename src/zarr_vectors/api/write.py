@@ -219,5 +219,5 @@ def _dtype_of(what: str, given: Any) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = np.dtype(given)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what} is not one of numpy's", got=repr(given)) from error
+        raise InputError(f"{what} is not one of numpy's", got=repr(given), hint="for example 'float32'") from error
     return dtype

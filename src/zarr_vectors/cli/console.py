@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -25,6 +26,7 @@ from zarr_vectors.formats.fresh import check_folder, told_as
 __all__ = [
     "Group",
     "Report",
+    "bar_columns",
     "byte_text",
     "checked",
     "count_text",
@@ -228,8 +230,7 @@ def progress_bar(label: str, *, quiet: bool) -> Iterator[Report | None]:
     if quiet or not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*bar_columns(), console=console, transient=True) as progress:
         task = progress.add_task(label, total=None)
         latest = 0
 
@@ -243,8 +244,16 @@ def progress_bar(label: str, *, quiet: bool) -> Iterator[Report | None]:
         yield report
 
 
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """What a progress bar shows: what is done, how much of it, rows with their rate, and the time that is left."""
+    return (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
+
+
 class _Rate(ProgressColumn):
-    """Rows so far and per second."""
+    """Rows so far and per second, on one line however narrow the terminal is."""
+
+    def __init__(self) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
 
     def render(self, task: Task) -> Text:
         rate = f", {rate_text(1, 1 / task.speed)}" if task.speed else " vertices"

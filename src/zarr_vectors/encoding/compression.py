@@ -69,7 +69,11 @@ def bytes_codecs(compressor: Any) -> list[JsonObject]:
         unknown = [entry.get("name") for entry in codecs if entry.get("name") not in _DEFAULTS]
         if not unknown:
             return [_complete(entry) for entry in codecs]
-        raise InputError("compressor names a codec that is not bytes-to-bytes or not known", got=unknown)
+        raise InputError(
+            "compressor names a codec that is not bytes-to-bytes or not known",
+            got=unknown,
+            expected=f"some of {', '.join(sorted(_DEFAULTS))}",
+        )
     raise InputError(
         "compressor is not known", got=repr(compressor), hint="use None, 'zstd', 'blosc', 'none' or a list of codecs"
     )

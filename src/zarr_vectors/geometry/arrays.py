@@ -27,7 +27,8 @@ def as_positions(value: Any, name: str = "positions") -> AnyArray:
     if positions.ndim != 2:
         raise InputError(f"{name} must be an (N, D) array", got=f"shape {positions.shape}")
     if not 1 <= positions.shape[1] <= 4:
-        raise InputError(f"{name} must have 1 to 4 columns", got=f"{positions.shape[1]} columns")
+        hint = "keep what is no coordinate as attributes"
+        raise InputError(f"{name} must have 1 to 4 columns", got=f"{positions.shape[1]} columns", hint=hint)
     if positions.dtype.kind not in "fiu" or positions.dtype.itemsize > 8:
         raise InputError(
             f"{name} must be real numbers of at most 64 bits", got=f"dtype {positions.dtype}", hint="cast them first"

@@ -207,7 +207,9 @@ def _as_text(item: Any, name: str, items: list[Any]) -> str:
         try:
             return item.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"attribute {name!r} has bytes that are not UTF-8", got=f"row {row}") from error
+            raise InputError(
+                f"attribute {name!r} has bytes that are not UTF-8", got=f"row {row}", hint="decode them to text first"
+            ) from error
     raise InputError(
         f"attribute {name!r} must be text or missing where its dtype is object",
         got=f"{type(item).__name__} in row {row}",

@@ -165,7 +165,7 @@ def cast_column(what: str, name: str, column: Column, dtype: Any) -> Column:
     try:
         wanted = np.dtype(object if text else dtype)
     except TypeError as error:
-        raise InputError("dtype is not one of numpy's", got=repr(dtype)) from error
+        raise InputError("dtype is not one of numpy's", got=repr(dtype), hint="for example 'float32'") from error
     if text and not len(column):
         return Categorical(np.zeros(0, dtype=np.int64), ())
     if isinstance(column, Categorical):

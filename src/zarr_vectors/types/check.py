@@ -164,7 +164,11 @@ def tables_of(value: Geometry) -> ObjectTables:
             raise InputError("objects must be distinct", got=int(described[:-1][np.diff(described) == 0][0]))
         unknown = ids[~np.isin(ids, described)]
         if len(unknown) and attributes:
-            raise InputError("object_attributes do not describe every object", got=f"no row for {unknown[:5].tolist()}")
+            raise InputError(
+                "object_attributes do not describe every object",
+                got=f"no row for {unknown[:5].tolist()}",
+                hint="name these in objects too, with a value of each attribute",
+            )
         ids = np.union1d(ids, described)
         attributes = {name: column[order] for name, column in attributes.items()}
     return ObjectTables(ids=ids, attributes=attributes, groups=value.groups, group_attributes=value.group_attributes)

@@ -92,6 +92,11 @@ def write_facade(store_path: StoreLike, value: Geometry, keywords: Mapping[str, 
         return write_value(storage, value, for_a_bare_store(storage, options))
 
 
+def counts_of(report: WriteReport, keywords: Mapping[str, Any], **counts: Any) -> dict[str, Any]:
+    """What a writer returns: its counts, and how many rows were left out where that was asked for."""
+    return counts | ({"dropped": report.dropped} if keywords["out_of_bounds"] == "ignore" else {})
+
+
 def _fragment_values(value: Geometry, keywords: Mapping[str, Any]) -> dict[str, GivenFragments]:
     given = given_fragments(keywords.get("fragment_attributes"), value.ndim)
     if given and keywords["mode"] == "append":

@@ -8,7 +8,7 @@ from typing import Any
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Graph, Linked, Skeleton
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, plain_columns, read_facade, same_as, write_facade
+from zarr_vectors.types.facade import Query, counts_of, plain_columns, read_facade, same_as, write_facade
 
 __all__ = ["read_graph", "write_graph"]
 
@@ -68,7 +68,7 @@ def write_graph(
 
     Returns:
         ``node_count``, ``edge_count``, ``chunk_count``, ``intra_edge_count``, ``cross_edge_count``, ``object_count``
-        and ``kind``.
+        and ``kind``; and with ``out_of_bounds="ignore"`` the number of nodes left out, as ``dropped``.
 
     Raises:
         InputError: An argument cannot be used; nothing was written.
@@ -97,15 +97,19 @@ def write_graph(
     else:
         raise InputError("kind is not known", got=repr(kind), expected="graph or skeleton")
     report = write_facade(store_path, value, keywords)
-    return {
-        "node_count": report.vertex_count,
-        "edge_count": len(value.links),
-        "chunk_count": report.chunk_count,
-        "intra_edge_count": len(value.links) - report.crossing_links,
-        "cross_edge_count": report.crossing_links,
-        "object_count": report.object_count,
-        "kind": kind,
-    }
+    # Of a skeleton, those that the order of vertices implies are not stored.
+    edges = report.link_count if kind == "graph" else len(value.links)
+    return counts_of(
+        report,
+        keywords,
+        node_count=report.vertex_count,
+        edge_count=edges,
+        chunk_count=report.chunk_count,
+        intra_edge_count=edges - report.crossing_links,
+        cross_edge_count=report.crossing_links,
+        object_count=report.object_count,
+        kind=kind,
+    )
 
 
 def read_graph(

@@ -122,19 +122,24 @@ def check_like(first: Geometry, value: Geometry, number: int) -> None:
                 f"{what} of item {number} of the stream differs from the first item",
                 expected=expected.get(what, "none"),
                 got=got.get(what, "none"),
+                hint="give all items the same columns and types",
             )
 
 
 def _shape_of(value: Geometry) -> dict[str, Any]:
-    def type_of(column: Column | AnyArray) -> Any:
-        return "text" if isinstance(column, Categorical) else (column.dtype, column.shape[1:])
+    def type_of(column: Column | AnyArray) -> str:
+        if isinstance(column, Categorical):
+            return "text"
+        channels = "".join(f"[{length}]" for length in column.shape[1:])
+        return f"{column.dtype}{channels}"
 
     facts: dict[str, Any] = {
         "the kind": kind_of_value(value).geometry_type,
-        "positions": (value.positions.dtype, value.ndim),
+        "positions": f"{value.positions.dtype}[{value.ndim}]",
         "axes": None if value.axes is None else [axis.to_json() for axis in value.axes],
     }
-    facts["object ids"] = value.ids is not None if isinstance(value, Polylines) else value.has_objects
+    has_ids = value.ids is not None if isinstance(value, Polylines) else value.has_objects
+    facts |= {"object ids": "ids of their own"} if has_ids else {}
     facts |= {f"attribute {name!r}": type_of(column) for name, column in value.attributes.items()}
     if isinstance(value, Linked):
         facts["number of corners"] = value.links.shape[1]

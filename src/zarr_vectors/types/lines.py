@@ -9,7 +9,7 @@ import numpy as np
 
 from zarr_vectors.geometry import Lines, Polylines
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, read_facade, same_as, write_facade
+from zarr_vectors.types.facade import Query, counts_of, read_facade, same_as, write_facade
 
 __all__ = ["read_lines", "write_lines"]
 
@@ -56,7 +56,8 @@ def write_lines(
         group_attributes: A row for each group id from 0.
 
     Returns:
-        ``line_count``, ``chunk_count`` and ``cross_chunk_count``.
+        ``line_count``, ``chunk_count`` and ``cross_chunk_count``; and with ``out_of_bounds="ignore"`` the number of
+        vertices left out, as ``dropped``.
 
     Raises:
         InputError: An argument cannot be used; nothing was written.
@@ -76,11 +77,13 @@ def write_lines(
         group_attributes=group_attributes or {},
     )
     report = write_facade(store_path, value, keywords)
-    return {
-        "line_count": value.line_count,
-        "chunk_count": report.chunk_count,
-        "cross_chunk_count": report.crossing_links,
-    }
+    return counts_of(
+        report,
+        keywords,
+        line_count=report.object_count + report.extended_objects,
+        chunk_count=report.chunk_count,
+        cross_chunk_count=report.crossing_links,
+    )
 
 
 def read_lines(

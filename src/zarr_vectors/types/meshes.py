@@ -7,7 +7,7 @@ from typing import Any
 
 from zarr_vectors.geometry import Mesh
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, plain_columns, read_facade, write_facade
+from zarr_vectors.types.facade import Query, counts_of, plain_columns, read_facade, write_facade
 
 __all__ = ["read_mesh", "write_mesh"]
 
@@ -61,7 +61,8 @@ def write_mesh(
         group_attributes: A row for each group id from 0.
 
     Returns:
-        ``vertex_count``, ``face_count``, ``chunk_count``, ``intra_face_count``, ``cross_face_count`` and ``encoding``.
+        ``vertex_count``, ``face_count``, ``chunk_count``, ``intra_face_count``, ``cross_face_count`` and ``encoding``;
+        and with ``out_of_bounds="ignore"`` the number of vertices left out, as ``dropped``.
 
     Raises:
         InputError: An argument cannot be used; nothing was written.
@@ -84,14 +85,16 @@ def write_mesh(
         group_attributes=group_attributes or {},
     )
     report = write_facade(store_path, value, keywords)
-    return {
-        "vertex_count": report.vertex_count,
-        "face_count": value.face_count,
-        "chunk_count": report.chunk_count,
-        "intra_face_count": value.face_count - report.crossing_links,
-        "cross_face_count": report.crossing_links,
-        "encoding": report.vertex_encoding,
-    }
+    return counts_of(
+        report,
+        keywords,
+        vertex_count=report.vertex_count,
+        face_count=report.link_count,
+        chunk_count=report.chunk_count,
+        intra_face_count=report.link_count - report.crossing_links,
+        cross_face_count=report.crossing_links,
+        encoding=report.vertex_encoding,
+    )
 
 
 def read_mesh(

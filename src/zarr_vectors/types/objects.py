@@ -113,6 +113,7 @@ def as_stored_column(name: str, column: Column) -> tuple[AnyArray, bool]:
         raise InputError(
             f"attribute {name!r} has both missing and empty text, which the format cannot tell apart",
             got=f"missing in row {int(np.flatnonzero(missing)[0])}",
+            hint="give one of them a word of its own",
         )
     texts = np.asarray(column)
     texts[missing] = ""
@@ -137,6 +138,7 @@ def _with_sentinels(name: str, column: AnyArray) -> AnyArray:
         raise InputError(
             f"attribute {name!r} has missing rows, so that no row may be {absent}, which stands for them",
             got=f"row {int(np.flatnonzero(taken)[0])}",
+            hint="fill the missing rows, or store floats",
         )
     filled: AnyArray = np.ma.filled(column, absent)
     return filled

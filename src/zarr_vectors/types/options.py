@@ -103,7 +103,8 @@ def as_bounds(value: Any, ndim: int) -> tuple[FloatArray, FloatArray]:
         raise InputError("bounds must be finite", got=repr(value))
     if (lo > hi).any():
         axis = int(np.flatnonzero(lo > hi)[0])
-        raise InputError("bounds are inverted", got=f"min {lo[axis]} above max {hi[axis]} on axis {axis}")
+        got = f"min {lo[axis]} above max {hi[axis]} on axis {axis}"
+        raise InputError("bounds are inverted", got=got, hint="give the lower corner first")
     return lo, hi
 
 
@@ -120,7 +121,7 @@ def position_dtype(value: Any) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = np.dtype(value)
     except TypeError as error:
-        raise InputError("dtype is not one of numpy's", got=repr(value)) from error
+        raise InputError("dtype is not one of numpy's", got=repr(value), hint="for example 'float32'") from error
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise InputError("dtype must be a real number of at most 64 bits", got=str(dtype))
     return dtype

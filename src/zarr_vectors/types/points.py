@@ -20,7 +20,7 @@ from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.where import only_chunks_of
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.urls import StoreLike, open_backend
-from zarr_vectors.types.facade import read_alone, refuse, same_as, split_columns, write_facade
+from zarr_vectors.types.facade import counts_of, read_alone, refuse, same_as, split_columns, write_facade
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_points", "write_points"]
@@ -70,7 +70,8 @@ def write_points(
         group_attributes: A row for each group id from 0.
 
     Returns:
-        ``vertex_count``, ``chunk_count``, ``object_count``, ``group_count`` and ``bins_per_chunk``.
+        ``vertex_count``, ``chunk_count``, ``object_count``, ``group_count`` and ``bins_per_chunk``; and with
+        ``out_of_bounds="ignore"`` the number of points left out, as ``dropped``.
 
     Raises:
         InputError: An argument cannot be used; nothing was written.
@@ -90,13 +91,15 @@ def write_points(
         group_attributes=group_attributes or {},
     )
     report = write_facade(store_path, value, keywords)
-    return {
-        "vertex_count": report.vertex_count,
-        "chunk_count": report.chunk_count,
-        "object_count": report.object_count,
-        "group_count": report.group_count,
-        "bins_per_chunk": report.bins_per_chunk,
-    }
+    return counts_of(
+        report,
+        keywords,
+        vertex_count=report.vertex_count,
+        chunk_count=report.chunk_count,
+        object_count=report.object_count,
+        group_count=report.group_count,
+        bins_per_chunk=report.bins_per_chunk,
+    )
 
 
 def read_points(

@@ -12,7 +12,7 @@ from typing import Any
 
 from zarr_vectors.geometry import Polylines
 from zarr_vectors.storage.urls import StoreLike
-from zarr_vectors.types.facade import Query, read_facade, write_facade
+from zarr_vectors.types.facade import Query, counts_of, read_facade, write_facade
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_polylines", "write_polylines"]
@@ -63,7 +63,8 @@ def write_polylines(
         object_ids: ``(P,)`` id of each line; numbers from 0, or from the next unused id, where not given.
 
     Returns:
-        ``polyline_count``, ``vertex_count``, ``chunk_count``, ``cross_chunk_link_count`` and ``group_count``.
+        ``polyline_count``, ``vertex_count``, ``chunk_count``, ``cross_chunk_link_count`` and ``group_count``; and with
+        ``out_of_bounds="ignore"`` the number of vertices left out, as ``dropped``.
 
     Raises:
         InputError: An argument cannot be used; nothing was written.
@@ -89,13 +90,15 @@ def write_polylines(
         )
     )
     report = write_facade(store_path, value, keywords)
-    return {
-        "polyline_count": value.line_count,
-        "vertex_count": report.vertex_count,
-        "chunk_count": report.chunk_count,
-        "cross_chunk_link_count": report.crossing_links,
-        "group_count": report.group_count,
-    }
+    return counts_of(
+        report,
+        keywords,
+        polyline_count=report.object_count + report.extended_objects,
+        vertex_count=report.vertex_count,
+        chunk_count=report.chunk_count,
+        cross_chunk_link_count=report.crossing_links,
+        group_count=report.group_count,
+    )
 
 
 def read_polylines(
