@@ -124,7 +124,7 @@ def _without(level: LevelState, chunks: IntArray, draft: Draft, merge: TableMerg
     facts = level.metadata.to_json()
     facts["vertex_count"] = level.metadata.vertex_count - len(draft.read_keys)
     if draft.row_ids is not None:
-        facts["next_row_id"] = draft.next_row_id - len(draft)
+        facts[constants.NEXT_ROW_ID] = draft.next_row_id - len(draft)
     left = level.vertices.present[find_rows(chunks, level.vertices.present) < 0]
     cells = {
         name: CellArray(array.path, with_presence(array.document, presence_list(left)), array.store)
