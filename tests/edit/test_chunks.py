@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
 from tests.edit.stores import assert_same, data_files, edit, made, part_only, seen, whole_only, written
+from tests.storage.stores import fewer_examples
 
 Work = Callable[[zv.Edit], Any]
 
@@ -142,7 +143,7 @@ def done(e: zv.Edit, what: str, rows: list[int], owned: bool) -> None:
         e.set_object_attribute("size", {rows[0] // 10 * 3: -float(rows[0])})
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(owned=st.booleans(), work=st.lists(OPERATIONS, min_size=1, max_size=4), shards=st.sampled_from([None, 2]))
 def test_both_ways_come_to_the_same(
     owned: bool, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory
@@ -151,7 +152,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(owned=st.booleans(), work=st.lists(OPERATIONS, min_size=1, max_size=4), shards=st.sampled_from([None, 2]))
 def test_both_ways_often_come_to_the_same(
     owned: bool, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
 from tests.edit.stores import assert_same, edit, made, part_only, seen, value_of, whole_only, written
+from tests.storage.stores import fewer_examples
 
 KINDS = ("cloud", "points", "polyline", "graph", "skeleton", "mesh")
 Work = Callable[[zv.Edit], Any]
@@ -162,7 +163,7 @@ def both_ways(kind: str, work: list[tuple[str, list[int]]], shards: int | None, 
 SOME_WORK = st.lists(st.tuples(st.sampled_from(KINDS_OF_WORK), ROWS), min_size=1, max_size=4)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(kind=st.sampled_from(KINDS), work=SOME_WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_come_to_the_same(
     kind: str, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory
@@ -171,7 +172,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(KINDS), work=SOME_WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_often_come_to_the_same(
     kind: str, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
 from tests.edit.stores import assert_same, data_files, edit, made, part_only, seen, value_of, whole_only, written
+from tests.storage.stores import fewer_examples
 
 KINDS = ("polyline", "graph", "skeleton", "mesh")
 
@@ -91,7 +92,7 @@ def both_ways(kind: str, moves: list[tuple[int, int, tuple[int, int]]], shards: 
     assert zv.validate(places[0]).ok
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(kind=st.sampled_from(KINDS), moves=WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_come_to_the_same(
     kind: str, moves: Any, shards: int | None, tmp_path_factory: pytest.TempPathFactory
@@ -100,7 +101,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(KINDS), moves=WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_often_come_to_the_same(
     kind: str, moves: Any, shards: int | None, tmp_path_factory: pytest.TempPathFactory

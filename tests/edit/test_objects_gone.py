@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
 from tests.edit.stores import assert_same, data_files, edit, made, part_only, seen, whole_only, written
+from tests.storage.stores import fewer_examples
 
 KINDS = ("points", "polyline", "graph", "skeleton", "mesh")
 
@@ -98,7 +99,7 @@ def test_coarser_levels_are_stale(tmp_path: Path, in_part: pytest.MonkeyPatch) -
         e.remove(object_ids=np.arange(1, 55) * 3 + 3)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(
     kind=st.sampled_from(KINDS),
     ids=st.lists(st.integers(0, 59), min_size=1, max_size=40, unique=True),
@@ -112,7 +113,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kind=st.sampled_from(KINDS),
     ids=st.lists(st.integers(0, 59), min_size=1, max_size=40, unique=True),

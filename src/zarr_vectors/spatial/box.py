@@ -91,7 +91,7 @@ class ClosedBox:
             self.lo.tolist(), self.hi.tolist(), chunk_shape, grid.origin, grid.shape, strict=True
         ):
             end = start + length
-            slack = max(abs(start), abs(end)) * size * _FLOAT32_EPS + rounding
+            slack = max(abs(start), abs(end)) * _FLOAT32_EPS * size + rounding  # in this order nothing overflows
             first = floor(min(max((low - slack) / size, start), end))
             last = floor(min(max((high + slack) / size, start - 1), end - 1))
             if first > last:
