@@ -50,6 +50,8 @@ FRAGMENT_OWNER: Final = "fragment_attributes/object_id"
 FRAGMENT_OFFSET: Final = "fragment_attributes/object_offset"
 """Fragment attribute (additive): number, along its line, of each fragment's first vertex."""
 ROW_ID: Final = "row_id"
+NEXT_ROW_ID: Final = "next_row_id"
+"""Level metadata (additive): where row ids continue."""
 
 GEOM_POINT_CLOUD: Final = "point_cloud"
 GEOM_LINE: Final = "line"

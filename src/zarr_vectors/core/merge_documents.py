@@ -30,7 +30,7 @@ _SETS = frozenset(
     }
 )
 _COUNTS = frozenset({"vertex_count", "num_links", "num_physical_records", "num_objects", "num_present"})
-_NUMBERING = frozenset({"next_row_id"})
+_NUMBERING = frozenset({constants.NEXT_ROW_ID})
 """Where numbers for new things begin: if both sides have gone on from one, the same numbers stand for two things."""
 
 

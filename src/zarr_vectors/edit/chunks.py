@@ -26,7 +26,6 @@ from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Points
 from zarr_vectors.query.values import distinct_rows, find_rows
 from zarr_vectors.spatial.grid import chunk_coords
-from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Put
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.append import append_rows
@@ -124,10 +123,10 @@ def _without(level: LevelState, chunks: IntArray, draft: Draft, merge: TableMerg
     facts = level.metadata.to_json()
     facts["vertex_count"] = level.metadata.vertex_count - len(draft.read_keys)
     if draft.row_ids is not None:
-        facts["next_row_id"] = draft.next_row_id - len(draft)
+        facts[constants.NEXT_ROW_ID] = draft.next_row_id - len(draft)
     left = level.vertices.present[find_rows(chunks, level.vertices.present) < 0]
     cells = {
-        name: CellArray(array.path, with_presence(array.document, presence_list(left)), array.store)
+        name: replace(array, document=with_presence(array.document, presence_list(left)))
         for name, array in level.cells.items()
     }
     known = table_names(merge.tables, with_refs=merge.with_refs)

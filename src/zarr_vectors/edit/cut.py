@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.query.rows import wanted_refs
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.values import distinct_rows, find_rows
-from zarr_vectors.storage.cells import CellArray, read_cells
+from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.tables import read_tables
 from zarr_vectors.types.append_beside import objects_with
 from zarr_vectors.types.cell_facts import can_index, facts_of_level, forget_reach
@@ -121,7 +121,7 @@ class Cut:
                 facts.note(coords[full], {name: cells.take(full)})
             change.puts.append(cells_instead(storage, old, coords, full, cells))
             if len(emptied):
-                array = CellArray(old.path, with_presence(old.document, kept), old.store)
+                array = replace(old, document=with_presence(old.document, kept))
                 change.arrays[name] = array
                 change.puts.append([(f"{array.path}/zarr.json", dump_json(array.document.to_json()))])
         change.puts.append(links.puts())

@@ -188,7 +188,7 @@ class _Patches:
         if spec != was:
             self.specs[path.partition("/")[2]] = spec
             said = {"_FillValue": None, **spec.attributes()}
-            array = CellArray(array.path, array.document.with_attributes(**said), array.store)
+            array = replace(array, document=array.document.with_attributes(**said))
         other = every if widens else np.unique(at[_differ(fresh[place], stored[place])])
         self.of[path] = _Patch(level.cells[path], array, coords[other], rows_as_cells(fresh, counts).take(other))
 

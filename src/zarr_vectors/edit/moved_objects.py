@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, open_level
 from zarr_vectors.edit.cut import cut_out, put_tables
 from zarr_vectors.edit.draft import Draft, keys_of, load_draft
@@ -91,7 +92,7 @@ def _append(
     facts = level.metadata.to_json()
     intake.keep_row_ids(row_ids)
     if row_ids is not None:
-        facts["next_row_id"] = draft.next_row_id - len(row_ids)
+        facts[constants.NEXT_ROW_ID] = draft.next_row_id - len(row_ids)
     level = replace(level, metadata=type(level.metadata).parse(facts, where=f"{level.number}/zarr.json"))
     displaced = replace(displaced, recoded=match_columns(level, intake, options))
     match_links(level, kind, intake, options)

@@ -84,7 +84,7 @@ class Scope:
             keys=keys,
             row_ids=None if row_ids is None else np.asarray(row_ids).astype(np.int64),
             per_fragment=set(level.fragment_columns),
-            next_row_id=int((level.metadata.model_extra or {}).get("next_row_id", 0)),
+            next_row_id=level.metadata.next_row_id,
             read_keys=keys,
         )
         at = draft.rows_with_keys(self.keys)

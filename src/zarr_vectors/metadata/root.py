@@ -202,6 +202,11 @@ class LevelMetadata(Document):
         return _checked_edges(value)
 
     @property
+    def next_row_id(self) -> int:
+        """Where row ids continue; 0 where vertices have none."""
+        return int((self.model_extra or {}).get(constants.NEXT_ROW_ID, 0))
+
+    @property
     def leading_axes(self) -> int:
         """Axes of the chunk keys before the spatial ones."""
         return 1 if self.chunk_dims is not None else 0

@@ -7,7 +7,7 @@ shard holds many cells and an index that says where each one lies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -223,7 +223,7 @@ def grown(array: CellArray, needed: Grid) -> CellArray:
     shape = np.asarray(union.origin) + np.asarray(union.shape) - origin
     document = array.document.replace(shape=tuple(shape.tolist()))
     document = document.with_attributes(chunk_grid_origin=origin.tolist() if origin.any() else None)
-    return CellArray(array.path, document, array.store)
+    return replace(array, document=document)
 
 
 def cells_beside(old: CellArray, array: CellArray, coords: IntArray) -> IntArray:

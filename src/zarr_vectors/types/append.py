@@ -216,7 +216,7 @@ class _Append:
         facts = self.level.metadata.to_json()
         facts["vertex_count"] = self.level.metadata.vertex_count + self.tally.rows
         if constants.ROW_ID in self.intake.columns:
-            facts["next_row_id"] = int(facts["next_row_id"]) + self.tally.rows + self.intake.dropped
+            facts[constants.NEXT_ROW_ID] = int(facts[constants.NEXT_ROW_ID]) + self.tally.rows + self.intake.dropped
         if self.tally.packing is not None:
             facts["draco"] = self.tally.packing.facts()
         names = {*self.level.cells, *self.merge.names(self.level)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -159,7 +159,7 @@ class LinkMerge:
     def _array(self, name: str, said: JsonObject) -> CellArray:
         if name in self.new:
             array = self.new[name]
-            return CellArray(array.path, array.document.with_attributes(**said), array.store)
+            return replace(array, document=array.document.with_attributes(**said))
         return self.level.array_beside(self.cells.vertices, name, said)
 
     def puts(self) -> Iterator[Put]:

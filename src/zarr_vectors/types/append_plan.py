@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.spatial.grid import Grid
 from zarr_vectors.spatial.layout import MAX_GRID_CELLS
-from zarr_vectors.storage.cell_array import CellArray, grown
+from zarr_vectors.storage.cell_array import grown
 from zarr_vectors.types.cell_plan import CellPlan
 from zarr_vectors.types.conventions import keeps_every_link
 from zarr_vectors.types.intake import Intake
@@ -37,7 +38,7 @@ def plan_append(
     for path, spec in recoded.items():
         old = arrays[path]
         said = {"_FillValue": None, **spec.attributes()}
-        arrays[path] = CellArray(old.path, old.document.with_attributes(**said), old.store)
+        arrays[path] = replace(old, document=old.document.with_attributes(**said))
     blocks = {(array.block, tuple(np.asarray(array.grid.origin) % array.block)) for array in arrays.values()}
     return CellPlan(
         arrays=arrays,

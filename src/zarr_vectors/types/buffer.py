@@ -207,7 +207,7 @@ class ChangeBuffer:
     @cached_property
     def _row_ids(self) -> int:
         """Row ids that the level has given out."""
-        return int((self.level.metadata.model_extra or {}).get("next_row_id", 0))
+        return self.level.metadata.next_row_id
 
     @cached_property
     def _links(self) -> int:

@@ -318,7 +318,7 @@ class _NewStore:
             "fragments_tile": True,
         }
         if constants.ROW_ID in self.intake.columns:
-            facts["next_row_id"] = self.tally.rows + self.intake.dropped
+            facts[constants.NEXT_ROW_ID] = self.tally.rows + self.intake.dropped
         if self.tally.packing is not None:
             facts["draco"] = self.tally.packing.facts()
         if self.into is not None:

@@ -36,7 +36,6 @@ from zarr_vectors.typing import IntArray, JsonObject
 
 __all__ = ["Part", "gather", "without_job"]
 
-_NEXT_ROW = "next_row_id"
 _OWN_FACTS = frozenset({constants.FRAGMENT_OWNER, constants.FRAGMENT_OFFSET})
 
 
@@ -65,7 +64,7 @@ def gather(
 
 def _shifted(storage: Storage, level: LevelState, parts: Sequence[Part]) -> list[Part]:
     """The parts with what their row ids, and object ids that the library gave out, grow by."""
-    row = int((level.metadata.model_extra or {}).get(_NEXT_ROW, 0))
+    row = level.metadata.next_row_id
     ids = [read_level_tables(part.storage, part.level, only=()).ids for part in parts]
     known = [read_level_tables(storage, level, only=()).ids] if level.has_objects else []
     given = [found for part, found in zip(parts, ids, strict=True) if not part.assigned]
@@ -73,7 +72,7 @@ def _shifted(storage: Storage, level: LevelState, parts: Sequence[Part]) -> list
     shifted: list[Part] = []
     for part, found in zip(parts, ids, strict=True):
         shifted.append(replace(part, row_shift=row, id_shift=free if part.assigned else 0))
-        row += int((part.level.metadata.model_extra or {}).get(_NEXT_ROW, 0))
+        row += part.level.metadata.next_row_id
         free += int(found.max(initial=-1)) + 1 if part.assigned else 0
     return shifted
 
@@ -249,7 +248,7 @@ class _Gather:
         facts["fragments_tile"] = all(level.metadata.fragments_tile for level in levels)
         facts["arrays_present"] = list(dict.fromkeys(n for level in levels for n in level.metadata.arrays_present))
         if constants.ROW_ID in self.level.vertex_columns:
-            facts[_NEXT_ROW] = sum(int((level.metadata.model_extra or {}).get(_NEXT_ROW, 0)) for level in levels)
+            facts[constants.NEXT_ROW_ID] = sum(level.metadata.next_row_id for level in levels)
         names = {*self.level.tables, *(name for level in levels for name in (*level.cells, *level.link_documents))}
         if self._tables is not None:
             names |= {*table_names(self._tables[0], with_refs=self._with_refs)}

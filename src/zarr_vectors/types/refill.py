@@ -129,10 +129,10 @@ class Refill:
 
     def level_facts(self, facts: JsonObject) -> JsonObject:
         """The level's metadata with new facts; foreign ones are kept."""
-        known = {*LevelMetadata.model_fields, "next_row_id"}
+        known = {*LevelMetadata.model_fields, constants.NEXT_ROW_ID}
         kept = {key: value for key, value in self.level.metadata.to_json().items() if key not in known}
-        if self.next_row_id is not None and "next_row_id" in facts:
-            facts = {**facts, "next_row_id": self.next_row_id}
+        if self.next_row_id is not None and constants.NEXT_ROW_ID in facts:
+            facts = {**facts, constants.NEXT_ROW_ID: self.next_row_id}
         return {**kept, **facts}
 
     def described(self, puts: Iterable[Put]) -> Iterator[Put]:

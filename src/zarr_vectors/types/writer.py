@@ -138,7 +138,7 @@ def _matched(
         return as_bounds(root.metadata.bounds, ndim)
 
     numbered = constants.ROW_ID in level.vertex_columns
-    row_id = int((level.metadata.model_extra or {}).get("next_row_id", 0)) if numbered else None
+    row_id = level.metadata.next_row_id if numbered else None
     first = First(row_id=row_id, line_id=next_object_id(storage, level) if kind.connects == "sequence" else 0)
     if options.axes is not None:
         check_same_axes(as_axes(options.axes, root.metadata.ndim), root.axes)
