@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.edit.draft import Draft, find_numbers, load_draft
+from zarr_vectors.edit.draft import Draft, find_numbers
+from zarr_vectors.edit.load import load_draft
 from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.geometry import Column, same_values, take_column
 from zarr_vectors.storage.storage import Storage
@@ -65,7 +66,8 @@ def diff_levels(one: tuple[Storage, RootState, LevelState], other: tuple[Storage
     """
     drafts = []
     for storage, root, level in (one, other):
-        drafts.append(load_draft(storage, root, level, kind_of_types(root.metadata.geometry_types, storage.url)))
+        kind = kind_of_types(root.metadata.geometry_types, storage.url)
+        drafts.append(load_draft(storage, root, level, kind, checked=False))
     first, second = drafts
     if first.kind.family != second.kind.family or first.positions.shape[1] != second.positions.shape[1]:
         raise ConventionError(

@@ -51,6 +51,7 @@ def remove_objects(scope: Scope, *, refresh: bool) -> bool:
     change.gone |= links.gone
     change.puts.append(links.puts())
     change.deletes.append(links.deletes)
-    put_tables(change, scope, draft, cut, gone)
+    if not put_tables(change, scope, draft, cut, gone):
+        return False
     change.commit()
     return True
