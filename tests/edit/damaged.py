@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 
 import zarr_vectors as zv
 from tests.edit.stores import value_of
-from tests.validate.spoiling import table
+from tests.validate.spoiling import attributes, table
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests, encode_manifests
+from zarr_vectors.storage.tables import read_tables
 
 __all__ = ["DAMAGES", "ONE", "OTHER", "content", "files", "made"]
 
@@ -47,6 +49,21 @@ def _encoded(refs: _Refs) -> bytes:
     return bytes(encode_manifests(ManifestTable(rows, chunks, fragments), 1)[0])
 
 
+def _lose_chunk(place: Path) -> None:
+    """Let presence lists forget a chunk of an object, and the level count what is left."""
+    level = zv.open(place)[0]
+    (items,) = read_tables(level.storage, [(level.state.tables["object_index/manifests"], None)])
+    lost = _decoded(items[ONE // 3])[-1][0]
+    left = level.vertex_count - level.read_chunks([lost]).vertex_count
+    for path in (place / "0").rglob("zarr.json"):
+        found = json.loads(path.read_text())
+        keys = found.get("attributes", {}).get("nonempty_chunks", [])
+        if ".".join(map(str, lost)) in keys:
+            keys.remove(".".join(map(str, lost)))
+            path.write_text(json.dumps(found))
+    attributes("0", "zarr_vectors_level", vertex_count=left)(place)
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (_change(lambda _, other: ([], other)), f"object {ONE}.*0 vertices by the manifest.*10 that state it"),
     "short": (_change(lambda one, other: (one[:-1], other)), f"object {ONE} names other vertices.*10 that state it"),
@@ -61,6 +78,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         _change(lambda one, other: ([*one, ([55, 55], 0)], other)),
         f"manifest of object {ONE} names a chunk that has no vertices.*fragments, of 10 vertices",
     ),
+    "no cells": (_lose_chunk, "names a chunk that has no vertices"),
 }
 """What is done to a store, and what an edit says of it."""
 

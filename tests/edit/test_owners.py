@@ -95,6 +95,21 @@ def test_an_object_that_has_no_vertices_left_is_not_brought_back(kind: str, tmp_
     assert (np.asarray(store[0].read(object_ids=[9]).attributes["n"]) == -5).all()
 
 
+def test_an_object_that_has_no_vertices_left_is_not_extended(tmp_path: Path) -> None:
+    """What states to be of it would be read with what is added."""
+    place = made("points", tmp_path / "store", "empty")
+    of_object = {"size": [ONE / 3], "name": [f"no {ONE // 3}"]}
+    more = zv.Points([[99.0, 99.0]], {"n": [1], "label": ["a"]}, [ONE], object_attributes=of_object)
+    before = files(place)
+    with pytest.raises(CorruptionError, match=DAMAGES["empty"][1]), zv.open(place, "r+").edit() as e:
+        e.add(more, extend=True)
+    assert files(place) == before
+    zv.open(place, "r+").vacuum()
+    with zv.open(place, "r+").edit() as e:
+        e.add(more, extend=True)
+    assert zv.open(place)[0].read(object_ids=[ONE]).positions.tolist() == [[99.0, 99.0]]
+
+
 @covering("kind, way", KINDS, ["vacuum", "repair"])
 def test_the_way_out_that_is_told(kind: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = made(kind, tmp_path / "store", "empty")
@@ -131,5 +146,25 @@ def test_vertices_of_no_line_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_difference_goes_by_the_manifests(kind: str, tmp_path: Path) -> None:
     sound, damaged = (made(kind, tmp_path / name, name if name != "sound" else None) for name in ("sound", "empty"))
-    assert zv.diff(sound, damaged).moved.tolist() == [ONE]
+    assert zv.diff(sound, damaged).moved.tolist() == ([ONE] if kind == "polyline" else [-1, ONE])
     assert zv.diff(damaged, damaged).is_empty
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "polyline"])
+def test_a_difference_of_what_is_of_no_object_is_told(kind: str, tmp_path: Path) -> None:
+    place = made(kind, tmp_path / "store", "empty")
+    zv.open(place, "r+").vacuum()
+    level = zv.open(place)[0].read()
+    loose = np.asarray(level.row_ids)[np.asarray(level.vertex_objects) == -1]
+    others = {}
+    for name in ("same", "values", "less"):
+        others[name] = Path(shutil.copytree(place, tmp_path / name))
+        with zv.open(others[name], "r+").edit() as e:
+            if name == "values":
+                e.set_attribute("n", -5, row_ids=loose[:1])
+            elif name == "less":
+                e.remove(row_ids=loose[:1])
+    assert zv.diff(place, others["same"]).is_empty
+    values, less = (zv.diff(place, others[name]) for name in ("values", "less"))
+    assert (values.moved.tolist(), values.changed.tolist()) == ([], [-1])
+    assert less.moved.tolist() == [-1]

@@ -16,7 +16,7 @@ from zarr_vectors.edit.structure import Merge, Split
 from zarr_vectors.edit.which import Opened, Which
 from zarr_vectors.query.geometry import read_shape
 from zarr_vectors.query.objects import refs_of
-from zarr_vectors.query.rows import read_rows
+from zarr_vectors.query.rows import read_rows, wanted_refs
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.tables import LevelTables, read_level_tables
 from zarr_vectors.query.values import RowFinder, distinct_rows, find_rows
@@ -149,11 +149,8 @@ def find_scope(opened: Opened, operations: Sequence[Operation]) -> Scope | None:
     """
     finder = _Finder(opened)
     found = [finder.resolved(operation) for operation in operations]
-    if any(np.isin(finder.extended, finder.named)) or finder.repeated:
+    if any(np.isin(finder.extended, finder.named)) or finder.repeated or finder.emptied:
         # What the places are of vertices that come depends on those that the object has, loaded or not.
-        return None
-    objects, stored, born = finder.born()
-    if finder.are_stated(objects[~np.isin(objects, born[:, 0])]):
         return None
     keys = np.concatenate([NONE, *finder.keys])
     if finder.everything:
@@ -161,7 +158,7 @@ def find_scope(opened: Opened, operations: Sequence[Operation]) -> Scope | None:
     else:
         cells = np.unique(keys // ROWS_PER_CELL)
     named = None if finder.everything else keys
-    return Scope(opened, found, finder.tables, cells, named, objects, stored, born)
+    return Scope(opened, found, finder.tables, cells, named, *finder.born())
 
 
 class _Finder:
@@ -170,6 +167,7 @@ class _Finder:
     Args:
         opened: The store.
         repeated: Whether an object, or several of one operation, have a vertex twice.
+        emptied: Whether fragments state an object that has none by its manifest.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -177,7 +175,7 @@ class _Finder:
         self.keys: list[IntArray] = []
         self.everything = False
         self.extended, self.named = NONE, NONE
-        self.repeated = False
+        self.repeated, self.emptied = False, False
         self._objects: list[tuple[IntArray, IntArray, IntArray]] = []
         self._ids: list[IntArray] = []
 
@@ -201,7 +199,9 @@ class _Finder:
             self._name(operation.ids)
         elif isinstance(operation, AddRows) and self.tables is not None:
             ids = tables_of(operation.value).ids
-            self.extended = np.concatenate([self.extended, ids[np.isin(ids, self.tables.ids)]])
+            ids = ids[np.isin(ids, self.tables.ids)]
+            self.extended = np.concatenate([self.extended, ids])
+            self.emptied |= bool(len(ids)) and self._are_emptied(ids)
         return operation
 
     def born(self) -> tuple[IntArray, IntArray, IntArray]:
@@ -211,7 +211,12 @@ class _Finder:
         places = np.concatenate([NONE, *(places for _, _, places in self._objects)])
         return np.unique(np.concatenate([NONE, *self._ids])), keys, np.stack([owners, places], axis=1)
 
-    def are_stated(self, ids: IntArray) -> bool:
+    def _are_emptied(self, ids: IntArray) -> bool:
+        """Whether one of these objects has vertices that state it, and none by its manifest."""
+        refs = wanted_refs(self.opened.storage, self.opened.level, Selection(object_ids=ids, lenient=True))
+        return refs is not None and self._are_stated(ids[~np.isin(ids, refs.ids)])
+
+    def _are_stated(self, ids: IntArray) -> bool:
         """Whether any fragment of the level states to be of one of these objects, which have none by their manifests.
 
         Other writers leave such vertices behind where they remove an object.
@@ -272,6 +277,7 @@ class _Finder:
         owners, keys = NONE if owners is None else owners, keys_of(rows.places)
         self._ids.append(np.unique(ids))
         self.repeated |= len(np.unique(keys)) != len(keys)
+        self.emptied |= self._are_stated(ids[~np.isin(ids, owners)])
         return keys, owners, np.arange(len(owners)) - np.searchsorted(owners, owners)
 
     def _numbered(self, row_ids: IntArray) -> IntArray:

@@ -277,6 +277,7 @@ def cells_of(level: LevelState, refs: ObjectRefs, box: ClosedBox | None) -> IntA
             store=level.store,
             array=level.vertices.path,
             cell=format_keys(coords[gone[:1]])[0],
+            hint="zarr-vectors validate lists all that is wrong; restore the store from a copy",
         )
     if box is None:
         return coords
