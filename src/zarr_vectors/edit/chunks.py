@@ -18,12 +18,14 @@ from zarr_vectors.core.state import LevelState
 from zarr_vectors.edit.checks import check_fewer
 from zarr_vectors.edit.described import Descriptions, described, descriptions_of
 from zarr_vectors.edit.draft import Draft
+from zarr_vectors.edit.owned import check_chunks
 from zarr_vectors.edit.scope import Scope
 from zarr_vectors.edit.which import Opened
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.manifests import ManifestTable, decode_manifests, encode_manifests
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Points
+from zarr_vectors.query.objects import ObjectRefs
 from zarr_vectors.query.values import distinct_rows, find_rows
 from zarr_vectors.spatial.grid import chunk_coords
 from zarr_vectors.storage.storage import Put
@@ -157,7 +159,8 @@ def _tables(scope: Scope, draft: Draft, touched: IntArray) -> TableMerge:
     """The tables of a draft, with references to all fragments but those of some chunks.
 
     Raises:
-        CorruptionError: A manifest cannot be read.
+        CorruptionError: A manifest cannot be read, or fragments of the chunks state something else.
+        ConventionError: Objects share vertices of the chunks.
         InputError: The tables cannot hold what they are to.
     """
     level, old = scope.opened.level, scope.tables
@@ -173,8 +176,12 @@ def _tables(scope: Scope, draft: Draft, touched: IntArray) -> TableMerge:
         raise CorruptionError(
             "an object manifest is corrupt", store=level.store, cell=min(errors), got=errors[min(errors)]
         )
+    inside = find_rows(touched, known.chunks) >= 0
+    of = known.objects[inside]
+    named = ObjectRefs(old.ids[of], known.chunks[inside], known.fragments[inside], of, old.ids)
+    check_chunks(scope.opened.storage, level, touched, named)
     # Objects that are gone have no fragments outside these chunks.
-    kept = np.flatnonzero(find_rows(touched, known.chunks) < 0)
+    kept = np.flatnonzero(~inside)
     rows = np.searchsorted(tables.ids, old.ids[known.objects[kept]])
     order = np.argsort(rows, kind="stable")
     kept = kept[order]

@@ -13,6 +13,7 @@ from zarr_vectors.edit.cell_puts import cells_instead
 from zarr_vectors.edit.described import described, descriptions_of
 from zarr_vectors.edit.draft import Draft
 from zarr_vectors.edit.level_change import LevelChange
+from zarr_vectors.edit.owned import fragments_named, owners_of
 from zarr_vectors.edit.scope import Scope
 from zarr_vectors.edit.shrunk import Shrunk, kept_items
 from zarr_vectors.edit.shrunk_links import ShrunkLinks
@@ -61,7 +62,9 @@ def cut_out(opened: Opened, ids: IntArray) -> Cut | None:
     keep = ~np.isin(np.frombuffer(owned.joined(), dtype="<i8"), ids)
     rows = cells[constants.VERTICES].sizes // (level.position_dtype.itemsize * len(level.chunk_shape))
     beyond = table.starts + table.counts > np.repeat(rows, table.per_cell)
-    if int((~keep).sum()) != len(refs.ids) or beyond.any():
+    owners = owners_of(table, fragments_named(level, coords, table, refs), refs)
+    # What states to be of an object that goes must be of it, and the other way round.
+    if not np.array_equal(np.isin(owners, ids) & (table.counts > 0), ~keep & (table.counts > 0)) or beyond.any():
         return None
     chunks = Shrunk(coords, rows, table, keep)
     return Cut.of(chunks, cells) if chunks.is_sound else None
@@ -131,12 +134,15 @@ class Cut:
         return change
 
 
-def put_tables(change: LevelChange, scope: Scope, draft: Draft, cut: Cut, gone: IntArray) -> None:
+def put_tables(change: LevelChange, scope: Scope, draft: Draft, cut: Cut, gone: IntArray) -> bool:
     """Let a change write the tables of objects as a draft has them, with fragments as they are numbered now.
 
     Args:
         cut: What becomes of the chunks.
         gone: Ids of the objects that lose all their vertices.
+
+    Returns:
+        Whether that is possible: not where other objects name a fragment that goes, or that there is not.
 
     Raises:
         CorruptionError: A manifest cannot be read.
@@ -158,6 +164,8 @@ def put_tables(change: LevelChange, scope: Scope, draft: Draft, cut: Cut, gone: 
     left = left[np.argsort(rows, kind="stable")]
     cell, fragments = find_rows(chunks.coords, known.chunks[left]), known.fragments[left].copy()
     inside = cell >= 0
+    if not chunks.stays(cell[inside], fragments[inside]).all():
+        return False
     fragments[inside] = chunks.fragment(cell[inside], fragments[inside])
     manifests = encode_manifests(ManifestTable(np.sort(rows), known.chunks[left], fragments), len(tables.ids))
     with_refs = constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total)
@@ -169,3 +177,4 @@ def put_tables(change: LevelChange, scope: Scope, draft: Draft, cut: Cut, gone: 
         change.deletes.append([f"{table.path}/zarr.json", *(get.path for get in table.requests())])
     if old.attributes and not tables.attributes:
         change.deletes.append([f"{level.number}/{constants.OBJECT_ATTRIBUTES}/zarr.json"])
+    return True

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from zarr_vectors.constants import OWNER_NONE
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.edit.draft import Draft, find_numbers, load_draft
+from zarr_vectors.edit.draft import Draft, find_numbers
+from zarr_vectors.edit.load import load_draft
 from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.geometry import Column, same_values, take_column
 from zarr_vectors.storage.storage import Storage
@@ -27,8 +29,8 @@ class Diff:
             points.
         added: Ids that only the second has; with ``"position"``, rows of its ``read()``.
         removed: Ids that only the first has; with ``"position"``, rows of its ``read()``.
-        moved: Ids of those whose vertices lie elsewhere, or are others.
-        changed: Ids of those of which an attribute, an edge or a face differs.
+        moved: Ids of those whose vertices lie elsewhere, or are others; -1 for vertices of no object.
+        changed: Ids of those of which an attribute, an edge or a face differs; -1 as well.
         attributes: Attributes that only one has, or of which a value differs, as ``vertices/name`` and so on.
     """
 
@@ -65,7 +67,8 @@ def diff_levels(one: tuple[Storage, RootState, LevelState], other: tuple[Storage
     """
     drafts = []
     for storage, root, level in (one, other):
-        drafts.append(load_draft(storage, root, level, kind_of_types(root.metadata.geometry_types, storage.url)))
+        kind = kind_of_types(root.metadata.geometry_types, storage.url)
+        drafts.append(load_draft(storage, root, level, kind, checked=False))
     first, second = drafts
     if first.kind.family != second.kind.family or first.positions.shape[1] != second.positions.shape[1]:
         raise ConventionError(
@@ -161,6 +164,11 @@ def _by_object(first: Draft, second: Draft) -> Diff:
     slots = [draft.slots_of(common) for draft in (first, second)]
     of_objects, differ = _columns("objects", first.object_columns, second.object_columns, slots[0], slots[1])
     codes = _shared_codes(first, second, positions=True)
+    # Vertices of no object are compared as one that has the id of none, and is in no table.
+    loose = [draft.owners is not None and bool((draft.owners == OWNER_NONE).any()) for draft in (first, second)]
+    if any(loose) and OWNER_NONE not in common and first.kind.connects != "sequence":
+        at = np.searchsorted(common, OWNER_NONE)
+        common, differ = np.insert(common, at, OWNER_NONE), np.insert(differ, at, False)
     moved = _unequal(common, first, second, codes)
     shared = sorted(first.columns.keys() & second.columns.keys())
     of_vertices = [f"vertices/{name}" for name in first.columns.keys() ^ second.columns.keys()]

@@ -6,26 +6,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.exceptions import ConventionError, InputError, ObjectNotFoundError
+from zarr_vectors.exceptions import InputError, ObjectNotFoundError
 from zarr_vectors.geometry import Column, Geometry, Lines, take_column
-from zarr_vectors.query.geometry import read_shape
 from zarr_vectors.query.links import Links
-from zarr_vectors.query.rows import read_rows
-from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.shape import Shape
-from zarr_vectors.query.tables import read_level_tables
 from zarr_vectors.query.values import Rows
 from zarr_vectors.rowwise import take_rows
 from zarr_vectors.spatial.partition import stable_order
-from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.objects import ObjectTables
-from zarr_vectors.types.value import plan_for, value_of
+from zarr_vectors.types.value import value_of
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["NONE", "Draft", "keys_of", "load_draft"]
+__all__ = ["NONE", "Draft", "find_numbers", "keys_of"]
 
 NONE = np.zeros(0, dtype=np.int64)
 _ROWS_PER_CELL = 2**32
@@ -245,70 +239,3 @@ def find_numbers(haystack: IntArray, order: IntArray, needles: IntArray) -> IntA
 def keys_of(places: IntArray | None) -> IntArray:
     """``(n,)`` one number for each stored place of ``Rows.places``."""
     return NONE if places is None else places[:, 0] * _ROWS_PER_CELL + places[:, 1]
-
-
-def load_draft(storage: Storage, root: RootState, level: LevelState, kind: Kind, only: IntArray | None = None) -> Draft:
-    """Read a level from one end to the other, or the vertices of some objects and the links between these.
-
-    Args:
-        only: Ids of the objects; None for everything.
-
-    Raises:
-        CorruptionError: A cell is gone or corrupt.
-        ConventionError: Objects share vertices.
-    """
-    chosen = Selection(places=True, object_ids=only)
-    shape = read_shape(storage, level, chosen, plan_for(root, kind, None, None))
-    tables = read_level_tables(storage, level)
-    rows = shape.rows
-    columns = dict(rows.columns)
-    row_ids = columns.pop(constants.ROW_ID, None)
-    keys, owners = keys_of(rows.places), shape.owners
-    if owners is None and (level.has_objects or constants.FRAGMENT_OWNER in level.cells):
-        owners = np.full(len(keys), constants.OWNER_NONE, dtype=np.int64)
-    if len(np.unique(keys)) != len(keys):
-        raise ConventionError("objects of the level share vertices, which cannot be edited", store=level.store)
-    draft = Draft(
-        kind=kind,
-        positions=rows.positions,
-        columns=columns,
-        owners=owners,
-        along=_places_in_objects(storage, level, shape, keys, only),
-        born=np.zeros((len(keys), 2), dtype=np.int64),
-        keys=keys,
-        row_ids=None if row_ids is None else np.asarray(row_ids).astype(np.int64),
-        links=None if shape.links is None else shape.links.ends,
-        link_columns={} if shape.links is None else dict(shape.links.columns),
-        ids=tables.ids,
-        object_columns=dict(tables.attributes),
-        groups=dict(enumerate(tables.groups.members)),
-        group_columns=dict(tables.group_attributes),
-        per_fragment=set(level.fragment_columns),
-        next_row_id=int((level.metadata.model_extra or {}).get("next_row_id", 0)),
-    )
-    draft.born = np.stack([np.full(len(keys), -1) if owners is None else owners, draft.along], axis=1)
-    draft.read_keys, draft.read_ids = keys, tables.ids
-    draft.links_read = 0 if draft.links is None else len(draft.links)
-    draft.link_born = np.arange(draft.links_read)
-    return draft
-
-
-def _places_in_objects(
-    storage: Storage, level: LevelState, shape: Shape, keys: IntArray, only: IntArray | None
-) -> IntArray:
-    """``(N,)`` place of each vertex in its object, as a read of the object brings it; -1 where there is none."""
-    if shape.offsets is not None:
-        return np.arange(len(keys)) - np.repeat(shape.offsets[:-1], np.diff(shape.offsets))
-    along = np.full(len(keys), -1, dtype=np.int64)
-    if not level.has_objects:
-        return along
-    ids = read_level_tables(storage, level, only=()).ids if only is None else only
-    rows = read_rows(storage, level, Selection(object_ids=ids, attributes=(), places=True))
-    owners = rows.object_ids
-    if owners is None or not len(owners):
-        return along
-    first = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
-    places = np.arange(len(owners)) - np.repeat(first, np.diff(np.append(first, len(owners))))
-    at = find_numbers(keys, np.argsort(keys, kind="stable"), keys_of(rows.places))
-    along[at[at >= 0]] = places[at >= 0]
-    return along

@@ -71,7 +71,7 @@ def write_in_place(scope: Scope) -> bool:
         patches.add(constants.VERTICES, _positions_spec(opened), draft.positions)
     for name, column in changed.items():
         patches.add(f"{constants.VERTEX_ATTRIBUTES}/{name}", *_stored(name, level.vertex_columns[name], column))
-    if not patches.fit:
+    if not patches.fit or (patches.of and scope.is_shared()):
         return False
     _change(scope, draft, patches, draft.positions[moved]).commit()
     return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.edit.checks import check_editable, check_fewer, check_unchanged
-from zarr_vectors.edit.draft import load_draft
+from zarr_vectors.edit.load import load_draft
 from zarr_vectors.edit.operations import Operation
 from zarr_vectors.edit.partial import edit_in_part
 from zarr_vectors.edit.rewrite import rewrite

@@ -12,7 +12,8 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, open_level
 from zarr_vectors.edit.cut import cut_out, put_tables
-from zarr_vectors.edit.draft import Draft, keys_of, load_draft
+from zarr_vectors.edit.draft import Draft, keys_of
+from zarr_vectors.edit.load import load_draft
 from zarr_vectors.edit.operations import Update
 from zarr_vectors.edit.scope import Scope
 from zarr_vectors.edit.shrunk_links import ShrunkLinks
@@ -62,7 +63,8 @@ def move_objects(scope: Scope, out_of_bounds: str) -> bool:
     if not count or not links.fit or links.torn or links.is_empty:
         return False
     change = cut.change(opened, count, links)
-    put_tables(change, scope, draft, cut, ids)
+    if not put_tables(change, scope, draft, cut, ids):
+        return False
     pending = change.pending()
     left = open_level(pending, opened.root, level.number)
     known = None if change.facts is None else change.facts.table(left.vertices.present)
@@ -71,14 +73,15 @@ def move_objects(scope: Scope, out_of_bounds: str) -> bool:
 
 
 def _owners(scope: Scope) -> IntArray | None:
-    """Ids of the objects whose vertices are named; None where some have no object."""
+    """Ids of the objects whose vertices are named; None where some have no object, or manifests say another."""
     wanted = Selection(chunks=scope.chunks, attributes=(), places=True)
     rows = read_rows(scope.opened.storage, scope.opened.level, wanted)
     assert scope.named is not None
     if rows.object_ids is None:
         return None
-    owners: IntArray = np.unique(rows.object_ids[np.isin(keys_of(rows.places), scope.named)])
-    return None if (owners < 0).any() else owners
+    keys = keys_of(rows.places)
+    owners: IntArray = np.unique(rows.object_ids[np.isin(keys, scope.named)])
+    return None if (owners < 0).any() or not scope.agrees(keys, rows.object_ids) else owners
 
 
 def _append(

@@ -48,6 +48,7 @@ def remove_objects(scope: Scope, *, refresh: bool) -> bool:
         return False
     check_fewer(opened.storage, opened.root, level, count, refresh=refresh)
     change = cut.change(opened, count, links)
-    put_tables(change, scope, draft, cut, gone)
+    if not put_tables(change, scope, draft, cut, gone):
+        return False
     change.commit()
     return True

@@ -15,10 +15,12 @@ from zarr_vectors.edit.operations import AddRows, Operation, Remove, Update
 from zarr_vectors.edit.structure import Merge, Split
 from zarr_vectors.edit.which import Opened, Which
 from zarr_vectors.query.geometry import read_shape
-from zarr_vectors.query.rows import read_rows
+from zarr_vectors.query.objects import refs_of
+from zarr_vectors.query.rows import read_rows, wanted_refs
 from zarr_vectors.query.selection import Selection
 from zarr_vectors.query.tables import LevelTables, read_level_tables
-from zarr_vectors.query.values import find_rows
+from zarr_vectors.query.values import RowFinder, distinct_rows, find_rows
+from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.types.cell_facts import still_true
 from zarr_vectors.types.check import tables_of
 from zarr_vectors.types.value import plan_for
@@ -28,6 +30,8 @@ __all__ = ["ROWS_PER_CELL", "Scope", "find_scope"]
 
 ROWS_PER_CELL = 2**32
 """Keys of vertices count so many for each chunk."""
+_OBJECTS = 2**18
+"""Whose manifests are looked at together."""
 _LOW, _HIGH, _ = attribute_facts(f"{constants.VERTEX_ATTRIBUTES}/{constants.ROW_ID}")
 
 
@@ -41,7 +45,8 @@ class Scope:
         tables: Of objects and groups; None where the level has no objects.
         cells: ``(n,)`` numbers, among those that hold vertices, of the chunks with vertices that are named.
         named: Where the vertices are stored that are named; None for all.
-        keys: ``(m,)`` where vertices of objects that are named are stored.
+        objects: ``(o,)`` ids of the objects of which all vertices were looked up.
+        keys: ``(m,)`` where their vertices are stored, by the manifests.
         born: ``(m, 2)`` object and place of each of these.
     """
 
@@ -50,6 +55,7 @@ class Scope:
     tables: LevelTables | None
     cells: IntArray
     named: IntArray | None
+    objects: IntArray
     keys: IntArray
     born: IntArray
 
@@ -59,8 +65,45 @@ class Scope:
         chunks: IntArray = self.opened.level.vertices.present[self.cells]
         return chunks
 
+    def agrees(self, keys: IntArray, owners: IntArray | None) -> bool:
+        """Whether all vertices of some chunks state the same of the objects looked up as the manifests do.
+
+        Args:
+            keys: ``(n,)`` where the vertices are stored.
+            owners: ``(n,)`` the object that each states; None where they state nothing.
+        """
+        if owners is None or not len(self.objects):
+            return True
+        at = find_numbers(keys, np.argsort(keys, kind="stable"), self.keys)
+        there = at >= 0
+        named = np.full(len(keys), constants.OWNER_NONE, dtype=np.int64)
+        named[at[there]] = self.born[there, 0]
+        mine = np.isin(owners, self.objects)
+        mine[at[there]] = True
+        return np.array_equal(named[mine], owners[mine])
+
+    def is_shared(self) -> bool:
+        """Whether objects that are named have a fragment that another one names too, in which vertices have two owners.
+
+        Raises:
+            CorruptionError: A manifest cannot be read.
+        """
+        if self.tables is None or not len(self.objects):
+            return False
+        opened, ids, finder = self.opened, self.tables.ids, RowFinder(self.chunks)
+        parts = [np.zeros((0, opened.level.vertices.ndim + 1), dtype=np.int64)]
+        for start in range(0, len(ids), _OBJECTS):
+            some = ids[start : start + _OBJECTS]
+            refs = refs_of(opened.storage, opened.level, some, np.zeros(len(some), dtype=np.bool_))
+            refs = refs.take(finder.find(refs.chunks) >= 0)
+            parts.append(np.column_stack([refs.chunks, refs.fragments]))
+        named = np.concatenate(parts)
+        return len(distinct_rows(named)) < len(named)
+
     def draft(self, chunks: IntArray, names: Iterable[str] | None = None) -> Draft | None:
-        """All vertices of some chunks, in which the operations can be done; None where objects share vertices.
+        """All vertices of some chunks, in which the operations can be done.
+
+        None where objects share vertices, or those that are named state something else than their manifests.
 
         Args:
             chunks: ``(n, K)`` chunks that hold vertices, those of the scope among them.
@@ -72,7 +115,7 @@ class Scope:
         columns = dict(rows.columns)
         row_ids = columns.pop(constants.ROW_ID, None)
         keys = keys_of(rows.places)
-        if len(np.unique(keys)) != len(keys):
+        if len(np.unique(keys)) != len(keys) or not self.agrees(keys, rows.object_ids):
             return None
         draft = Draft(
             kind=self.opened.kind,
@@ -106,7 +149,7 @@ def find_scope(opened: Opened, operations: Sequence[Operation]) -> Scope | None:
     """
     finder = _Finder(opened)
     found = [finder.resolved(operation) for operation in operations]
-    if any(np.isin(finder.extended, finder.named)):
+    if any(np.isin(finder.extended, finder.named)) or finder.repeated or finder.emptied:
         # What the places are of vertices that come depends on those that the object has, loaded or not.
         return None
     keys = np.concatenate([NONE, *finder.keys])
@@ -114,7 +157,8 @@ def find_scope(opened: Opened, operations: Sequence[Operation]) -> Scope | None:
         cells = np.arange(len(opened.level.vertices.present))
     else:
         cells = np.unique(keys // ROWS_PER_CELL)
-    return Scope(opened, found, finder.tables, cells, None if finder.everything else keys, *finder.born())
+    named = None if finder.everything else keys
+    return Scope(opened, found, finder.tables, cells, named, *finder.born())
 
 
 class _Finder:
@@ -122,6 +166,8 @@ class _Finder:
 
     Args:
         opened: The store.
+        repeated: Whether an object, or several of one operation, have a vertex twice.
+        emptied: Whether fragments state an object that has none by its manifest.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -129,7 +175,9 @@ class _Finder:
         self.keys: list[IntArray] = []
         self.everything = False
         self.extended, self.named = NONE, NONE
+        self.repeated, self.emptied = False, False
         self._objects: list[tuple[IntArray, IntArray, IntArray]] = []
+        self._ids: list[IntArray] = []
 
     @cached_property
     def tables(self) -> LevelTables | None:
@@ -151,15 +199,33 @@ class _Finder:
             self._name(operation.ids)
         elif isinstance(operation, AddRows) and self.tables is not None:
             ids = tables_of(operation.value).ids
-            self.extended = np.concatenate([self.extended, ids[np.isin(ids, self.tables.ids)]])
+            ids = ids[np.isin(ids, self.tables.ids)]
+            self.extended = np.concatenate([self.extended, ids])
+            self.emptied |= bool(len(ids)) and self._are_emptied(ids)
         return operation
 
-    def born(self) -> tuple[IntArray, IntArray]:
-        """Where vertices of objects are stored that were looked up, and their objects and places."""
+    def born(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Objects that were looked up, where their vertices are stored, and objects and places of these."""
         keys = np.concatenate([NONE, *(keys for keys, _, _ in self._objects)])
         owners = np.concatenate([NONE, *(owners for _, owners, _ in self._objects)])
         places = np.concatenate([NONE, *(places for _, _, places in self._objects)])
-        return keys, np.stack([owners, places], axis=1)
+        return np.unique(np.concatenate([NONE, *self._ids])), keys, np.stack([owners, places], axis=1)
+
+    def _are_emptied(self, ids: IntArray) -> bool:
+        """Whether one of these objects has vertices that state it, and none by its manifest."""
+        refs = wanted_refs(self.opened.storage, self.opened.level, Selection(object_ids=ids, lenient=True))
+        return refs is not None and self._are_stated(ids[~np.isin(ids, refs.ids)])
+
+    def _are_stated(self, ids: IntArray) -> bool:
+        """Whether any fragment of the level states to be of one of these objects, which have none by their manifests.
+
+        Other writers leave such vertices behind where they remove an object.
+        """
+        array = self.opened.level.cells.get(constants.FRAGMENT_OWNER)
+        if array is None or not len(ids):
+            return False
+        (read,) = read_cells(self.opened.storage, [(array, array.present)])
+        return bool(np.isin(np.frombuffer(read.check().cells.joined(), dtype="<i8"), ids).any())
 
     def _which(self, which: Which) -> Which:
         if which.vertices is not None:
@@ -208,8 +274,11 @@ class _Finder:
         else:
             rows = read_rows(opened.storage, level, wanted)
             owners = rows.object_ids
-        owners = NONE if owners is None else owners
-        return keys_of(rows.places), owners, np.arange(len(owners)) - np.searchsorted(owners, owners)
+        owners, keys = NONE if owners is None else owners, keys_of(rows.places)
+        self._ids.append(np.unique(ids))
+        self.repeated |= len(np.unique(keys)) != len(keys)
+        self.emptied |= self._are_stated(ids[~np.isin(ids, owners)])
+        return keys, owners, np.arange(len(owners)) - np.searchsorted(owners, owners)
 
     def _numbered(self, row_ids: IntArray) -> IntArray:
         """Keys of the vertices with these row ids; of those that are stored."""

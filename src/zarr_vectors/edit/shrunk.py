@@ -106,6 +106,12 @@ class Shrunk:
         """Numbers of fragments inside their chunks, by what they are now."""
         return renumbered(self.keep, self.table.per_cell, cells, fragments)
 
+    def stays(self, cells: IntArray, fragments: IntArray) -> BoolArray:
+        """``(n,)`` whether there are such fragments, by their numbers inside their chunks, and they stay."""
+        known = (fragments >= 0) & (fragments < self.table.per_cell[cells])
+        known[known] = self.keep[offsets_of(self.table.per_cell)[:-1][cells[known]] + fragments[known]]
+        return known
+
     def goes(self, cells: Sequence[int] | IntArray, rows: IntArray) -> BoolArray:
         """``(n,)`` whether rows go."""
         return np.asarray(~self.keep_rows[offsets_of(self.rows)[:-1][cells] + rows])

@@ -257,6 +257,7 @@ class _Reader:
             store=self.level.store,
             array=self.level.vertices.path,
             cell=format_keys(chunks[:1])[0],
+            hint="zarr-vectors validate lists all that is wrong; restore the store from a copy",
         )
 
     def inside(self, shape: Shape) -> Shape:

@@ -271,6 +271,7 @@ def cells_of(level: LevelState, refs: ObjectRefs, box: ClosedBox | None) -> IntA
             store=level.store,
             array=level.vertices.path,
             cell=format_keys(coords[gone[:1]])[0],
+            hint="zarr-vectors validate lists all that is wrong; restore the store from a copy",
         )
     if box is None:
         return coords
@@ -320,14 +321,21 @@ def _arrays(level: LevelState, names: Sequence[str], *, fragments: bool) -> dict
     return arrays | attribute_arrays(level, names)
 
 
-def every_row(storage: Storage, level: LevelState, names: Sequence[str]) -> tuple[Block, Rows]:
-    """The rows that a read of everything brings, without owners, and the cells that they come from.
+def every_row(storage: Storage, level: LevelState, names: Sequence[str], *, owned: bool = False) -> tuple[Block, Rows]:
+    """The rows that a read of everything brings, and the cells that they come from.
+
+    Args:
+        owned: Whether fragments are read, with the objects that they state to be of where they do; without them, rows
+            have no owners.
 
     Raises:
         CorruptionError: A cell is gone or corrupt, or rows are missing.
     """
     check_unordered(storage, level, names)
-    block = Block.read(storage, level, level.vertices.present, _arrays(level, names, fragments=False))
+    arrays = _arrays(level, names, fragments=owned)
+    if owned and _OWNED in level.cells:
+        arrays[_OWNED] = level.cells[_OWNED]
+    block = Block.read(storage, level, level.vertices.present, arrays)
     block.prepare(names)
     rows = block.assemble(None, None)
     raise_errors(block, strict=True)
