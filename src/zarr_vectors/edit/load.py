@@ -96,7 +96,7 @@ def load_draft(
         groups=dict(enumerate(tables.groups.members)),
         group_columns=dict(tables.group_attributes),
         per_fragment=set(level.fragment_columns),
-        next_row_id=int((level.metadata.model_extra or {}).get("next_row_id", 0)),
+        next_row_id=level.metadata.next_row_id,
         read_keys=keys,
         read_ids=tables.ids,
     )
