@@ -2,6 +2,9 @@ PYTHON ?= python3
 JOBS ?= 2
 FUZZ ?= 1000000
 FIRST ?= 0
+SECONDS ?= 300
+EXAMPLES ?= 2000
+TESTS ?= tests
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
@@ -65,17 +68,18 @@ bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy sid
 	$(BIN)/python benchmarks/query_contest.py
 
 fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, a million times and more
-	$(BIN)/python -m tests.fuzz.run --suite decoders --executions $(FUZZ) --first $(FIRST)
-	$(BIN)/python -m tests.fuzz.run --suite stores --seconds 300 --first $(FIRST)
-	$(BIN)/python -m tests.fuzz.run --suite files --seconds 300 --first $(FIRST)
+	@status=0; \
+	for limit in "decoders --executions $(FUZZ)" "stores --seconds $(SECONDS)" "files --seconds $(SECONDS)"; do \
+		$(BIN)/python -m tests.fuzz.run --suite $$limit --first $(FIRST) || status=1; done; \
+	exit $$status
 
-properties: $(INSTALLED) ## Look for new examples in all property tests, which takes hours
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis
+properties: $(INSTALLED) ## Look for new examples in all property tests for hours (TESTS=tests/edit EXAMPLES=100: for minutes)
+	HYPOTHESIS_PROFILE=fuzz HYPOTHESIS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis $(TESTS)
 
 faults: $(INSTALLED) ## Kill and fail writers, let many write at once and others read, on a disk and on an S3 server
-	$(BIN)/python -m tests.faults
-	$(BIN)/python -m tests.faults.writers
-	$(BIN)/python -m tests.faults.readers
+	@status=0; \
+	for run in faults faults.writers faults.readers; do $(BIN)/python -m tests.$$run || status=1; done; \
+	exit $$status
 
 golden: $(INSTALLED) ## Make tests/golden anew with zarr-vectors 0.9.2
 	$(BIN)/python scripts/make_golden.py

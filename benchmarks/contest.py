@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from benchmarks.processes import WorkerError, answer_of
 
 __all__ = ["CONTESTANTS", "Contest", "Outcome", "Times", "Workload"]
 
@@ -27,10 +28,6 @@ CONTESTANTS = {
     "memmap": "memory-mapped arrays",
 }
 """Module below ``contestants`` to the name in the table."""
-
-
-class WorkerError(Exception):
-    """A measurement that did not come to its end."""
 
 
 @dataclass(frozen=True)
@@ -201,17 +198,9 @@ class Contest:
         return folder / f"{contestant}{suffix}"
 
     def _work(self, who: str, **task: Any) -> dict[str, Any]:
-        environment, command, limit = dict(os.environ), [sys.executable], None
         if who in PEERS:
-            # PYTHONPATH may lead to this project under the same import name.
-            environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
-            command, limit = [str(self._peer_python), "-s"], self._limit
-        command += [str(WORKER), json.dumps(task, default=str)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit, env=environment)
-        if done.returncode:
-            raise WorkerError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return answer
+            return answer_of(WORKER, task, peer=self._peer_python, limit=self._limit)
+        return answer_of(WORKER, task)
 
 
 def _can(contestant: str, operation: str) -> bool:

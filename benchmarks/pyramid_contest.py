@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processes import answer_of
 from scripts.peer_env import peer_python
 
 OUT = Path(__file__).with_name("out") / "pyramids"
@@ -142,19 +142,8 @@ def _can(who: str) -> bool:
 
 
 def _work(who: str, what: str, path: Path, size: int, limit: float | None = None) -> dict[str, Any]:
-    environment, command = dict(os.environ), [sys.executable]
-    if who == "peer":
-        # PYTHONPATH may lead to this project under the same import name.
-        environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
-        command = [str(peer_python()), "-s", "-W", "ignore"]
-    task = json.dumps({"who": who, "what": what, "path": str(path), "size": size})
-    done = subprocess.run(
-        [*command, str(WORKER), task], capture_output=True, text=True, check=False, timeout=limit, env=environment
-    )
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    task = {"who": who, "what": what, "path": path, "size": size}
+    return answer_of(WORKER, task, peer=peer_python() if who == "peer" else None, limit=limit)
 
 
 if __name__ == "__main__":

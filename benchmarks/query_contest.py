@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.processes import answer_of
 
 OUT = Path(__file__).with_name("out") / "queries"
 WORKER = Path(__file__).with_name("query_worker.py")
@@ -66,10 +67,10 @@ def main() -> int:
     asked = questions(10 if options.quick else 1)
     answers: dict[str, list[dict[str, Any]]] = {one.do: [] for one in asked}
     with tempfile.TemporaryDirectory(prefix="zv-bench-") as scratch:
-        _work("make", Path(scratch), asked[0].rows)
+        _ask("make", Path(scratch), asked[0].rows)
         for _ in range(options.repeat):
             for one in asked:
-                answers[one.do].append(_work(one.do, Path(scratch), one.rows))
+                answers[one.do].append(_ask(one.do, Path(scratch), one.rows))
                 console.print(f"{one.name}: {answers[one.do][-1]}", soft_wrap=True)
     rows = [_judged(one, answers) for one in asked]
     table = Table(*rows[0], title="queries and edits")
@@ -100,13 +101,8 @@ def _judged(one: Question, answers: dict[str, list[dict[str, Any]]]) -> dict[str
     }
 
 
-def _work(what: str, folder: Path, rows: int) -> dict[str, Any]:
-    task = json.dumps({"do": what, "folder": str(folder), "rows": rows})
-    done = subprocess.run([sys.executable, str(WORKER), task], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+def _ask(what: str, folder: Path, rows: int) -> dict[str, Any]:
+    return answer_of(WORKER, {"do": what, "folder": folder, "rows": rows})
 
 
 if __name__ == "__main__":

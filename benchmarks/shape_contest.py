@@ -6,7 +6,6 @@ Usage: python benchmarks/shape_contest.py [--quick] [--unsharded] [--repeat N] [
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 
 from benchmarks.contest import PEERS, Outcome, Times
+from benchmarks.processes import WorkerError, answer_of
 from benchmarks.report import Report, Target, judge
 from scripts.peer_env import peer_python
 
@@ -62,13 +62,13 @@ class ShapeContest:
         self.console = console
         self.contestants = contestants
         self.outcomes: list[Outcome] = []
-        self.peer_python = str(peer_python())
+        self.peer_python = peer_python()
 
     def run(self, shapes: Shapes) -> list[Target]:
         """Every operation of a kind, the contestants taking turns; the targets that it sets."""
         name = f"{shapes.size:,} {shapes.kind}"
         data = self.scratch / f"{shapes.kind}.npz"
-        facts = self._work("ours", do="make", kind=shapes.kind, size=shapes.size, data=str(data))
+        facts = self._work("ours", do="make", kind=shapes.kind, size=shapes.size, data=data)
         targets = [Target(name, "write", "memory", at_most=3 * facts["nbytes"] + 150e6)]
         for operation, factor in shapes.wanted.items():
             outcomes = {who: Outcome(name, operation, who) for who in self.contestants}
@@ -98,11 +98,11 @@ class ShapeContest:
             return
         task = {"contestant": outcome.contestant, "operation": outcome.operation, "kind": kind}
         try:
-            found = self._work(outcome.contestant, do="measure", data=str(data), path=str(path), **task)
+            found = self._work(outcome.contestant, do="measure", data=data, path=path, **task)
         except subprocess.TimeoutExpired:
             outcome.over = self.limit
             return
-        except RuntimeError as error:
+        except WorkerError as error:
             outcome.failure = str(error)
             return
         outcome.samples.append(Times(found["wall"], found["cpu"], found["peak"]))
@@ -110,17 +110,9 @@ class ShapeContest:
             outcome.nbytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
     def _work(self, who: str, **task: Any) -> dict[str, Any]:
-        environment, command, limit = dict(os.environ), [sys.executable], None
         if who in PEERS:
-            # PYTHONPATH may lead to this project under the same import name.
-            environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
-            command, limit = [self.peer_python, "-s", "-W", "ignore"], self.limit
-        command += [str(WORKER), json.dumps(task)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit, env=environment)
-        if done.returncode:
-            raise RuntimeError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return answer
+            return answer_of(WORKER, task, peer=self.peer_python, limit=self.limit)
+        return answer_of(WORKER, task)
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 Property tests run under the hypothesis profile named by ``HYPOTHESIS_PROFILE``: ``test`` (the default), which takes the
 same examples in every run, so that a run says something about the change and not about the draw; ``long``, which
-takes more of them; or ``fuzz``, which looks for new ones.
+takes more of them; or ``fuzz``, which looks for new ones: 2000 a test, or as many as ``HYPOTHESIS_EXAMPLES`` says.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 SHARED = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("test", SHARED, max_examples=30, derandomize=True)
 settings.register_profile("long", SHARED, max_examples=120, derandomize=True)
-settings.register_profile("fuzz", SHARED, max_examples=2000)
+settings.register_profile("fuzz", SHARED, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 

@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,16 @@ def test_readme_shows_python_and_the_command_line() -> None:
     shown = list(blocks(ROOT / "README.md"))
     assert any(block.info == "python" for block in shown)
     assert any(block.commands for block in shown)
+
+
+def test_readme_installs_what_its_examples_need() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = re.search(r"pip install '\.\[([\w,]+)\]'", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert installed is not None
+    shown = "".join(block.text for block in blocks(ROOT / "README.md") if block.info == "python")
+    needed = set(re.findall(r"\.(?:to|from)_(\w+)\(", shown)) & set(project["optional-dependencies"])
+    assert needed
+    assert needed <= set(installed[1].split(","))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import zarr_vectors
@@ -130,6 +131,11 @@ def test_every_exception_is_a_zverror_and_stands_in_the_tree() -> None:
     for name in exceptions.__all__:
         assert issubclass(getattr(exceptions, name), exceptions.ZVError)
         assert name in tree
+
+
+def test_an_error_is_one_line_whatever_it_is_about() -> None:
+    error = exceptions.InputError("bounds must be finite", got=np.full((3, 2), np.nan), hint="give numbers")
+    assert str(error) == "bounds must be finite (got [[nan nan] [nan nan] [nan nan]]); give numbers"
 
 
 def test_import_changes_no_warnings_and_loads_nothing_optional() -> None:

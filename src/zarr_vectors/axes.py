@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ def as_axes(value: Sequence[Any] | str | None, ndim: int) -> tuple[Axis, ...]:
     """Take axes as names, ``Axis`` values, mappings or NGFF models, and check their number.
 
     Raises:
-        InputError: Wrong number, an empty or a repeated name.
+        InputError: Wrong number, no order, an empty or a repeated name, or a unit or type that is no text.
 
     Example:
         >>> [axis.name for axis in as_axes("zyx", 3)]
@@ -55,6 +56,12 @@ def as_axes(value: Sequence[Any] | str | None, ndim: int) -> tuple[Axis, ...]:
                 hint=f"names are known by default for up to {len(DEFAULT_AXES_NAMES)} axes",
             )
         return tuple(Axis(name) for name in DEFAULT_AXES_NAMES[:ndim])
+    if isinstance(value, (bytes, Mapping, AbstractSet)) or not isinstance(value, Iterable):
+        raise InputError(
+            "axes must be names or Axis values in the order of the columns",
+            got=repr(value),
+            hint="for example 'xyz', or [zv.Axis('x', 'micrometer'), 'y']",
+        )
     axes = tuple(_as_axis(entry) for entry in value)
     names = [axis.name for axis in axes]
     if len(axes) != ndim:
@@ -65,13 +72,15 @@ def as_axes(value: Sequence[Any] | str | None, ndim: int) -> tuple[Axis, ...]:
 
 
 def _as_axis(entry: Any) -> Axis:
-    if isinstance(entry, Axis):
-        return entry
     if isinstance(entry, str):
         return Axis(entry)
-    if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
-        return Axis(entry["name"], entry.get("unit"), entry.get("type") or "space")
-    name = getattr(entry, "name", None)
-    if isinstance(name, str):
-        return Axis(name, getattr(entry, "unit", None), getattr(entry, "type", None) or "space")
-    raise InputError("an axis must be a name, a mapping with a name, or an Axis", got=repr(entry))
+    if isinstance(entry, Mapping):
+        name, unit, kind = (entry.get(key) for key in ("name", "unit", "type"))
+    else:
+        name, unit, kind = (getattr(entry, key, None) for key in ("name", "unit", "type"))
+    if not isinstance(name, str):
+        raise InputError("an axis must be a name, a mapping with a name, or an Axis", got=repr(entry))
+    for what, text in (("unit", unit), ("type", kind)):
+        if text is not None and not isinstance(text, str):
+            raise InputError(f"the {what} of axis {name!r} must be text", got=repr(text), hint="leave it out")
+    return entry if isinstance(entry, Axis) else Axis(name, unit, kind or "space")

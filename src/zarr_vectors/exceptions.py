@@ -30,6 +30,7 @@ Each class is also the builtin that a Python programmer would catch::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,7 @@ __all__ = [
 
 
 _LONGEST_FACT = 1000
+_GAPS = re.compile(r"\s*\n\s*")
 
 
 class ZVError(Exception):
@@ -129,8 +131,8 @@ class ZVError(Exception):
 
 
 def _shortened(value: Any) -> str:
-    """What a file says may be of any length."""
-    text = str(value)
+    """What a file or an argument says may be of any length, and of many lines."""
+    text = _GAPS.sub(" ", str(value))
     return text if len(text) <= _LONGEST_FACT else f"{text[:_LONGEST_FACT]}... ({len(text)} characters)"
 
 

@@ -22,7 +22,39 @@ RowChoice: TypeAlias = "RowRuns | RowPlaces | IntArray"
 """Which rows of a table, in which order."""
 
 
-class RowRuns:
+class _Runs:
+    """Runs of row numbers, one after another.
+
+    Args:
+        starts: ``(R,)`` first number of each run.
+        counts: ``(R,)`` its numbers.
+    """
+
+    def __init__(self, starts: IntArray, counts: IntArray) -> None:
+        self.starts = starts
+        self.counts = counts
+        self._ends = np.cumsum(counts)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def _in_order(self, first: int = 0, last: int | None = None) -> IntArray:
+        """The numbers of some of the runs, of all by default."""
+        return consecutive(self.starts[first:last], self.counts[first:last])
+
+    def _each_part(self, use: Callable[[slice, IntArray], None], *, threaded: bool) -> None:
+        """Call with which rows in a row, and their numbers, for parts whose numbers stay in the cache."""
+        cuts = np.searchsorted(self._ends, np.arange(_PART_ROWS, len(self), _PART_ROWS), side="right")
+        cuts = np.unique(np.concatenate([[0], cuts, [len(self._ends)]])).tolist()
+
+        def step(first: int, last: int) -> None:
+            rows = slice(int(self._ends[first] - self.counts[first]), int(self._ends[last - 1]))
+            use(rows, self._in_order(first, last))
+
+        run_all([partial(step, first, last) for first, last in pairwise(cuts)], threaded=threaded)
+
+
+class RowRuns(_Runs):
     """Rows of a table, given as runs of neighbours in any order; runs may overlap.
 
     Args:
@@ -35,26 +67,10 @@ class RowRuns:
         (3, [4, 5, 0], [40, 50, 0])
     """
 
-    def __init__(self, starts: IntArray, counts: IntArray) -> None:
-        self._runs = _Runs(starts, counts)
-
-    def __len__(self) -> int:
-        return self._runs.rows
-
-    @property
-    def starts(self) -> IntArray:
-        """``(R,)`` first row of each run."""
-        return self._runs.starts
-
-    @property
-    def counts(self) -> IntArray:
-        """``(R,)`` rows of each run."""
-        return self._runs.counts
-
     @cached_property
     def numbers(self) -> IntArray:
         """``(N,)`` number of each row."""
-        return self._runs.numbers()
+        return self._in_order()
 
     def take(self, table: AnyArray) -> AnyArray:
         """The rows, gathered part by part.
@@ -65,7 +81,7 @@ class RowRuns:
         if len(self) <= _PART_ROWS or not _is_plain(table):
             taken: AnyArray = table.take(self.numbers, axis=0)
             return taken
-        low, high = self._runs.extent
+        low, high = self._extent()
         if low < 0 or high > len(table):
             raise IndexError(f"rows {low} to {high - 1} of a table of {len(table)}")
         result = np.empty((len(self), *table.shape[1:]), dtype=table.dtype)
@@ -75,11 +91,16 @@ class RowRuns:
             # Without "clip", numpy would gather into a buffer of its own first.
             source.take(numbers, axis=0, out=target[rows], mode="clip")
 
-        self._runs.each_part(gather, threaded=result.nbytes >= _THREADED_BYTES)
+        self._each_part(gather, threaded=result.nbytes >= _THREADED_BYTES)
         return result
 
+    def _extent(self) -> tuple[int, int]:
+        """The least row, and the one after the greatest."""
+        filled = self.counts > 0
+        return int(self.starts[filled].min()), int((self.starts + self.counts)[filled].max())
 
-class RowPlaces:
+
+class RowPlaces(_Runs):
     """All rows of a table in another order, given by where each run of neighbours goes.
 
     Args:
@@ -92,26 +113,10 @@ class RowPlaces:
         (True, [30, 10, 20], [2, 0, 1])
     """
 
-    def __init__(self, starts: IntArray, counts: IntArray) -> None:
-        self._runs = _Runs(starts, counts)
-
-    def __len__(self) -> int:
-        return self._runs.rows
-
-    @property
-    def starts(self) -> IntArray:
-        """``(R,)`` new place of the first row of each run."""
-        return self._runs.starts
-
-    @property
-    def counts(self) -> IntArray:
-        """``(R,)`` rows of each run."""
-        return self._runs.counts
-
     @property
     def is_complete(self) -> bool:
         """Whether every place from the first to the last is taken once; only then may rows be taken."""
-        starts, counts = self._runs.starts, self._runs.counts
+        starts, counts = self.starts, self.counts
         if not counts.all():
             starts, counts = starts[counts > 0], counts[counts > 0]
         ends = starts + counts
@@ -134,49 +139,15 @@ class RowPlaces:
         """The rows in their new order."""
         result: AnyArray = np.empty_like(table)
         if not _is_plain(table):
-            result[self._runs.numbers()] = table
+            result[self._in_order()] = table
             return result
         source, target = _as_items(table), _as_items(result)
 
         def spread(rows: slice, numbers: IntArray) -> None:
             np.put(target, numbers, source[rows], mode="clip")
 
-        self._runs.each_part(spread, threaded=result.nbytes >= _THREADED_BYTES)
+        self._each_part(spread, threaded=result.nbytes >= _THREADED_BYTES)
         return result
-
-
-class _Runs:
-    """Runs of row numbers, one after another."""
-
-    def __init__(self, starts: IntArray, counts: IntArray) -> None:
-        self.starts = starts
-        self.counts = counts
-        self._ends = np.cumsum(counts)
-
-    @property
-    def rows(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """The least row number, and the one after the greatest."""
-        filled = self.counts > 0
-        return int(self.starts[filled].min()), int((self.starts + self.counts)[filled].max())
-
-    def each_part(self, use: Callable[[slice, IntArray], None], *, threaded: bool) -> None:
-        """Call with which rows in a row, and their numbers, for parts whose numbers stay in the cache."""
-        cuts = np.searchsorted(self._ends, np.arange(_PART_ROWS, self.rows, _PART_ROWS), side="right")
-        cuts = np.unique(np.concatenate([[0], cuts, [len(self._ends)]])).tolist()
-
-        def step(first: int, last: int) -> None:
-            rows = slice(int(self._ends[first] - self.counts[first]), int(self._ends[last - 1]))
-            use(rows, self.numbers(first, last))
-
-        run_all([partial(step, first, last) for first, last in pairwise(cuts)], threaded=threaded)
-
-    def numbers(self, first: int = 0, last: int | None = None) -> IntArray:
-        """Row numbers of some of the runs, of all by default."""
-        return consecutive(self.starts[first:last], self.counts[first:last])
 
 
 def consecutive(starts: IntArray, counts: IntArray) -> IntArray:
@@ -206,7 +177,7 @@ def _is_plain(table: AnyArray) -> bool:
 
 def row_numbers(rows: RowChoice) -> IntArray:
     """``(N,)`` number of each row that is chosen."""
-    return rows.numbers if isinstance(rows, (RowRuns, RowPlaces)) else rows
+    return rows.numbers if isinstance(rows, RowRuns | RowPlaces) else rows
 
 
 def _as_items(table: AnyArray) -> AnyArray:
@@ -223,7 +194,7 @@ def take_rows(array: AnyArray, rows: Any) -> AnyArray:
     """
     if isinstance(rows, slice):
         return array[rows]
-    if isinstance(rows, (RowRuns, RowPlaces)):
+    if isinstance(rows, RowRuns | RowPlaces):
         return rows.take(array)
     rows = np.asarray(rows)
     if rows.dtype == bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import pickle
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -121,14 +120,7 @@ def test_what_is_not_there() -> None:
 
 def test_dask_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     level = stored(zv.Points([[0.0, 1.0]]), zv.Layout(chunk_shape=2))
-    known = builtins.__import__
-
-    def without_dask(name: str, *args: Any, **options: Any) -> Any:
-        if name.startswith("dask"):
-            raise ImportError(name)
-        return known(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without_dask)
+    monkeypatch.setitem(sys.modules, "dask.array", None)
     assert np.asarray(level.vertices).tolist() == [[0, 1]]
     with pytest.raises(MissingDependencyError, match=r"zarr-vectors\[dask\]"):
         level.vertices.to_dask()

@@ -74,7 +74,7 @@ def test_streams_bring_what_a_read_brings(kind: str, data: st.DataObject) -> Non
                 assert np.array(columns).reshape(-1, value.links.shape[1]).tolist() == np.concatenate(ends).tolist()
                 continue
         assert table.num_rows == expected.num_rows
-        assert table.to_pylist() == expected.to_pylist() or "NaN" in repr(table)
+        assert table.to_pylist() == expected.to_pylist()
 
 
 def test_duckdb_and_polars_take_levels() -> None:

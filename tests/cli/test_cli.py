@@ -223,6 +223,21 @@ def test_columns_of_a_table_by_name(tmp_path: Path) -> None:
     assert points.object_ids.tolist() == [5, 6]
 
 
+def test_the_way_out_is_told_in_options(table: Path, tmp_path: Path) -> None:
+    target = tmp_path / "cells.zarrvectors"
+    assert fails("convert", table, target, "--append").endswith("check the path, or leave out --append")
+    zvrun("convert", table, target, "--object-id-column", "cell")
+    assert "or --extend to add these" in fails("convert", table, target, "--append", "--object-id-column", "cell")
+    more = tmp_path / "more.csv"
+    more.write_text("x,y,z,size\n1,1,1,1.5\n900,1,1,1.5\n")
+    assert "use --out-of-bounds expand to grow the bounds" in fails("convert", more, target, "--append")
+    more.write_text("lon,lat\n1,2\n")
+    assert fails("convert", more, tmp_path / "none.zarrvectors").endswith("name them with --positions")
+    more.write_text("x,y,z\n1,1,1\n")
+    zvrun("convert", table, tmp_path / "flags.zarrvectors", "--attributes", "cell")
+    assert "or pass --fill cell=VALUE" in fails("convert", more, tmp_path / "flags.zarrvectors", "--append")
+
+
 def test_an_existing_store_is_kept_unless_told(table: Path, store: Path) -> None:
     before = read(store)
     assert "choose --append or --replace" in fails("convert", table, store)
@@ -302,7 +317,7 @@ def test_a_table_is_ingested_per_fragment(tmp_path: Path) -> None:
 
 def test_draco(table: Path, tmp_path: Path) -> None:
     target = tmp_path / "packed.zarrvectors"
-    assert "dtype='float32'" in fails("convert", table, target, "--draco-bits", "12")
+    assert "pass --dtype float32 to" in fails("convert", table, target, "--draco-bits", "12")
     zvrun("convert", table, target, "--draco-bits", "12", "--dtype", "float32")
     assert re.search(r"positions +float32, draco: 12 bits, off by [0-9.e-]+ at most", zvrun("info", target).out)
     assert "has no effect" in misused("convert", target, tmp_path / "out.csv", "--draco-bits", "12")
@@ -318,7 +333,7 @@ def test_dtype(store: Path, tmp_path: Path) -> None:
     assert "float32" in fails("convert", more, tmp_path / "bare.zarrvectors", "--append")
     zvrun("convert", more, tmp_path / "bare.zarrvectors", "--append", "--dtype", "float32")
     assert read(tmp_path / "bare.zarrvectors").vertex_count == COUNT + 1
-    assert fails("convert", more, tmp_path / "new.zarrvectors", "--dtype", "float33")
+    assert "one of numpy's (got 'float33')" in misused("convert", more, tmp_path / "new", "--dtype", "float33")
 
 
 def test_a_store_to_a_store(store: Path, tmp_path: Path) -> None:
@@ -349,6 +364,20 @@ def test_a_store_to_a_store(store: Path, tmp_path: Path) -> None:
         (["cells.csv", "out.zv", "--fill", "a"], "--fill"),
         (["cells.csv", "out.zv", "--out-of-bounds", "maybe"], "--out-of-bounds"),
         (["cells.csv", "out.zv", "--group-ids", "1"], "no effect on converting a file to a store"),
+        (["cells.csv", "out.zv", "--fill", "size=1"], "--fill: has no effect without --append"),
+        (["cells.csv", "out.zv", "--extend"], "--extend: has no effect without --append"),
+        (
+            ["cells.csv", "spots.zarrvectors", "--append", "--chunk-shape", "5"],
+            "--chunk-shape: has no effect on a",
+        ),
+        (["cells.csv", "spots.zarrvectors", "--append", "--compressor", "none"], "--compressor: has no effect on a"),
+        (["cells.csv", "spots.zarrvectors", "--append", "--keep-order"], "--keep-order: has no effect on a store that"),
+        (["cells.csv", "out.zv", "--dtype", "foat32"], "--dtype: dtype is not one of numpy's (got 'foat32')"),
+        (["cells.csv", "out.zv", "--dtype", "complex64"], "--dtype: dtype must be a real number"),
+        (["spots.zarrvectors", "out.cvs"], "did you mean out.csv? A store could be called out.zarrvectors"),
+        (["cells.cvs", "out.zv"], "did you mean cells.csv?"),
+        (["", "out.zv"], "IN: must be a path or URL"),
+        (["cells.csv", ""], "OUT: must be a path or URL"),
         (["cells.csv", "out.parquet"], "one of IN and OUT must be a store"),
         (["spots.zarrvectors", "out.csv", "--append"], "no effect on converting a store to a file"),
         (["spots.zarrvectors", "out.csv", "--chunk-shape", "5"], "no effect"),
@@ -368,7 +397,21 @@ def test_wrong_options(
 def test_what_is_not_there(tmp_path: Path, store: Path) -> None:
     assert fails("convert", tmp_path / "none.csv", tmp_path / "a.zv").endswith("none.csv: no such file or directory")
     assert "none.zv" in fails("convert", tmp_path / "none.zv", tmp_path / "a.csv")
-    assert "none" in fails("convert", store, tmp_path / "none" / "a.csv")
+    for command in (
+        ["convert", store, tmp_path / "none" / "a.csv"],
+        ["query", store, "-o", tmp_path / "none" / "a.csv"],
+    ):
+        told = f"the folder to write to does not exist (got {tmp_path / 'none'}); make it first"
+        assert fails(*command) == told
+
+
+def test_errors_name_the_wanted_file(tmp_path: Path) -> None:
+    zv.write(tmp_path / "s", zv.Points(np.ones((2, 3)), {"a": np.ones(2, complex)}))
+    for command in (
+        ["convert", tmp_path / "s", tmp_path / "a.parquet"],
+        ["query", tmp_path / "s", "-o", tmp_path / "a.parquet"],
+    ):
+        assert fails(*command).startswith(f"{tmp_path / 'a.parquet'}: attribute 'a' cannot be written")
 
 
 def test_a_file_of_several_batches_loses_nothing(tmp_path: Path) -> None:

@@ -57,11 +57,14 @@ def test_coarser_levels_are_left_out_where_told(store: Path, tmp_path: Path) -> 
     out = zvrun("rechunk", store, "--by", "object_id", "--coarser", "drop").out.splitlines()
     assert out[2:] == ["coarser levels left out: 1"]
     assert len(zv.open(store)) == 1
-    assert "coarser is not known" in fails("rechunk", store, "--by", "object_id", "--coarser", "some")
+    assert "--coarser: 'some' is none of keep, spatial, drop" in misused(
+        "rechunk", store, "--by", "object_id", "--coarser", "some"
+    )
 
 
 def test_what_is_wrong_is_said(store: Path) -> None:
-    assert "by is not known" in fails("rechunk", store, "--by", "colour")
+    assert "by is not known" in misused("rechunk", store, "--by", "colour")
+    assert "bins are for" in misused("rechunk", store, "--by", "group", "--bins", "1,2")
     assert "no object or vertex attribute" in fails("rechunk", store, "--by", "attribute:size")
     assert "--bins" in misused("rechunk", store, "--by", "object_id", "--bins", "a")
     assert "nothing would change" in misused("rechunk", store)

@@ -52,8 +52,8 @@ def test_an_empty_cell_is_not_a_missing_one(level: zv.Group) -> None:
 
 def test_sharded_cells_keep_their_neighbours(level: zv.Group) -> None:
     level.create_sharded_chunk_array("vertex_attributes/a", (4, 4), shard_shape=(2, 2), origin=(-2, 0))
-    for key in ("-2.0", "-1.1", "1.3", "-2.0"):
-        level.write_bytes("vertex_attributes/a", key, key.encode())
+    for key, cell in [("-2.0", b"before"), ("-1.1", b"-1.1"), ("1.3", b"1.3"), ("-2.0", b"-2.0")]:
+        level.write_bytes("vertex_attributes/a", key, cell)
     assert level.list_chunks("vertex_attributes/a") == ["-1.1", "-2.0", "1.3"]
     assert [level.read_bytes("vertex_attributes/a", key) for key in ("-2.0", "-1.1", "1.3")] == [
         b"-2.0",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import zarr_vectors as zv
 from zarr_vectors.edit import log
 
-__all__ = ["assert_same", "data_files", "seen", "value_of", "whole_only", "written"]
+__all__ = ["assert_same", "data_files", "edit", "made", "part_only", "seen", "value_of", "whole_only", "written"]
 
 Files = dict[str, tuple[int, int]]
 
@@ -31,9 +33,33 @@ def written(before: Files, after: Files) -> set[str]:
     return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
 
 
-def whole_only(monkeypatch: Any) -> None:
+def whole_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let edits write the whole level anew."""
     monkeypatch.setattr(log, "edit_in_part", lambda *_, **__: False)
+
+
+def part_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let edits fail that write the whole level anew."""
+    monkeypatch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
+
+
+def edit(
+    place: Path,
+    *work: Callable[[zv.Edit], Any],
+    how: Callable[[pytest.MonkeyPatch], None] | None = None,
+    **options: Any,
+) -> None:
+    """Do some work as one edit.
+
+    Args:
+        how: ``part_only`` or ``whole_only``; None for either.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if how is not None:
+            how(patch)
+        with zv.open(place, "r+").edit(**options) as e:
+            for one in work:
+                one(e)
 
 
 def value_of(kind: str, count: int = 60) -> Any:
@@ -67,6 +93,13 @@ def value_of(kind: str, count: int = 60) -> Any:
     parents = np.full(len(ids), -1, dtype=np.int64)
     parents[edges[:, 0]] = edges[:, 1]
     return zv.Skeleton(positions, parents, **tables)
+
+
+def made(kind: str, place: Path, **layout: Any) -> Path:
+    """A store of such a value, in chunks and shards of which an edit touches some."""
+    how = {"chunk_shape": 10, "shard_shape": 2, "keep_order": True} | layout
+    zv.write(place, value_of(kind), layout=zv.Layout(**how), bounds=([0, 0], [100, 100]))
+    return place
 
 
 def assert_same(left: Any, right: Any) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
-from tests.edit.stores import assert_same, data_files, seen, value_of, whole_only, written
-from zarr_vectors.edit import log
+from tests.edit.stores import assert_same, data_files, edit, made, part_only, seen, whole_only, written
+from tests.storage.stores import fewer_examples
 
-BOUNDS = ([0, 0], [100, 100])
 Work = Callable[[zv.Edit], Any]
 
 
@@ -64,31 +64,16 @@ FREE: dict[str, list[Work]] = {
 CASES = [("points", name) for name in [*ALWAYS, *OWNED]] + [("cloud", name) for name in [*ALWAYS, *FREE]]
 
 
-def made(kind: str, place: Path, **layout: Any) -> Path:
-    how = {"chunk_shape": 10, "shard_shape": 2, "keep_order": True} | layout
-    zv.write(place, value_of(kind), layout=zv.Layout(**how), bounds=BOUNDS)
-    return place
-
-
 @pytest.mark.parametrize(("kind", "name"), CASES)
-def test_a_part_is_written_and_it_is_as_if_all_were(
-    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_is_written_and_it_is_as_if_all_were(kind: str, name: str, tmp_path: Path) -> None:
     work = {**ALWAYS, **(OWNED if kind == "points" else FREE)}[name]
     place, other = made(kind, tmp_path / "part"), made(kind, tmp_path / "whole")
     before = seen(place)
-    with monkeypatch.context() as patch:
-        patch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
-        with zv.open(place, "r+").edit() as e:
-            for one in work:
-                one(e)
+    edit(place, *work, how=part_only)
     cells = data_files(before, "vertices", "vertex_fragments", "vertex_attributes/n/", "fragment_attributes")
     touched = cells & written(before, seen(place))
     assert 0 < len(touched) < 0.5 * len(cells)
-    whole_only(monkeypatch)
-    with zv.open(other, "r+").edit() as e:
-        for one in work:
-            one(e)
+    edit(other, *work, how=whole_only)
     assert_same(place, other)
     assert zv.validate(place).ok
     assert {path for path in seen(place) if "cell_index" not in path} == {
@@ -158,7 +143,7 @@ def done(e: zv.Edit, what: str, rows: list[int], owned: bool) -> None:
         e.set_object_attribute("size", {rows[0] // 10 * 3: -float(rows[0])})
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(owned=st.booleans(), work=st.lists(OPERATIONS, min_size=1, max_size=4), shards=st.sampled_from([None, 2]))
 def test_both_ways_come_to_the_same(
     owned: bool, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory
@@ -167,7 +152,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(owned=st.booleans(), work=st.lists(OPERATIONS, min_size=1, max_size=4), shards=st.sampled_from([None, 2]))
 def test_both_ways_often_come_to_the_same(
     owned: bool, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory
@@ -180,17 +164,13 @@ def both_ways(
 ) -> None:
     """Do the same in part and whole."""
     places, failed = [], []
-    for whole in (False, True):
+    steps = [partial(done, what=what, rows=rows, owned=owned) for what, rows in work]
+    for how in (None, whole_only):
         place = made("points" if owned else "cloud", folders.mktemp("edit") / "store", shard_shape=shards)
-        with pytest.MonkeyPatch.context() as patch:
-            if whole:
-                whole_only(patch)
-            try:
-                with zv.open(place, "r+").edit() as e:
-                    for what, rows in work:
-                        done(e, what, rows, owned)
-            except zv.ZVError as error:
-                failed.append(f"{type(error).__name__}: {error}")
+        try:
+            edit(place, *steps, how=how)
+        except zv.ZVError as error:
+            failed.append(f"{type(error).__name__}: {error}")
         places.append(place)
     assert len(failed) in (0, 2)
     assert len(set(failed)) < 2

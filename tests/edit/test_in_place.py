@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
-from tests.edit.stores import assert_same, seen, value_of, whole_only, written
-from zarr_vectors.edit import log
+from tests.edit.stores import assert_same, edit, made, part_only, seen, value_of, whole_only, written
+from tests.storage.stores import fewer_examples
 
 KINDS = ("cloud", "points", "polyline", "graph", "skeleton", "mesh")
-BOUNDS = ([0, 0], [100, 100])
 Work = Callable[[zv.Edit], Any]
 
 N, LABEL, SPOTS = "0/vertex_attributes/n/c/", "0/vertex_attributes/label/c/", "0/vertices/c/"
@@ -63,31 +63,16 @@ def e_position(row: int) -> Any:
     return value_of("cloud").positions[[row]] + 1e-9
 
 
-def made(kind: str, place: Path, **layout: Any) -> Path:
-    how = {"chunk_shape": 10, "shard_shape": 2, "keep_order": True} | layout
-    zv.write(place, value_of(kind), layout=zv.Layout(**how), bounds=BOUNDS)
-    return place
-
-
 @pytest.mark.parametrize(("kind", "name"), CASES)
-def test_only_arrays_of_values_are_written(
-    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_arrays_of_values_are_written(kind: str, name: str, tmp_path: Path) -> None:
     work, arrays = {**ALWAYS, **OWNED}[name]
     place, other = made(kind, tmp_path / "part"), made(kind, tmp_path / "whole")
     before = seen(place)
-    with monkeypatch.context() as patch:
-        patch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
-        with zv.open(place, "r+").edit() as e:
-            for one in work:
-                one(e)
+    edit(place, *work, how=part_only)
     touched = {path for path in written(before, seen(place)) if "/c/" in path and "cell_index" not in path}
     assert all(path.startswith(tuple(arrays)) for path in touched), sorted(touched)
     assert all(any(path.startswith(array) for path in touched) for array in arrays)
-    whole_only(monkeypatch)
-    with zv.open(other, "r+").edit() as e:
-        for one in work:
-            one(e)
+    edit(other, *work, how=whole_only)
     assert_same(place, other)
     assert zv.validate(place).ok
     assert seen(place).keys() == seen(other).keys()
@@ -127,16 +112,13 @@ def test_bounds_grow_with_what_moves(tmp_path: Path) -> None:
     assert zv.validate(tmp_path).ok
 
 
-def test_points_stay_in_their_bins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_points_stay_in_their_bins(tmp_path: Path) -> None:
     place, other = (made("cloud", tmp_path / name, bin_shape=5) for name in ("part", "whole"))
     spots = zv.open(place)[0].read().positions
     ids = zv.open(place)[0].read().row_ids
     spots = spots // 10 * 10 + (spots + 5) % 10
-    for at in (place, other):
-        if at is other:
-            whole_only(monkeypatch)
-        with zv.open(at, "r+").edit() as e:
-            e.update(row_ids=ids[:9], positions=spots[:9])
+    for at, how in ((place, part_only), (other, whole_only)):
+        edit(at, lambda e: e.update(row_ids=ids[:9], positions=spots[:9]), how=how)
     assert_same(place, other)
     assert zv.validate(place).ok
     # How many points there are in each bin.
@@ -169,14 +151,10 @@ def done(e: zv.Edit, what: str, rows: list[int], owned: bool) -> None:
 def both_ways(kind: str, work: list[tuple[str, list[int]]], shards: int | None, folders: Any) -> None:
     """Do the same in part and whole."""
     places = []
-    for whole in (False, True):
+    steps = [partial(done, what=what, rows=rows, owned=kind != "cloud") for what, rows in work]
+    for how in (None, whole_only):
         place = made(kind, folders.mktemp("edit") / "store", shard_shape=shards)
-        with pytest.MonkeyPatch.context() as patch:
-            if whole:
-                whole_only(patch)
-            with zv.open(place, "r+").edit() as e:
-                for what, rows in work:
-                    done(e, what, rows, kind != "cloud")
+        edit(place, *steps, how=how)
         places.append(place)
     assert_same(*places)
     assert zv.validate(places[0]).ok
@@ -185,7 +163,7 @@ def both_ways(kind: str, work: list[tuple[str, list[int]]], shards: int | None, 
 SOME_WORK = st.lists(st.tuples(st.sampled_from(KINDS_OF_WORK), ROWS), min_size=1, max_size=4)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(kind=st.sampled_from(KINDS), work=SOME_WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_come_to_the_same(
     kind: str, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory
@@ -194,7 +172,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(KINDS), work=SOME_WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_often_come_to_the_same(
     kind: str, work: list[tuple[str, list[int]]], shards: int | None, tmp_path_factory: pytest.TempPathFactory

@@ -419,6 +419,7 @@ def test_stores_stay_as_the_model_says(kind: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_stores_stay_as_the_model_says(kind: str) -> None:
     run(machine_of(kind), settings(stateful_step_count=20))

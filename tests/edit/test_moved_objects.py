@@ -7,20 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
-from tests.edit.stores import assert_same, data_files, seen, value_of, whole_only, written
-from zarr_vectors.edit import log
+from tests.edit.stores import assert_same, data_files, edit, made, part_only, seen, value_of, whole_only, written
+from tests.storage.stores import fewer_examples
 
 KINDS = ("polyline", "graph", "skeleton", "mesh")
-
-
-def made(kind: str, place: Path, **layout: Any) -> Path:
-    how = {"chunk_shape": 10, "shard_shape": 2, "keep_order": True} | layout
-    zv.write(place, value_of(kind), layout=zv.Layout(**how), bounds=([0, 0], [100, 100]))
-    return place
 
 
 def order(place: Path) -> list[list[int]]:
@@ -38,30 +32,23 @@ def work(e: zv.Edit, value: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_part_is_written_and_it_is_as_if_all_were(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_is_written_and_it_is_as_if_all_were(kind: str, tmp_path: Path) -> None:
     places, value = [made(kind, tmp_path / name) for name in ("part", "whole")], value_of(kind)
     before = seen(places[0])
-    with monkeypatch.context() as patch:
-        patch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
-        with zv.open(places[0], "r+").edit(out_of_bounds="expand") as e:
-            work(e, value)
+    edit(places[0], lambda e: work(e, value), how=part_only, out_of_bounds="expand")
     cells = data_files(before, "vertices", "vertex_fragments", "vertex_attributes/n", "links", "link_attributes")
     touched = cells & written(before, seen(places[0]))
     assert 0 < len(touched) < 0.75 * len(cells)
-    whole_only(monkeypatch)
-    with zv.open(places[1], "r+").edit(out_of_bounds="expand") as e:
-        work(e, value)
+    edit(places[1], lambda e: work(e, value), how=whole_only, out_of_bounds="expand")
     assert_same(*places)
     assert zv.validate(places[0]).ok
     if kind == "polyline":
         assert order(places[0]) == order(places[1])
 
 
-def test_the_index_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_follows(tmp_path: Path) -> None:
     place = made("polyline", tmp_path)
-    monkeypatch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
-    with zv.open(place, "r+").edit() as e:
-        e.move(6, positions=np.linspace([1.0, 1.0], [99.0, 99.0], 10))
+    edit(place, lambda e: e.move(6, positions=np.linspace([1.0, 1.0], [99.0, 99.0], 10)), how=part_only)
     level = zv.open(place)[0]
     index = level.state.index.get(zv.open(place).storage)
     assert index is not None
@@ -95,22 +82,17 @@ WORK = st.lists(
 def both_ways(kind: str, moves: list[tuple[int, int, tuple[int, int]]], shards: int | None, folders: Any) -> None:
     """Move vertices in part and whole."""
     places = []
-    for whole in (False, True):
+    addresses, spots = [(3 * one, at) for one, at, _ in moves], [spot for _, _, spot in moves]
+    for how in (part_only, whole_only):
         place = made(kind, folders.mktemp("edit") / "store", shard_shape=shards)
-        with pytest.MonkeyPatch.context() as patch:
-            if whole:
-                whole_only(patch)
-            else:
-                patch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
-            with zv.open(place, "r+").edit() as e:
-                e.update([(3 * one, at) for one, at, _ in moves], positions=[spot for _, _, spot in moves])
+        edit(place, lambda e: e.update(addresses, positions=spots), how=how)
         places.append(place)
     assert_same(*places)
     assert kind != "polyline" or order(places[0]) == order(places[1])
     assert zv.validate(places[0]).ok
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(kind=st.sampled_from(KINDS), moves=WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_come_to_the_same(
     kind: str, moves: Any, shards: int | None, tmp_path_factory: pytest.TempPathFactory
@@ -119,7 +101,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(KINDS), moves=WORK, shards=st.sampled_from([None, 2]))
 def test_both_ways_often_come_to_the_same(
     kind: str, moves: Any, shards: int | None, tmp_path_factory: pytest.TempPathFactory

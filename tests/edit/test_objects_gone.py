@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zarr_vectors as zv
-from tests.edit.stores import assert_same, data_files, seen, value_of, whole_only, written
-from zarr_vectors.edit import log
+from tests.edit.stores import assert_same, data_files, edit, made, part_only, seen, whole_only, written
+from tests.storage.stores import fewer_examples
 
 KINDS = ("points", "polyline", "graph", "skeleton", "mesh")
-
-
-def made(kind: str, place: Path, value: Any = None, **layout: Any) -> Path:
-    how = {"chunk_shape": 10, "shard_shape": 2, "keep_order": True} | layout
-    zv.write(place, value_of(kind) if value is None else value, layout=zv.Layout(**how), bounds=([0, 0], [100, 100]))
-    return place
 
 
 @pytest.fixture
 def in_part(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Edits that write a whole level fail."""
-    monkeypatch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
+    part_only(monkeypatch)
     return monkeypatch
 
 
@@ -41,9 +36,7 @@ LAYOUTS: list[dict[str, Any]] = [{}, {"shard_shape": None, "compressor": "none"}
         for step, layout in enumerate(LAYOUTS)
     ],
 )
-def test_a_part_is_written_and_it_is_as_if_all_were(
-    kind: str, layout: dict[str, Any], tmp_path: Path, in_part: pytest.MonkeyPatch
-) -> None:
+def test_a_part_is_written_and_it_is_as_if_all_were(kind: str, layout: dict[str, Any], tmp_path: Path) -> None:
     places = [made(kind, tmp_path / name, **layout) for name in ("part", "whole")]
     before = seen(places[0])
 
@@ -52,17 +45,13 @@ def test_a_part_is_written_and_it_is_as_if_all_were(
         e.set_object_attribute("size", {9: -1.0})
         e.remove(where={"name": "no 8"})
 
-    with zv.open(places[0], "r+").edit() as e:
-        work(e)
+    edit(places[0], work, how=part_only)
     cells = data_files(before, "vertices", "vertex_fragments", "vertex_attributes", "links", "link_attributes")
     touched = cells & written(before, seen(places[0]))
     assert touched
     if "chunk_shape" not in layout:
         assert len(touched) < 0.6 * len(cells)
-    in_part.undo()
-    whole_only(in_part)
-    with zv.open(places[1], "r+").edit() as e:
-        work(e)
+    edit(places[1], work, how=whole_only)
     assert_same(*places)
     assert zv.validate(places[0]).ok
     assert seen(places[0]).keys() == seen(places[1]).keys()
@@ -110,7 +99,7 @@ def test_coarser_levels_are_stale(tmp_path: Path, in_part: pytest.MonkeyPatch) -
         e.remove(object_ids=np.arange(1, 55) * 3 + 3)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@fewer_examples(5)
 @given(
     kind=st.sampled_from(KINDS),
     ids=st.lists(st.integers(0, 59), min_size=1, max_size=40, unique=True),
@@ -124,7 +113,6 @@ def test_both_ways_come_to_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kind=st.sampled_from(KINDS),
     ids=st.lists(st.integers(0, 59), min_size=1, max_size=40, unique=True),
@@ -140,16 +128,10 @@ def test_both_ways_often_come_to_the_same(
 def both_ways(kind: str, ids: list[int], shards: int | None, chunk: int, folders: Any) -> None:
     """Remove objects in part and whole, in two blocks, the second of which finds the store as the first left it."""
     places = []
-    for whole in (False, True):
+    for how in (part_only, whole_only):
         place = made(kind, folders.mktemp("edit") / "store", shard_shape=shards, chunk_shape=chunk)
         for some in (ids[::2], ids[1::2]):
-            with pytest.MonkeyPatch.context() as patch:
-                if whole:
-                    whole_only(patch)
-                else:
-                    patch.setattr(log, "rewrite", lambda *_: pytest.fail("the whole level is written anew"))
-                with zv.open(place, "r+").edit() as e:
-                    e.remove(object_ids=np.array(some, dtype=np.int64) * 3)
+            edit(place, partial(zv.Edit.remove, object_ids=np.array(some, dtype=np.int64) * 3), how=how)
         places.append(place)
     assert_same(*places)
     assert zv.validate(places[0]).ok

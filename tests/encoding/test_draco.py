@@ -76,7 +76,7 @@ def test_another_number_of_rows_is_an_error() -> None:
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "DracoPy", None)
-    with pytest.raises(MissingDependencyError, match=r"zarr_vectors\[draco\]"):
+    with pytest.raises(MissingDependencyError, match=r"zarr-vectors\[draco\]"):
         encoded()
 
 

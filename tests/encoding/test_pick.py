@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zarr_vectors.encoding import pick
+from zarr_vectors.encoding import payload_parts
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import ByteCodec, vlen_frame
 from zarr_vectors.encoding.fragments import decode_fragments, encode_fragments, encode_ranges, pick_ranges
@@ -47,7 +47,7 @@ def test_runs_of_items_are_those_bytes_of_their_cells(data: st.DataObject, width
         runs.append((cell, at, data.draw(st.integers(0, sizes[cell] - first))))
     order = data.draw(st.permutations(range(len(sizes))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pick, "_PART_BYTES", part)
+        patch.setattr(payload_parts, "_PART_BYTES", part)
         found = picked(payloads, runs_of(runs, width), order=order)
     assert found is not None
     assert found.tobytes() == b"".join(payloads[cell][at : at + count * width] for cell, at, count in runs)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.encoding.test_pick import CHECKED
-from zarr_vectors.encoding import place
+from zarr_vectors.encoding import payload_parts
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.codecs import vlen_frame
 from zarr_vectors.encoding.place import ItemPlaces, place_items
@@ -39,7 +39,7 @@ def test_every_item_comes_to_its_place(data: st.DataObject, width: int, part: in
     starts[to] = np.cumsum(counts[to]) - counts[to]
     order = data.draw(st.permutations(range(len(runs))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, "_PART_BYTES", part)
+        patch.setattr(payload_parts, "_PART_BYTES", part)
         per_cell = np.array([len(cell) for cell in runs])
         found = placed(payloads, ItemPlaces(per_cell, starts, counts, width), order)
     assert found is not None

@@ -1,11 +1,11 @@
-"""Readers beside a writer that appends, replaces and cuts anew: every read is one of the states that were committed.
+"""Read beside a writer that appends, replaces and cuts anew: every read is one of the states that were committed.
 
-Usage: python -m tests.faults.readers [TURNS] [--server light|moto] for the long run on an S3 server; with ``write URL
-OPTIONS TURNS`` for the writer alone.
+With ``write URL OPTIONS TURNS`` this program is the writer alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import threading
@@ -19,6 +19,7 @@ import numpy as np
 import zarr_vectors as zv
 from tests.faults.deadline import run_program, within
 from tests.faults.harness import Where
+from tests.faults.verdict import Run
 from tests.storage import s3
 from zarr_vectors.exceptions import ConcurrentEditError, ObjectNotFoundError
 
@@ -153,20 +154,27 @@ def run(where: Where, turns: int) -> Counter[str]:
     return sum((reader.reads for reader in readers), Counter())
 
 
-def main(arguments: list[str]) -> None:
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.readers", description=__doc__)
+    parser.add_argument("--commits", type=int, default=150, metavar="N", help="of the writer")
+    parser.add_argument("--server", choices=list(s3.SERVERS), default="light", help="moto takes a second for a commit")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
     if arguments[:1] == ["write"]:
         _, url, options, count = arguments
         write(Where(url, json.loads(options)), int(count))
-        return
-    server, arguments = s3.chosen(arguments)
-    turns = int(arguments[0]) if arguments else 150 if server == "light" else 15
-    print(f"readers beside a writer on an S3 server ({server})", flush=True)
-    began = time.monotonic()
-    with s3.serving(server=server) as endpoint:
+        return 0
+    given = parsed(arguments)
+    told = Run(f"Readers beside a writer, on an S3 server ({given.server})", "a minute")
+    turns = given.commits
+    with told.part(f"readers beside {turns} commits"), s3.serving(server=given.server) as endpoint:
         reads = run(Where(f"s3://{s3.BUCKET}/store", s3.for_obstore(endpoint)), turns)
-    assert min(reads[what] for what in ("whole", "box", "object")) >= turns // 2, f"readers were starved: {reads}"
-    print(f"  {turns} commits, reads: {dict(reads)}, none torn, {time.monotonic() - began:.0f} s", flush=True)
+        told.tell(f"{turns} commits, reads: {dict(reads)}")
+        assert min(reads[what] for what in ("whole", "box", "object")) >= turns // 2, f"readers were starved: {reads}"
+    return told.end("every read was one of the states that were committed")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

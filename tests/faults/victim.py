@@ -1,13 +1,16 @@
 """Runs jobs in child processes that come to harm: killed, or met by errors of the disk, at a step or a moment.
 
-Usage: python -m tests.faults.victim; a line of JSON in, one out, for each job.
+Usage: python -m tests.faults.victim [ready]; a line of JSON in, one out, for each job. ``ready`` has all modules first.
 """
 
 from __future__ import annotations
 
 import errno
+import importlib
+import importlib.util
 import json
 import os
+import pkgutil
 import select
 import signal
 import sys
@@ -18,6 +21,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from pydantic import create_model
+
+import zarr_vectors
 from tests.faults.jobs import JOBS
 from zarr_vectors.exceptions import UnfinishedCommitError
 from zarr_vectors.storage import commit
@@ -43,11 +49,13 @@ class Disk:
     Args:
         at: The first that fails.
         error: A full disk takes deletions and renames, one that may not be written takes nothing.
+        met: Called when the first fails.
     """
 
-    def __init__(self, at: int, error: str) -> None:
+    def __init__(self, at: int, error: str, met: Callable[[], object]) -> None:
         self.left = at
         self.error = error
+        self.met = met
         for name in (*ADDS, *TAKES) if error == "EACCES" else ADDS:
             setattr(os, name, self.wrapped(getattr(os, name)))
         os.open = self.wrapped(os.open)
@@ -57,6 +65,8 @@ class Disk:
             reads = call.__name__ == "open" and not args[1] & (os.O_CREAT | os.O_TRUNC)
             if not reads:
                 self.left -= 1
+                if self.left == -1:
+                    self.met()
                 if self.left < 0:
                     raise ERRORS[self.error]
             return call(*args, **options)
@@ -65,7 +75,7 @@ class Disk:
         return change
 
 
-def suffer(fault: dict[str, Any]) -> None:
+def suffer(fault: dict[str, Any], met: Callable[[], object]) -> None:
     """A fault at a step may leave so many commits unharmed."""
     left = fault.get("commits", 0)
 
@@ -81,7 +91,7 @@ def suffer(fault: dict[str, Any]) -> None:
     elif "last" in fault:
         harm_last_puts(fault["last"], fault["error"])
     elif "change" in fault:
-        Disk(fault["change"], fault["error"])
+        Disk(fault["change"], fault["error"], met)
 
 
 def harm_last_puts(unharmed: int, error: str) -> None:
@@ -110,7 +120,7 @@ def meet(error: str) -> None:
 
 def child(order: dict[str, Any], ready: int) -> None:
     os.write(ready, b"x")
-    suffer(order["fault"])
+    suffer(order["fault"], partial(os.write, ready, b"m"))
     try:
         JOBS[order["job"]].run(open_backend(order["url"], storage_options=order["options"]))
     except UnfinishedCommitError:
@@ -124,7 +134,21 @@ def child(order: dict[str, Any], ready: int) -> None:
     os._exit(0)
 
 
+def import_all() -> None:
+    """What jobs would import as they go, and most moments would meet."""
+    for module in pkgutil.walk_packages(zarr_vectors.__path__, "zarr_vectors."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("numpy.random", "pandas", "pyarrow.csv", "obstore"):
+        if importlib.util.find_spec(name.partition(".")[0]):
+            importlib.import_module(name)
+    # The first model of a process looks for plugins among all packages.
+    create_model("First")
+
+
 def main() -> None:
+    if "ready" in sys.argv:
+        import_all()
     for line in sys.stdin:
         order = json.loads(line)
         reading, writing = os.pipe()
@@ -132,15 +156,17 @@ def main() -> None:
         if not process:
             child(order, writing)
         os.close(writing)
-        select.select([reading], [], [])
+        os.read(reading, 1)
         began = time.monotonic()
         after = order["fault"].get("after")
         if after is not None:
-            time.sleep(after)
+            # The pipe closes when the child has come to its end by itself.
+            select.select([reading], [], [], after)
             os.kill(process, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        seconds, met = time.monotonic() - began, bool(os.read(reading, 1))
         os.close(reading)
-        print(json.dumps({"status": status, "seconds": time.monotonic() - began}), flush=True)
+        print(json.dumps({"status": status, "seconds": seconds, "met": met}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,21 @@
-"""Many processes that append to one store at once.
+"""Let many processes append to one store at once, and hold that every row is there once.
 
-Usage: python -m tests.faults.writers [local] [s3] [same] [disjoint] [outside] [stopped] [COUNT] [--server light|moto]
-for the long run, by default of 1000 appends each everywhere; with ``together URL OPTIONS PROCESSES TURNS WHERE`` for so
-many writers, children of a process that has touched nothing yet. ``stopped`` stops them for longer than others wait.
+``stopped`` stops them for longer than others wait. With ``together URL OPTIONS PROCESSES TURNS HOW`` this program is so
+many writers, children of a process that has touched nothing yet.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ import numpy as np
 import zarr_vectors as zv
 from tests.faults.deadline import run_program
 from tests.faults.harness import Where
+from tests.faults.verdict import Run
 from tests.storage import s3
 from zarr_vectors.core.state import open_level, open_root
 from zarr_vectors.exceptions import ConcurrentEditError, UnfinishedCommitError
@@ -120,17 +119,16 @@ def _appended(backend: Backend, value: zv.Points, may_lose: bool) -> bool:
     return True
 
 
-def try_all(base: str, options: dict[str, Any], hows: Sequence[str], turns: int) -> None:
-    processes = PROCESSES
+def try_all(report: Run, base: str, options: dict[str, Any], hows: Sequence[str], turns: int) -> None:
     for how in hows:
         where = Where(f"{base}/{how}", options)
-        began = time.monotonic()
-        said = run(where, processes, turns, how)
-        check(where, processes, turns, how)
-        told = f"{processes * turns} appends of {processes} processes, {how}"
-        for line, count in said.most_common():
-            print(f"    {count} x {line}")
-        print(f"  {told}: nothing lost, {time.monotonic() - began:.0f} s", flush=True)
+        told = f"{PROCESSES * turns} appends of {PROCESSES} processes, {how}"
+        with report.part(f"{told}, {where.url}"):
+            said = run(where, PROCESSES, turns, how)
+            check(where, PROCESSES, turns, how)
+            for line, count in said.most_common():
+                print(f"    {count} x {line}")
+            report.tell(f"{told}: nothing lost")
 
 
 def write_together(where: Where, processes: int, turns: int, how: str) -> int:
@@ -172,23 +170,32 @@ def _end_of_stopped(children: list[int]) -> int:
     return worst
 
 
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.writers", description=__doc__)
+    add = parser.add_argument
+    add("--on", choices=["disk", "s3"], help="only there; without it on both")
+    add("--how", nargs="+", choices=WHERES, default=WHERES, help="only so; stopped is tried on S3 alone")
+    add("--appends", type=int, default=1000, metavar="N", help="of all processes together, for each way and place")
+    add("--server", choices=list(s3.SERVERS), default="light", help="for S3; moto takes a second for a commit")
+    return parser.parse_args(arguments)
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) == 6 and arguments[0] == "together":
         _, url, options, processes, turns, how = arguments
         return write_together(Where(url, json.loads(options)), int(processes), int(turns), how)
-    server, arguments = s3.chosen(arguments)
-    count = next((int(text) for text in arguments if text.isdecimal()), 1000)
-    hows = [how for how in WHERES if how in arguments] or list(WHERES)
-    places = [place for place in ("local", "s3") if place in arguments] or ["local", "s3"]
-    if "local" in places:
-        print("many writers on a disk", flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            try_all(str(Path(folder)), {}, [how for how in hows if how != "stopped"], -(-count // PROCESSES))
-    if "s3" in places:
-        print(f"many writers on an S3 server ({server})", flush=True)
-        with s3.serving(server=server) as endpoint:
-            try_all(f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), hows, -(-count // PROCESSES))
-    return 0
+    given = parsed(arguments)
+    turns = -(-given.appends // PROCESSES)
+    told = Run("Many writers at once", "10 minutes for all of it")
+    if given.on != "s3":
+        print("on a disk", flush=True)
+        with told.folder() as folder:
+            try_all(told, str(folder), {}, [how for how in given.how if how != "stopped"], turns)
+    if given.on != "disk":
+        print(f"on an S3 server ({given.server})", flush=True)
+        with s3.serving(server=given.server) as endpoint:
+            try_all(told, f"s3://{s3.BUCKET}", s3.for_obstore(endpoint), given.how, turns)
+    return told.end("every row that was appended is there once")
 
 
 if __name__ == "__main__":

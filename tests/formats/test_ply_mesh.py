@@ -258,7 +258,7 @@ def test_objects_colours_and_comments(tmp_path: Path) -> None:
         *(f"property uchar {name}" for name in ("red", "green", "blue", "flag")),
         "property list uchar float one",
     ]
-    source, back = read_mesh(PLY, path, object_ids="object_id")
+    source, back = read_mesh(PLY, path)
     assert back.object_ids is not None
     assert back.object_ids.tolist() == [7] * 8 + [9] * 8
     np.testing.assert_array_equal(back.face_attributes["green"], np.tile(colors[:, 1], 2))

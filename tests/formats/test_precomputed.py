@@ -406,9 +406,7 @@ def test_cloudvolume_agrees_on_skeletons(tmp_path: Path) -> None:
     write(PRECOMPUTED, tmp_path / "v" / "skel", value)
     theirs = cloudvolume.CloudVolume(f"file://{tmp_path}/v").skeleton.get(42)
     assert theirs.vertices.tolist() == ROWS.tolist()
-    assert theirs.edges.tolist() == value.edges.tolist() or {*map(frozenset, theirs.edges.tolist())} == {
-        *map(frozenset, value.edges.tolist())
-    }
+    assert {*map(frozenset, theirs.edges.tolist())} == {*map(frozenset, value.edges.tolist())}
     assert theirs.radius.tolist() == [1, 2, 3, 4]
     (tmp_path / "v" / "skel" / "42").unlink()
     volume = cloudvolume.CloudVolume(f"file://{tmp_path}/v")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from random import Random
@@ -33,6 +34,21 @@ def test_a_failure_is_told_and_can_be_repeated() -> None:
     run = _run("--suite", "broken", "--seed", "7")
     assert run.returncode == 1
     assert "--only 'broken' --seed 7: RuntimeError: a fault" in run.stdout
+
+
+def test_a_crash_is_told_and_can_be_repeated() -> None:
+    run = _run("--suite", "crashing", "--first", "7")
+    assert run.returncode == 1
+    last = "FAILED --suite crashing --only 'crashing' --seed 7: the process has ended with SIGSEGV"
+    assert run.stdout.splitlines()[-1] == last
+    assert _run("--suite", "crashing", "--seed", "7").returncode < 0
+
+
+def test_a_run_tells_how_it_ends() -> None:
+    run = _run("--suite", "broken", "--executions", "5")
+    assert run.returncode == 1
+    assert re.fullmatch(r"FAILED: broken, 5 executions in \d+ s, 5 failures", run.stdout.splitlines()[-1])
+    assert _run("--only", "nothing that is there").returncode == 2
 
 
 def test_damage_is_the_same_for_the_same_number() -> None:

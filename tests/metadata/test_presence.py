@@ -28,7 +28,7 @@ def test_a_text_is_the_list_that_it_stands_for() -> None:
     assert listed is not None
     assert (len(listed), listed[3], listed[1:3], list(listed)) == (len(KEYS), KEYS[3], KEYS[1:3], KEYS)
     assert listed == KEYS
-    assert listed == PresenceText(listed.text)
+    assert listed == PresenceText.of(listed.text)
     assert listed != KEYS[:-1]
     assert listed != {}
     assert "3.4" in listed

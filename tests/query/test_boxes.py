@@ -215,6 +215,15 @@ def test_a_position_a_rounding_error_beside_a_chunk_face_is_found() -> None:
         assert level.count(([value], [value])) == (positions == value).sum()
 
 
+def test_a_box_among_rows_as_far_as_floats_reach() -> None:
+    place, far = memory(), float(np.finfo(np.float64).max)
+    positions = np.array([[-far, 0], [0, far], [1, 1], [far, -far]])
+    zv.write(place, cloud(positions))
+    level = zv.open(place)[0]
+    assert level.read(([0, 0], [1, far])).positions.tolist() == [[1, 1], [0, far]]
+    assert level.count(([-far, -far], [0, 0])) == 1
+
+
 @pytest.mark.parametrize("offset", [[100.0, -200.0, 300.5], [0.1, 1e9 + 0.3, -7e6 - 1 / 3]])
 def test_an_offset_moves_points(offset: list[float], tmp_path: Path) -> None:
     """Positions and boxes are those of the world, on every path; the faces of a box may go exactly through points."""

@@ -17,7 +17,15 @@ from hypothesis.extra import numpy as npst
 from tests.spatial.arrays import finite_arrays
 from zarr_vectors.exceptions import ChunkingError
 from zarr_vectors.spatial.chunking import compute_grid_shape
-from zarr_vectors.spatial.grid import Grid, bin_numbers, chunk_coords, format_keys, parse_key_text, parse_keys
+from zarr_vectors.spatial.grid import (
+    Grid,
+    bin_numbers,
+    chunk_coords,
+    format_keys,
+    parse_key_text,
+    parse_keys,
+    rows_among,
+)
 
 SMALL = st.integers(-5, 5)
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -173,3 +181,12 @@ def test_texts_of_other_keys_are_left_alone(keys: list[str], ndim: int) -> None:
 )
 def test_texts_that_are_no_list_of_keys(text: str) -> None:
     assert parse_key_text(text.encode(), 2) is None
+
+
+COORDS = st.lists(st.tuples(*[st.one_of(st.integers(-2, 2), st.sampled_from([-(2**62), 2**62]))] * 2), max_size=6)
+
+
+@given(COORDS, COORDS)
+def test_coordinates_are_found_among_others(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
+    coords, others = (np.array(rows, dtype=np.int64).reshape(-1, 2) for rows in (one, other))
+    assert rows_among(coords, others).tolist() == [row in other for row in one]

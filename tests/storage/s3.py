@@ -54,18 +54,6 @@ def serving(latency: float = 0.0, server: str = "moto") -> Iterator[str]:
     yield endpoint
 
 
-def chosen(arguments: list[str]) -> tuple[str, list[str]]:
-    """Which server ``--server NAME`` asks for, the light one by default, and all other arguments."""
-    rest = list(arguments)
-    if "--server" not in rest:
-        return "light", rest
-    at = rest.index("--server")
-    (server,) = rest[at + 1 : at + 2]
-    if server not in SERVERS:
-        sys.exit(f"there is no server {server!r}; known: {', '.join(SERVERS)}")
-    return server, rest[:at] + rest[at + 2 :]
-
-
 @cache
 def _server(latency: float, server: str) -> str:
     """Of this process: it takes longer to start than most tests take."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -314,9 +315,6 @@ def test_options_for_a_place_that_takes_none_are_refused(tmp_path: Path, kind: s
 
 
 def test_a_missing_package_for_object_stores_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> Any:
-        raise ImportError(name)
-
-    monkeypatch.setattr("zarr_vectors.storage.handles.import_module", missing)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(MissingDependencyError, match="cloud"):
         open_backend("s3://bucket/x")

@@ -54,6 +54,31 @@ def test_cells_of_a_block_are_those_that_are_listed(
     assert cells.count == len(coords)
 
 
+@given(st.integers(0, 2**32), st.booleans(), st.data())
+def test_a_small_block_of_a_long_list_is_found_whatever_its_order(
+    seed: int, in_order: bool, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    grid = Grid((-3, 95), (12, 30))
+    listed = grid.all_coords()[rng.random(grid.cells) < data.draw(st.sampled_from([0.5, 0.97, 1.0]))]
+    keys = format_keys(listed)
+    keys = sorted(keys) if in_order else [keys[number] for number in rng.permutation(len(keys))]
+    text = PresenceText.of(json.dumps(keys, separators=(",", ":")).encode())
+    cells = PresentCells(text, grid, "0/vertices", "memory://")
+    for _ in range(3):
+        origin = (data.draw(st.integers(-4, 8)), data.draw(st.integers(94, 124)))
+        block = Grid(origin, (data.draw(st.integers(1, 4)), data.draw(st.integers(1, 12))))
+        assert cells.within(block).tolist() == listed[block.contains(listed)].tolist()
+
+
+def test_a_small_block_of_a_long_list_is_found_without_parsing_it() -> None:
+    grid = Grid((-3, 95), (12, 30))
+    text = PresenceText.of(json.dumps(sorted(format_keys(grid.all_coords())), separators=(",", ":")).encode())
+    cells, block = PresentCells(text, grid, "0/vertices"), Grid((-1, 98), (3, 4))
+    assert cells.within(block).tolist() == block.all_coords().tolist()
+    assert not {"_table", "_parsed", "keys"} & set(vars(cells))
+
+
 @pytest.mark.parametrize("as_text", [True, False])
 @pytest.mark.parametrize("length", [4, 10**6, 2**62])
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import zarr_vectors as zv
-from tests.types.clouds import cloud, masked, short
+from tests.types.clouds import cloud, files_of, masked, short
 from zarr_vectors.exceptions import ChunkingError, InputError, OptionError
 from zarr_vectors.types.points import write_points
 
@@ -72,7 +72,10 @@ def test_positions_that_are_no_finite_numbers(tmp_path: Path, positions: Any, to
         ([1, None, 2], "must be integers"),
         ([[1], [2], [3]], r"1-D \(got shape \(3, 1\)\)"),
         (np.array([1, 2**63, 3], dtype="u8"), "9223372036854775808 in row 1"),
-        ([1, 2, 2**70], "must be integers"),
+        ([1, 2, 2**63], "fit in int64.*9223372036854775808 in row 2.*smaller ids"),
+        ((1, -(2**70), 3), "fit in int64.*in row 1"),
+        (np.array([1, 2**70, 3], dtype=object), "fit in int64.*in row 1"),
+        ([1.0, 2**63, 3], "must be integers .got dtype float64"),
         ([[1], [2, 3], [4]], "rectangular"),
         (masked([1, 2, 3], 2), "a masked entry in row 2"),
         (7, "1-D"),
@@ -179,11 +182,38 @@ OWNED: dict[str, Any] = {"object_ids": [3, -1, 3]}
         ({"axes": "xxz"}, "distinct"),
         ({"axes": ["x", "y", ""]}, "non-empty"),
         ({"axes": [1, 2, 3]}, "axis must be"),
+        ({"axes": 5}, "axes must be names.*got 5.*zv.Axis"),
+        ({"axes": {"x"}}, "axes must be names.*in the order"),
+        ({"axes": [zv.Axis("x", 5), "y", "z"]}, "unit of axis 'x' must be text .got 5"),  # type: ignore[arg-type]
+        ({"axes": [{"name": "x", "type": ["space"]}, "y", "z"]}, r"type of axis 'x' must be text .got \['space'\]"),
     ],
     ids=short,
 )
 def test_tables_that_contradict_the_points(tmp_path: Path, parts: dict[str, Any], told: str) -> None:
     refused(tmp_path / "s", told, InputError, lambda: cloud(P, **parts))
+
+
+@pytest.mark.parametrize(
+    ("layout", "told"),
+    [
+        ({"chunk_shape": 0}, "chunk_shape.*above 0.*got 0"),
+        ({"chunk_shape": NAN}, "chunk_shape.*got nan"),
+        ({"chunk_shape": (1, 2)}, "chunk_shape.*3 numbers"),
+        ({"bin_shape": -1}, "bin_shape.*above 0"),
+        ({"shard_shape": 0}, "shard_shape.*got 0"),
+        ({"compressor": "lzma"}, "compressor.*'lzma'"),
+    ],
+    ids=short,
+)
+def test_appends_refuse_layouts_that_fit_no_store(tmp_path: Path, layout: dict[str, Any], told: str) -> None:
+    zv.write(tmp_path / "s", cloud(P), bounds=([0, 0, 0], [9, 9, 9]))
+    before = files_of(tmp_path)
+    for value in (cloud(P), [cloud(P), cloud(P)]):
+        with pytest.raises(InputError, match=told):
+            zv.write(tmp_path / "s", value, mode="append", layout=zv.Layout(**layout))
+        with pytest.raises(InputError, match=told):
+            write_points(tmp_path / "s", P, mode="append", **layout)
+    assert files_of(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -253,6 +283,8 @@ def test_layouts_that_cannot_be_cut(tmp_path: Path, layout: dict[str, Any], told
         ({"dtype": bool}, "dtype"),
         ({"axes": "xy"}, "axes.*3 axes"),
         ({"axes": "xxz"}, "axes"),
+        ({"axes": 5}, "axes must be names.*got 5"),
+        ({"axes": [{"name": "x", "unit": object()}, "y", "z"]}, "unit of axis 'x' must be text"),
         ({"crs": NAN}, "crs.*JSON"),
         ({"crs": Ellipsis}, "crs.*JSON"),
         ({"crs": {"a": np.float32(1)}}, "crs.*JSON"),

@@ -290,7 +290,7 @@ def test_flat_and_single_positions() -> None:
 def test_without_the_library_nothing_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     zv.write(tmp_path / "old", cloud(10), layout=LAYOUT)
     monkeypatch.setitem(sys.modules, "DracoPy", None)
-    with pytest.raises(MissingDependencyError, match=r"zarr_vectors\[draco\]"):
+    with pytest.raises(MissingDependencyError, match=r"zarr-vectors\[draco\]"):
         zv.write(tmp_path / "new", cloud(10), layout=LAYOUT)
     assert not (tmp_path / "new").exists()
     with pytest.raises(MissingDependencyError):

@@ -15,8 +15,8 @@ from zarr_vectors.exceptions import AttributeNotFoundError, InputError
 from zarr_vectors.geometry import take_column
 from zarr_vectors.geometry.interchange.arrow_out import record_batch, stream_of
 from zarr_vectors.geometry.interchange.frames import data_frame
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import OBJECT_ID, Ragged, Table, TableColumn, rows_for, table_of
+from zarr_vectors.optional import require
 from zarr_vectors.query.object_boxes import object_boxes
 from zarr_vectors.query.sizes import object_sizes
 from zarr_vectors.query.where import conditions_of

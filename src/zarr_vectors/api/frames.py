@@ -15,8 +15,8 @@ from zarr_vectors.api.reading import LevelReading
 from zarr_vectors.api.tables import TabularLevel
 from zarr_vectors.exceptions import ConcurrentEditError, InputError
 from zarr_vectors.geometry.interchange.frames import data_frame, empty_frame, lazy_frame
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import LINES, VERTICES
+from zarr_vectors.optional import require
 from zarr_vectors.query.geometry import objects_selected
 from zarr_vectors.query.read_plan import ReadPlan
 from zarr_vectors.query.rows import selected_cells, wanted_refs

@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.exceptions import InputError, MissingDependencyError
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.optional import require
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.whole import read_whole
 from zarr_vectors.types.kinds import Kind
@@ -102,11 +103,7 @@ def block_begins(sizes: IntArray, block_rows: int) -> IntArray:
 
 def dask_array() -> Any:
     """The module ``dask.array``; raises ``MissingDependencyError``."""
-    try:
-        import dask.array
-    except ImportError as error:
-        raise MissingDependencyError("to_dask needs dask", hint="pip install 'zarr-vectors[dask]'") from error
-    return dask.array
+    return require("dask.array", "to_dask needs")
 
 
 def dask_delayed(call: Any) -> Any:

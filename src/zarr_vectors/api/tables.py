@@ -14,8 +14,8 @@ from zarr_vectors.api.facts import LevelFacts
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Geometry, Linked, Polylines
 from zarr_vectors.geometry.interchange.arrow_out import record_batch, stream_of
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import LINES, OBJECTS, VERTICES, Table
+from zarr_vectors.optional import require
 from zarr_vectors.query.object_boxes import objects_of_chunks
 from zarr_vectors.typing import IntArray
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from zarr_vectors.exceptions import ZVError
+from zarr_vectors.formats.fresh import check_folder, told_as
 
 __all__ = [
     "Group",
@@ -27,6 +29,7 @@ __all__ = [
     "checked",
     "count_text",
     "error_text",
+    "in_options",
     "plural",
     "progress_bar",
     "rate_text",
@@ -39,6 +42,19 @@ PROGRAM = "zarr-vectors"
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 _PLURALS = {"vertex": "vertices", "mesh": "meshes"}
+
+_OPTIONS = (
+    (r"\w+=\S* \((--[^)]*)\)", r"\1"),
+    (r"use mode='create'", "leave out --append"),
+    (r"mode='(append|replace)'", r"--\1"),
+    (r"extend=True", "--extend"),
+    (r"overwrite=True", "--replace"),
+    (r"out_of_bounds='(\w+)'", r"--out-of-bounds \1"),
+    (r"\bdtype='(\w+)'", r"--dtype \1"),
+    (r"fill=\{'([^']*)': value\}", r"--fill \1=VALUE"),
+    (r"Layout\(keep_order=True\)", "--keep-order"),
+)
+"""How keywords that hints name are called on the command line."""
 
 Value = TypeVar("Value")
 Report: TypeAlias = Callable[[int, int | None], None]
@@ -88,6 +104,8 @@ def error_text(error: Exception) -> str:
         'scan.las: no such file or directory'
     """
     if isinstance(error, ZVError):
+        if error.hint:
+            error.hint = in_options(error.hint)
         return str(error)
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
@@ -95,6 +113,20 @@ def error_text(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory; select less with --bbox or --attributes"
     return f"unexpected {type(error).__name__}: {error}; --debug shows where it comes from"
+
+
+def in_options(hint: str) -> str:
+    """A way out in the words of this program instead of those of Python.
+
+    Example:
+        >>> in_options("use mode='append' or mode='replace'")
+        'use --append or --replace'
+        >>> in_options("name them with positions= (--positions)")
+        'name them with --positions'
+    """
+    for python, option in _OPTIONS:
+        hint = re.sub(python, option, hint)
+    return hint
 
 
 @overload
@@ -178,11 +210,13 @@ def time_text(rows: int, seconds: float) -> str:
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A path beside ``path`` that takes its place when the block ends well, and is gone when it does not."""
+    check_folder(path)
     # The suffix stays last: it tells the format.
     beside = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
     try:
-        yield beside
-        beside.replace(path)
+        with told_as(beside.name, path.name):
+            yield beside
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -33,7 +34,7 @@ from zarr_vectors.formats.base import ReadOptions
 from zarr_vectors.formats.outgoing import in_batches
 from zarr_vectors.formats.registry import export, format_of, ingest
 from zarr_vectors.spatial.lattice import DEFAULT_BITS
-from zarr_vectors.types.options import POLICIES
+from zarr_vectors.types.options import POLICIES, position_dtype
 from zarr_vectors.types.report import WriteReport
 
 __all__ = ["convert"]
@@ -54,6 +55,16 @@ _ONLY_FOR_STORES = (
     "--draco-bits",
     "--pyramid",
 )
+_ONLY_FOR_NEW = (
+    "--chunk-shape",
+    "--bin-shape",
+    "--shard-shape",
+    "--compressor",
+    "--keep-order",
+    "--per-fragment",
+    "--draco-bits",
+)
+_ONLY_FOR_APPENDS = ("--extend", "--fill")
 _ONLY_FOR_FILES = ("--object-attributes", "--no-groups")
 _NOT_FOR = {
     Way.FILE_TO_STORE: ("--group-ids", "--where", "--near", "--level", "--format", "--mode", *_ONLY_FOR_FILES),
@@ -174,7 +185,11 @@ def convert(
     if out_of_bounds not in POLICIES:
         raise typer.BadParameter(f"{out_of_bounds!r} is none of {', '.join(POLICIES)}", param_hint="--out-of-bounds")
     way = find_way(source, target, file_format)
-    _refuse_idle_options(ctx, way)
+    _refuse_idle_options(ctx, _NOT_FOR[way], f"on converting {way.value}")
+    if append:
+        _refuse_idle_options(ctx, _ONLY_FOR_NEW, "on a store that exists")
+    else:
+        _refuse_idle_options(ctx, _ONLY_FOR_APPENDS, "without --append")
     picked = Picked.parse(bbox, object_ids, group_ids, attributes, mode, where, near)
     shards = checked("--shard-shape", parse_shard_shape, shard_shape)
     columns = checked("--positions", parse_names, positions)
@@ -203,7 +218,7 @@ def convert(
             ),
             "out_of_bounds": out_of_bounds,
             "extend": extend,
-            "dtype": dtype,
+            "dtype": checked("--dtype", position_dtype, dtype),
             "per_fragment": checked("--per-fragment", parse_names, per_fragment) or (),
             "fill": checked("--fill", lambda _: parse_fill(fill or ()), "") or None,
         },
@@ -226,13 +241,13 @@ def convert(
         raise
 
 
-def _refuse_idle_options(ctx: typer.Context, way: Way) -> None:
+def _refuse_idle_options(ctx: typer.Context, options: Iterable[str], why: str) -> None:
     """An option that could not change anything is a mistake that would go unseen."""
-    for option in _NOT_FOR[way]:
+    for option in options:
         name = option.removeprefix("--").replace("-", "_")
         origin = ctx.get_parameter_source(name)
         if origin is not None and origin.name not in ("DEFAULT", "DEFAULT_MAP"):
-            raise typer.BadParameter(f"has no effect on converting {way.value}", param_hint=option)
+            raise typer.BadParameter(f"has no effect {why}", param_hint=option)
 
 
 def _ingest(job: _Job) -> None:

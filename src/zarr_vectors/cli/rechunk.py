@@ -11,6 +11,8 @@ import zarr_vectors as zv
 from zarr_vectors.cli.console import checked, count_text, say, time_text
 from zarr_vectors.cli.options import QuietOption
 from zarr_vectors.cli.parse import parse_numbers, parse_shape
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.rechunk.spec import COARSER
 
 __all__ = ["rechunk"]
 
@@ -60,6 +62,12 @@ def rechunk(
         prefix_dim_name=name,
         categorical=categorical,
     )
+    try:
+        spec.check()
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+    if coarser not in COARSER:
+        raise typer.BadParameter(f"{coarser!r} is none of {', '.join(COARSER)}", param_hint="--coarser")
     started = perf_counter()
     done = zv.rechunk(source, spec, target, coarser=coarser)
     if quiet:

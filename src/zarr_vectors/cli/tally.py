@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from zarr_vectors.cli.console import count_text
 from zarr_vectors.geometry import Geometry, Graph, Linked, Mesh, Points, Polylines, Skeleton
 
 __all__ = ["Tally", "level_text", "tally_text"]
-
-Value = TypeVar("Value", bound=Geometry)
 
 
 class Tally:
@@ -38,12 +36,6 @@ class Tally:
         """Count a value, whose objects no other value shares."""
         for noun, number in _counts_of(value).items():
             self.counts[noun] = self.counts.get(noun, 0) + number
-
-    def watch(self, values: Iterable[Value]) -> Iterator[Value]:
-        """The values, counted as they pass by."""
-        for value in values:
-            self.add(value)
-            yield value
 
 
 def tally_text(counts: Mapping[str, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from zarr_vectors.exceptions import IngestError, InputError
 from zarr_vectors.formats.registry import FORMATS, format_at, format_named, format_of, has_format
 
 __all__ = ["Way", "find_way"]
+
+_SLIP = 0.75
+"""How similar a suffix must be to that of a format to be taken for a slip: two letters of three that are swapped."""
 
 
 class Way(Enum):
@@ -30,8 +34,13 @@ def find_way(source: str, target: str, file_format: str | None) -> Way:
 
     Raises:
         FileNotFoundError: There is nothing at ``source``, which by its suffix would be a file.
-        typer.BadParameter: Both are files, ``source`` is a file of no known format, or ``file_format`` is not known.
+        typer.BadParameter: Both are files, ``source`` is a file of no known format, or ``file_format`` is not known;
+            or a name is empty, or that of a file but for a slip.
     """
+    for name, hint in ((source, "IN"), (target, "OUT")):
+        if not name:
+            raise typer.BadParameter("must be a path or URL", param_hint=hint)
+        _refuse_slip(name, hint)
     path = Path(source)
     is_one = path.is_file() and path.suffix.lower() != ".zip"  # which holds a store
     from_file = "://" not in source and (is_one or (_has_suffix(source) and not path.exists()) or _holds_files(path))
@@ -46,6 +55,21 @@ def find_way(source: str, target: str, file_format: str | None) -> Way:
     if to_file:
         raise typer.BadParameter("one of IN and OUT must be a store; convert to a store first", param_hint="OUT")
     return Way.FILE_TO_STORE
+
+
+def _refuse_slip(name: str, hint: str) -> None:
+    """A slip in a suffix would make a store of what was meant to be a file."""
+    path = Path(name)
+    if "://" in name or has_format(path) or path.exists():
+        return
+    suffixes = [suffix for known in FORMATS for suffix in known.suffixes]
+    near = get_close_matches(path.suffix.lower(), suffixes, n=1, cutoff=_SLIP)
+    if near:
+        raise typer.BadParameter(
+            f"{name} is not there, and would be a store by its suffix; did you mean {path.stem}{near[0]}? "
+            f"A store could be called {path.stem}.zarrvectors",
+            param_hint=hint,
+        )
 
 
 def _is_file_to_be(target: str, file_format: str | None) -> bool:

@@ -18,7 +18,8 @@ from zarr_vectors.metadata.array import ArrayDocument
 from zarr_vectors.metadata.base import dump_json
 from zarr_vectors.spatial.grid import format_keys
 from zarr_vectors.storage.backend import Backend
-from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.cell_array import CellArray, CellRead, cells_beside
+from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.drivers import check_sendable
 from zarr_vectors.storage.storage import ROOT, Batch, Put, Storage
 from zarr_vectors.typing import ChunkCoord, IntArray, JsonObject
@@ -208,7 +209,7 @@ class Session:
             written.append((array, coords, Blobs.from_list(list(cells.values()))))
             present = np.unique(np.concatenate([array.present, coords]), axis=0)
             documents[path] = with_presence(array.document, presence_list(present)).to_json()
-        beside = [(array, _kept(array, coords)) for array, coords, _ in written]
+        beside = [(array, cells_beside(array, array, coords)) for array, coords, _ in written]
         reads = read_cells(self.storage, beside, decode=False) if any(len(coords) for _, coords in beside) else []
         kept: list[CellRead | None] = [read.check() for read in reads] or [None] * len(written)
         for (array, coords, blobs), others in zip(written, kept, strict=True):
@@ -269,19 +270,3 @@ def check_in_grid(array: CellArray, coords: IntArray) -> None:
             cell=format_keys(coords[outside][:1])[0],
             expected=f"from {array.grid.origin}, {array.grid.shape} cells",
         )
-
-
-def _kept(array: CellArray, coords: IntArray) -> IntArray:
-    """Cells that stay and share a stored object with ones that change."""
-    if int(np.prod(array.block)) == 1 or not len(array.present):
-        return array.present[:0]
-    touched = {tuple(row) for row in array.locate(coords)[0].tolist()}
-    written = {tuple(row) for row in coords.tolist()}
-    beside = [
-        number
-        for number, (block, cell) in enumerate(
-            zip(array.locate(array.present)[0].tolist(), array.present.tolist(), strict=True)
-        )
-        if tuple(block) in touched and tuple(cell) not in written
-    ]
-    return array.present[np.array(beside, dtype=np.int64)]

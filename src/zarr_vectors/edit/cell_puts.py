@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zarr_vectors.encoding.blobs import Blobs
-from zarr_vectors.storage.cell_array import CellArray
+from zarr_vectors.storage.cell_array import CellArray, cells_beside
 from zarr_vectors.storage.cells import read_cells
 from zarr_vectors.storage.storage import Put, Storage
-from zarr_vectors.types.append_beside import cells_beside
 from zarr_vectors.typing import IntArray
 
 __all__ = ["cells_instead"]

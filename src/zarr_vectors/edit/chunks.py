@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec, presence_list, with_presence
+from zarr_vectors.core.documents import presence_list, with_presence
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.edit.checks import check_fewer
 from zarr_vectors.edit.described import Descriptions, described, descriptions_of
@@ -110,9 +110,7 @@ def _write(scope: Scope, draft: Draft, touched: IntArray, out_of_bounds: str) ->
     options = WriteOptions(mode="append", extend=True, out_of_bounds=out_of_bounds, axes=root.axes)
     value = Points(draft.positions, draft.columns, draft.owners, axes=root.axes)
     intake = memory_intake(value, opened.kind, options, lambda _: None, First())
-    if draft.row_ids is not None:
-        intake.table.columns[constants.ROW_ID] = draft.row_ids
-        intake.columns[constants.ROW_ID] = ColumnSpec(dtype=np.dtype(np.int64))
+    intake.keep_row_ids(draft.row_ids)
     recoded = match_columns(level, intake, options)
     paths = objects_with(level.cells.values(), touched)
     for table in level.tables.values():

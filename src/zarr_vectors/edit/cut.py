@@ -16,6 +16,7 @@ from zarr_vectors.edit.level_change import LevelChange
 from zarr_vectors.edit.owned import fragments_named, owners_of
 from zarr_vectors.edit.scope import Scope
 from zarr_vectors.edit.shrunk import Shrunk, kept_items
+from zarr_vectors.edit.shrunk_links import ShrunkLinks
 from zarr_vectors.edit.which import Opened
 from zarr_vectors.encoding.blobs import Blobs
 from zarr_vectors.encoding.fragments import decode_fragments
@@ -102,11 +103,12 @@ class Cut:
         """How many rows go."""
         return int((self.chunks.rows - self.chunks.rows_left).sum())
 
-    def change(self, opened: Opened, count: int) -> LevelChange:
+    def change(self, opened: Opened, count: int, links: ShrunkLinks) -> LevelChange:
         """A change of the level to these cells.
 
         Args:
             count: Vertices that the level has from now on.
+            links: Of the level, without those that lead to what goes.
         """
         storage, level, coords = opened.storage, opened.level, self.chunks.coords
         full = np.flatnonzero(self.chunks.rows_left > 0)
@@ -125,7 +127,9 @@ class Cut:
                 array = CellArray(old.path, with_presence(old.document, kept), old.store)
                 change.arrays[name] = array
                 change.puts.append([(f"{array.path}/zarr.json", dump_json(array.document.to_json()))])
-        change.deletes.append(objects_with(level.cells.values(), coords))
+        change.puts.append(links.puts())
+        change.gone |= links.gone
+        change.deletes += [objects_with(level.cells.values(), coords), links.deletes]
         change.metadata = level.metadata.replace(vertex_count=count)
         return change
 

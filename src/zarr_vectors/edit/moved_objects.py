@@ -9,8 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState, open_level
 from zarr_vectors.edit.cut import cut_out, put_tables
 from zarr_vectors.edit.draft import Draft, keys_of
@@ -63,10 +61,7 @@ def move_objects(scope: Scope, out_of_bounds: str) -> bool:
     count = level.metadata.vertex_count - cut.rows_gone
     if not count or not links.fit or links.torn or links.is_empty:
         return False
-    change = cut.change(opened, count)
-    change.gone |= links.gone
-    change.puts.append(links.puts())
-    change.deletes.append(links.deletes)
+    change = cut.change(opened, count, links)
     if not put_tables(change, scope, draft, cut, ids):
         return False
     pending = change.pending()
@@ -97,9 +92,8 @@ def _append(
     value, row_ids = replace(draft, ids=ids).value(root, level)
     intake = memory_intake(value, kind, options, lambda _: None, First())
     facts = level.metadata.to_json()
+    intake.keep_row_ids(row_ids)
     if row_ids is not None:
-        intake.table.columns[constants.ROW_ID] = row_ids
-        intake.columns[constants.ROW_ID] = ColumnSpec(dtype=np.dtype(np.int64))
         facts["next_row_id"] = draft.next_row_id - len(row_ids)
     level = replace(level, metadata=type(level.metadata).parse(facts, where=f"{level.number}/zarr.json"))
     displaced = replace(displaced, recoded=match_columns(level, intake, options))

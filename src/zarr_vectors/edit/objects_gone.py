@@ -47,10 +47,7 @@ def remove_objects(scope: Scope, *, refresh: bool) -> bool:
     if not count or not links.fit or links.is_empty:
         return False
     check_fewer(opened.storage, opened.root, level, count, refresh=refresh)
-    change = cut.change(opened, count)
-    change.gone |= links.gone
-    change.puts.append(links.puts())
-    change.deletes.append(links.deletes)
+    change = cut.change(opened, count, links)
     if not put_tables(change, scope, draft, cut, gone):
         return False
     change.commit()

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.edit.draft import Draft
 from zarr_vectors.edit.which import Opened
 from zarr_vectors.storage.storage import Storage
@@ -19,7 +16,7 @@ from zarr_vectors.types.options import WriteOptions, as_bounds
 from zarr_vectors.types.quantise import Packing
 from zarr_vectors.types.refill import Refill
 from zarr_vectors.types.stale import stale_puts
-from zarr_vectors.typing import FloatArray, IntArray, JsonObject
+from zarr_vectors.typing import FloatArray, JsonObject
 
 __all__ = ["renamed_paths", "rewrite"]
 
@@ -58,17 +55,11 @@ def rewrite(storage: Storage, opened: Opened, draft: Draft, *, changes: bool = T
         return as_bounds(root.metadata.bounds, ndim)
 
     intake = memory_intake(value, kind, options, limits, First())
-    if row_ids is not None:
-        _number(intake.table.columns, intake.columns, row_ids)
+    intake.keep_row_ids(row_ids)
     if level.has_objects or constants.FRAGMENT_OWNER in level.cells:
         intake.tables = draft.tables()
         intake.has_objects = True
     write_new(storage, kind, intake, options, refill)
-
-
-def _number(columns: dict[str, Any], specs: dict[str, ColumnSpec], row_ids: IntArray) -> None:
-    columns[constants.ROW_ID] = row_ids
-    specs[constants.ROW_ID] = ColumnSpec(dtype=np.dtype(np.int64))
 
 
 def renamed_paths(draft: Draft) -> dict[str, str]:

@@ -37,9 +37,10 @@ def records_at(data: Buffer, starts: IntArray, dtype: np.dtype[Any]) -> AnyArray
     places = len(data) - dtype.itemsize + 1
     if places <= 0:
         return np.zeros(0, dtype=dtype)[starts]
-    # Overlapping items, one for each byte: numpy then copies whole items rather than bytes.
-    overlapping: AnyArray = np.ndarray((places,), dtype, buffer=data, strides=(1,))
-    return overlapping[starts]
+    # Overlapping items, one for each byte: numpy then copies whole items rather than bytes, or field by field.
+    whole = np.dtype((np.void, dtype.itemsize)) if dtype.names else dtype
+    overlapping: AnyArray = np.ndarray((places,), whole, buffer=data, strides=(1,))
+    return overlapping[starts].view(dtype)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ of other writers may be meshes or k-d trees: these have neither the rows that we
 
 from __future__ import annotations
 
-import importlib
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.exceptions import DracoError, MissingDependencyError
+from zarr_vectors.exceptions import DracoError
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["DracoCell", "decode_draco", "encode_draco", "load_draco"]
@@ -45,12 +45,7 @@ def load_draco() -> Any:
     Raises:
         MissingDependencyError: It is not installed.
     """
-    try:
-        return importlib.import_module("DracoPy")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "positions in Draco encoding need DracoPy", hint="pip install 'zarr_vectors[draco]'"
-        ) from error
+    return require("DracoPy", "positions in Draco encoding need")
 
 
 def encode_draco(positions: AnyArray, *, origin: AnyArray, reach: float, bits: int) -> bytes:

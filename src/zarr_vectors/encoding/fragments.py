@@ -33,6 +33,7 @@ __all__ = [
 
 MAGIC = 0x5A564647
 _HEADER = np.dtype([("magic", "<u4"), ("version", "<u2"), ("flags", "<u2"), ("count", "<u4"), ("ranges", "<u4")])
+_RANGE = np.dtype([("start", "<i8"), ("count", "<i8")])
 _MOST_ROWS = 2**48
 """Far more than a chunk can hold, and little enough for sums of them to fit 64 bits."""
 
@@ -215,10 +216,10 @@ def decode_fragments(blobs: Blobs) -> tuple[FragmentTable, CellErrors]:
 
     if plain.any():
         slot = slice(None) if plain.all() else np.flatnonzero(np.repeat(plain, per_cell))
-        at = (blobs.starts + 16 + 8 * ((per_cell + 63) // 64))[plain]
-        ranges = Blobs(blobs.data, at, 16 * per_cell[plain]).joined()
-        pairs = np.frombuffer(ranges, dtype="<i8").reshape(-1, 2)
-        starts[slot], counts[slot] = pairs[:, 0], pairs[:, 1]
+        at = blobs.starts + 16 + 8 * ((per_cell + 63) // 64) - 16 * first[:-1]
+        ranges = records_at(blobs.data, (np.repeat(at, per_cell) + 16 * np.arange(total))[slot], _RANGE)
+        starts[slot], counts[slot] = ranges["start"], ranges["count"]
+        pairs = ranges.view("<i8").reshape(-1, 2)
         # A start below 0 would count as an explicit fragment, and take rows from the end of the chunk.
         bad = first[:0]
         if pairs.min() < 0 or pairs.max() > _MOST_ROWS:
@@ -296,10 +297,11 @@ def _headers(blobs: Blobs, errors: CellErrors) -> AnyArray:
         (ranges > count, "more ranges than fragments"),
         (need > blobs.sizes, "truncated"),
     )
-    for bad, what in checks:
-        for cell in np.flatnonzero(bad).tolist():
-            errors.setdefault(cell, f"fragment index: {what}")
-    headers[list(errors)] = np.zeros(1, dtype=_HEADER)
+    if any(bad.any() for bad, _ in checks):
+        for bad, what in checks:
+            for cell in np.flatnonzero(bad).tolist():
+                errors.setdefault(cell, f"fragment index: {what}")
+        headers[list(errors)] = np.zeros(1, dtype=_HEADER)
     return headers
 
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
 from zarr_vectors.encoding.blobs import offsets_of, records_at
-from zarr_vectors.encoding.codecs import decompress_frames
-from zarr_vectors.encoding.unpack import HEADER_BYTES, are_chunks
-from zarr_vectors.parallel import run_all
+from zarr_vectors.encoding.payload_parts import hand_on_payloads
 from zarr_vectors.rowwise import consecutive
 from zarr_vectors.typing import AnyArray, ByteArray, IntArray
 
 __all__ = ["ItemRuns", "pick_items"]
-
-_PART_BYTES = 1 << 20
-"""What is decompressed at once: little enough to stay in the cache, and enough to be worth the calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +51,8 @@ def pick_items(cells: IntArray, frames: Sequence[memoryview], sizes: IntArray, r
         b'eebbcc'
     """
     picking = _Picking(sizes, runs)
-    number = offsets_of(sizes[cells])[:-1] // _PART_BYTES
-    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(cells)]
-    steps = [partial(picking.pick, cells[start:stop], frames[start:stop]) for start, stop in pairwise(cuts)]
-    run_all(steps, threaded=True)
-    return picking.result if picking.is_sound else None
+    is_sound = hand_on_payloads(cells, frames, sizes, picking.pick)
+    return picking.result if is_sound else None
 
 
 class _Picking:
@@ -74,7 +64,6 @@ class _Picking:
     """
 
     def __init__(self, sizes: IntArray, runs: ItemRuns) -> None:
-        self.is_sound = True
         self._sizes = sizes
         self._item = np.dtype((np.void, runs.width))
         places = offsets_of(runs.counts)
@@ -87,12 +76,8 @@ class _Picking:
         # Items that lie at multiples of their size are rows of a table.
         self._is_table = not (sizes % runs.width).any() and not (runs.starts % runs.width).any()
 
-    def pick(self, cells: IntArray, frames: Sequence[memoryview]) -> None:
+    def pick(self, cells: IntArray, payloads: list[memoryview]) -> None:
         """Pick the items of these cells."""
-        chunks = [memoryview(chunk) for chunk in decompress_frames(frames) or ()]
-        if not are_chunks(chunks, self._sizes[cells]):
-            self.is_sound = False
-            return
         wanted = self._first[cells + 1] - self._first[cells]
         run = consecutive(self._first[cells], wanted)
         counts = self._counts[run]
@@ -101,7 +86,7 @@ class _Picking:
             return
         bases = np.repeat(offsets_of(self._sizes[cells])[:-1], wanted) + self._starts[run]
         within = np.arange(before[-1])
-        items = self._items(b"".join([chunk[HEADER_BYTES:] for chunk in chunks]), bases, before[:-1], counts, within)
+        items = self._items(b"".join(payloads), bases, before[:-1], counts, within)
         places = np.repeat(self._places[run] - before[:-1], counts) + within
         np.put(self.result.reshape(-1).view(self._item), places, items, mode="clip")
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
 from zarr_vectors.encoding.blobs import offsets_of
-from zarr_vectors.encoding.codecs import decompress_frames
 from zarr_vectors.encoding.limits import check_room
-from zarr_vectors.encoding.unpack import HEADER_BYTES, are_chunks
-from zarr_vectors.parallel import run_all
+from zarr_vectors.encoding.payload_parts import hand_on_payloads
 from zarr_vectors.rowwise import consecutive
 from zarr_vectors.typing import ByteArray, IntArray
 
 __all__ = ["ItemPlaces", "place_items"]
-
-_PART_BYTES = 1 << 20
-"""What is decompressed at once: little enough to stay in the cache, and enough to be worth the calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +56,8 @@ def place_items(cells: IntArray, frames: Sequence[memoryview], sizes: IntArray, 
     """
     check_room(int(sizes.sum()))
     placing = _Placing(sizes, places)
-    number = offsets_of(sizes[cells])[:-1] // _PART_BYTES
-    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(cells)]
-    steps = [partial(placing.place, cells[start:stop], frames[start:stop]) for start, stop in pairwise(cuts)]
-    run_all(steps, threaded=True)
-    return placing.result if placing.is_sound else None
+    is_sound = hand_on_payloads(cells, frames, sizes, placing.place)
+    return placing.result if is_sound else None
 
 
 class _Placing:
@@ -79,20 +69,14 @@ class _Placing:
     """
 
     def __init__(self, sizes: IntArray, places: ItemPlaces) -> None:
-        self.is_sound = True
-        self._sizes = sizes
         self._places = places
         self._first = offsets_of(places.per_cell)[:-1]
         self._item = np.dtype((np.void, places.width))
         self.result = np.empty((int(sizes.sum()) // places.width, places.width), dtype=np.uint8)
 
-    def place(self, cells: IntArray, frames: Sequence[memoryview]) -> None:
+    def place(self, cells: IntArray, payloads: list[memoryview]) -> None:
         """Place the items of these cells."""
-        chunks = [memoryview(chunk) for chunk in decompress_frames(frames) or ()]
-        if not are_chunks(chunks, self._sizes[cells]):
-            self.is_sound = False
-            return
         run = consecutive(self._first[cells], self._places.per_cell[cells])
         numbers = consecutive(self._places.starts[run], self._places.counts[run])
-        items = np.frombuffer(b"".join([chunk[HEADER_BYTES:] for chunk in chunks]), dtype=self._item)
+        items = np.frombuffer(b"".join(payloads), dtype=self._item)
         np.put(self.result.reshape(-1).view(self._item), numbers, items, mode="clip")

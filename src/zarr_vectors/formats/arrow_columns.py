@@ -11,7 +11,7 @@ import numpy as np
 from zarr_vectors.exceptions import IngestError
 from zarr_vectors.formats.columns import CategoryTable
 from zarr_vectors.geometry.interchange.arrow_types import dtype_of, first_inexact, is_text
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["LEAVE_OUT", "Field", "check_exact", "decode", "decode_text", "field_of"]

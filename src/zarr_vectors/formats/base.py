@@ -5,7 +5,7 @@ A format turns a file into batches of geometry values and such batches into a fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.constants import GEOM_POINT_CLOUD
 from zarr_vectors.typing import Bounds, JsonObject
 
-__all__ = ["ExportContext", "Format", "ReadOptions", "Source"]
+__all__ = ["OBJECT_ID", "ExportContext", "Format", "ReadOptions", "Source"]
 
 DEFAULT_BATCH_ROWS = 1_000_000
+
+OBJECT_ID = "object_id"
+"""What a column of object ids is called in files, unless it is named."""
 
 WITHOUT_OBJECT_ATTRIBUTES = "leave them out: object_attributes=[] (--object-attributes '')"
 WITHOUT_GROUPS = "leave them out: groups=False (--no-groups)"
@@ -29,7 +32,8 @@ class ReadOptions:
 
     Args:
         positions: Column names of the coordinates, in axis order; None lets the format find them.
-        object_ids: Column that holds object ids; None for none.
+        object_ids: Column that holds object ids; None for that called ``object_id``, if it holds integers and is not
+            among ``attributes``.
         attributes: Columns to keep; None for all.
         batch_rows: Rows per batch.
         triangulate: Cut the faces of a mesh into triangles where they have more corners: a polygon of the corners
@@ -44,6 +48,20 @@ class ReadOptions:
     batch_rows: int = DEFAULT_BATCH_ROWS
     triangulate: bool = False
     wide: bool = False
+
+    def owner_among(self, names: Collection[str]) -> str | None:
+        """The column of the object ids among those that can hold them, or the one that is asked for.
+
+        Example:
+            >>> ReadOptions().owner_among(["object_id", "n"]), ReadOptions(object_ids="n").owner_among(["n"])
+            ('object_id', 'n')
+            >>> ReadOptions(attributes=("object_id",)).owner_among(["object_id"]) is None
+            True
+        """
+        if self.object_ids is not None:
+            return self.object_ids
+        taken = OBJECT_ID in (*(self.positions or ()), *(self.attributes or ()))
+        return OBJECT_ID if OBJECT_ID in names and not taken else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.geometry.interchange.arrow_types import first_inexact
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, ByteArray
 
 __all__ = ["ColumnScan", "Kind", "parse_numbers"]

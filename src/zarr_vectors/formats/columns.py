@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from zarr_vectors.geometry.interchange.arrow_types import native_values
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = [
-    "OBJECT_ID",
+    "OTHER_OBJECT_IDS",
+    "OTHER_POSITIONS",
     "CategoryTable",
     "ColumnPlan",
     "check_columns",
@@ -41,7 +43,11 @@ __all__ = [
     "rows_per_batch",
 ]
 
-OBJECT_ID = "object_id"
+OTHER_OBJECT_IDS = (
+    "name another column with object_ids= (--object-id-column), or list this one in attributes= (--attributes)"
+)
+OTHER_POSITIONS = "name others with positions= (--positions), or cast them first"
+"""Hints for errors of columns that cannot be what their names say."""
 
 _FAMILIES = (
     "global_{}",
@@ -115,11 +121,9 @@ def plan_columns(path: Path, names: Sequence[str], options: ReadOptions) -> Colu
         positions = tuple(options.positions)
         _check_named(path, names, positions, "positions")
         axes = _axes_of(positions)
-    object_ids = options.object_ids
-    if object_ids is not None:
-        _check_named(path, names, (object_ids,), "object_ids")
-    elif OBJECT_ID in names and OBJECT_ID not in (*positions, *(options.attributes or ())):
-        object_ids = OBJECT_ID
+    if options.object_ids is not None:
+        _check_named(path, names, (options.object_ids,), "object_ids")
+    object_ids = replace(options, positions=positions).owner_among(names)
     taken = {*positions, object_ids}
     if options.attributes is None:
         attributes = tuple(name for name in names if name not in taken)
@@ -186,11 +190,14 @@ def _axes_of(positions: Sequence[str]) -> tuple[Axis, ...]:
 def _check_named(path: Path, names: Sequence[str], wanted: Sequence[str], option: str) -> None:
     unknown = [name for name in wanted if name not in names]
     if unknown:
+        near = get_close_matches(unknown[0], names, n=1)
         raise IngestError(
-            f"{path}: {option} names columns that do not exist: {listed(unknown)}", got=f"columns {listed(names)}"
+            f"{path}: {option} names columns that do not exist: {listed(unknown)}",
+            got=f"columns {listed(names)}",
+            hint=f"did you mean {near[0]!r}?" if near else None,
         )
     if option == "positions" and (not 1 <= len(wanted) <= 4 or len(set(wanted)) != len(wanted)):
-        raise IngestError(f"{path}: positions must name 1 to 4 different columns", got=listed(wanted) or "none")
+        raise IngestError(f"{path}: positions must name 1 to 4 different columns", got=listed(wanted))
 
 
 def _check_usable(path: Path, names: Sequence[str], plan: ColumnPlan) -> None:
@@ -218,7 +225,7 @@ def _check_usable(path: Path, names: Sequence[str], plan: ColumnPlan) -> None:
 def listed(names: Iterable[str], most: int = 40) -> str:
     """Names for a message, quoted where they are no plain words."""
     quoted = [name if name.isidentifier() else repr(name[:80]) for name in names]
-    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
+    return (", ".join(quoted[:most]) or "none") + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
 
 
 class CategoryTable:
@@ -263,11 +270,15 @@ def object_ids_of(path: Path, name: str, values: AnyArray, first_row: int = 0) -
         raise IngestError(
             f"{path}: object ids must be integers, one per point",
             got=f"{values.dtype} of shape {values.shape} in {name!r}",
-            hint="name another column with object_ids= (--object-id-column), or list this one in attributes=",
+            hint=OTHER_OBJECT_IDS,
         )
     if values.dtype == np.uint64 and values.size and int(values.max()) > np.iinfo(np.int64).max:
         row = int(np.argmax(values > np.uint64(np.iinfo(np.int64).max)))
-        raise IngestError(f"{path}: object ids must fit in int64", got=f"{values[row]} in row {first_row + row}")
+        raise IngestError(
+            f"{path}: object ids must fit in int64",
+            got=f"{values[row]} in row {first_row + row}",
+            hint=OTHER_OBJECT_IDS,
+        )
     return values.astype(np.int64, copy=False)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from zarr_vectors.constants import GEOM_GRAPH
 from zarr_vectors.exceptions import ExportError, IngestError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
-from zarr_vectors.formats.columns import OBJECT_ID, object_ids_of
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.columns import object_ids_of
 from zarr_vectors.formats.delimited import Dialect, line_of_row
 from zarr_vectors.formats.graph_tables import NODE_ID, join_graphs, joined_columns, rows_of
 from zarr_vectors.formats.text import CSV

@@ -16,8 +16,7 @@ import numpy as np
 from zarr_vectors.axes import Axis
 from zarr_vectors.constants import GEOM_GRAPH
 from zarr_vectors.exceptions import ExportError, IngestError, StoreError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
-from zarr_vectors.formats.columns import OBJECT_ID
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.graph_tables import NODE_ID, join_graphs, rows_of
 from zarr_vectors.geometry import Categorical, Column, Graph
 from zarr_vectors.storage.foreign import ForeignGroup, open_foreign, write_foreign

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import ExportError
-from zarr_vectors.formats.base import WITHOUT_GROUPS, WITHOUT_OBJECT_ATTRIBUTES
-from zarr_vectors.formats.columns import OBJECT_ID, CategoryTable
+from zarr_vectors.formats.base import OBJECT_ID, WITHOUT_GROUPS, WITHOUT_OBJECT_ATTRIBUTES
+from zarr_vectors.formats.columns import CategoryTable
 from zarr_vectors.geometry import Categorical, Column, Graph
 from zarr_vectors.typing import AnyArray, IntArray
 

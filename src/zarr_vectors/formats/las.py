@@ -108,8 +108,8 @@ def _selection(path: Path, header: Any, options: ReadOptions, crs: JsonObject | 
     positions = options.positions or AXES
     if not set(positions) <= set(AXES) or len(set(positions)) != len(positions):
         raise IngestError(f"{path} cannot give these positions", expected="some of x, y and z", got=list(positions))
-    owner = options.object_ids
     owners = [name for name, dim in dims.items() if _is_whole_number(dim)]
+    owner = options.owner_among(owners)
     if owner is not None and owner not in owners:
         raise IngestError(f"{path} has no integer dimension {owner!r} for object ids", expected=f"one of {owners}")
     available = [name for name in (*AXES, *dims) if name not in positions and name != owner]

@@ -7,7 +7,6 @@ a layout that an export no longer has, waveform packets, and extended records ab
 from __future__ import annotations
 
 import base64
-import importlib
 import math
 import re
 import struct
@@ -20,7 +19,8 @@ from uuid import UUID
 
 import numpy as np
 
-from zarr_vectors.exceptions import IngestError, MissingDependencyError, ZVError
+from zarr_vectors.exceptions import IngestError, ZVError
+from zarr_vectors.optional import require
 from zarr_vectors.typing import JsonObject
 
 __all__ = [
@@ -55,19 +55,12 @@ VERTICAL = {"VERT_CS", "VERTCRS", "VERTICALCRS"}
 
 def load_laspy() -> Any:
     """The module ``laspy``; raises ``MissingDependencyError``."""
-    return _load("laspy", "LAS")
+    return require("laspy", "LAS files need")
 
 
 def load_lazrs() -> Any:
     """The module ``lazrs``; raises ``MissingDependencyError``."""
-    return _load("lazrs", "LAZ")
-
-
-def _load(name: str, what: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(f"{what} files need {name}", hint="pip install 'zarr-vectors[las]'") from error
+    return require("lazrs", "LAZ files need")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import ExportError
-from zarr_vectors.formats.base import ExportContext
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext
 from zarr_vectors.formats.las_header import ExtendedRecords, fill_header
 from zarr_vectors.geometry import Categorical, Column, Points
 from zarr_vectors.typing import AnyArray, JsonObject
@@ -19,7 +19,6 @@ from zarr_vectors.typing import AnyArray, JsonObject
 __all__ = ["AXES", "INT32", "OMIT_ATTRIBUTE", "Plan", "check_columns", "plan_of"]
 
 AXES = ("x", "y", "z")
-OBJECT_ID = "object_id"
 OMIT_ATTRIBUTE = "pass attributes without it"
 INT32 = np.iinfo(np.int32)
 

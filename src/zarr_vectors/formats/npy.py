@@ -19,9 +19,10 @@ import numpy as np
 
 from zarr_vectors.axes import as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.columns import (
-    OBJECT_ID,
+    OTHER_OBJECT_IDS,
+    OTHER_POSITIONS,
     CategoryTable,
     ColumnPlan,
     check_columns,
@@ -39,6 +40,11 @@ __all__ = ["NPY", "NPZ"]
 
 _POSITIONS = "positions"
 _OBJECT_IDS = "object_ids"
+_OTHERS = {
+    "coordinates": OTHER_POSITIONS,
+    "object ids": OTHER_OBJECT_IDS,
+    "attributes": "choose other arrays with attributes= (--attributes)",
+}
 _WRITE_ROWS = 2**16
 _KINDS = "biufcmM"
 
@@ -96,7 +102,7 @@ def _check_member(path: Path, name: str, member: Member, role: str, kinds: str, 
         raise IngestError(
             f"{path}: array {name!r} cannot be {role}",
             got=f"dtype {member.dtype} of shape {member.shape}",
-            hint="choose other arrays with attributes= (--attributes)" if role == "attributes" else None,
+            hint=_OTHERS[role],
         )
 
 

@@ -18,9 +18,10 @@ import numpy as np
 from zarr_vectors.axes import Axis, as_axes
 from zarr_vectors.exceptions import ExportError, IngestError, InputError
 from zarr_vectors.formats.arrow_columns import LEAVE_OUT, Field, check_exact, decode, decode_text, field_of
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.columns import (
-    OBJECT_ID,
+    OTHER_OBJECT_IDS,
+    OTHER_POSITIONS,
     CategoryTable,
     ColumnPlan,
     check_columns,
@@ -32,7 +33,7 @@ from zarr_vectors.formats.columns import (
 )
 from zarr_vectors.geometry import Categorical, Column, Points
 from zarr_vectors.geometry.interchange.arrow_types import category_array, flat_array
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, Bounds, JsonObject
 
 __all__ = ["PARQUET"]
@@ -130,6 +131,7 @@ def _with_missing(path: Path, file: Any, plan: ColumnPlan, fields: dict[str, Fie
             raise IngestError(
                 f"{path}: {role} in column {name!r} must be {'numbers' if role == 'coordinates' else 'integers'}",
                 got=str(file.schema_arrow.field(name).type),
+                hint=OTHER_POSITIONS if role == "coordinates" else OTHER_OBJECT_IDS,
             )
         if not role and (kind not in "iub" or field.channels is not None):
             continue

@@ -13,7 +13,7 @@ import numpy as np
 
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import ExportError
-from zarr_vectors.formats.base import ExportContext
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext
 from zarr_vectors.formats.meshes import axis_names, refuse_others
 from zarr_vectors.formats.ply_faces import CORNERS, FACE
 from zarr_vectors.formats.ply_header import DTYPES, VERTEX
@@ -22,7 +22,6 @@ from zarr_vectors.typing import AnyArray
 
 __all__ = ["export_ply"]
 
-OBJECT_ID = "object_id"
 OMIT_ATTRIBUTE = "pass attributes without it"
 COLORS = ("red", "green", "blue", "alpha")
 COLOR_NAMES = {"rgb", "rgba", "color"}

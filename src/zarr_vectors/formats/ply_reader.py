@@ -230,8 +230,8 @@ def reader_of(path: Path, header: Header, vertices: Element, options: ReadOption
     if not set(positions) <= set(dtypes) or not 1 <= len(set(positions)) == len(positions) <= 4:
         expected, hint = f"1 to 4 of {list(dtypes)}", "name the properties that hold the positions"
         raise IngestError(f"{path} cannot give the positions", expected=expected, got=list(positions), hint=hint)
-    owner = options.object_ids
     owners = [name for name, dtype in dtypes.items() if dtype.kind in "iu" and name not in positions]
+    owner = options.owner_among(owners)
     if owner is not None and owner not in owners:
         raise IngestError(f"{path} has no integer property {owner!r} for object ids", expected=f"one of {owners}")
     available = [name for name in dtypes if name not in positions and name != owner]

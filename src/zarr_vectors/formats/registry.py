@@ -38,11 +38,13 @@ from zarr_vectors.formats.text import CSV, XYZ
 from zarr_vectors.formats.trk import TRK
 from zarr_vectors.formats.trx import TRX
 from zarr_vectors.geometry import Geometry
+from zarr_vectors.rowwise import extremes
 from zarr_vectors.spatial.area import areas_of
 from zarr_vectors.spatial.box import ClosedBox
 from zarr_vectors.spatial.layout import Layout
 from zarr_vectors.storage.urls import StoreLike
 from zarr_vectors.storage.whole import no_memory
+from zarr_vectors.types.check import check_vertex_attribute_name
 from zarr_vectors.types.report import WriteReport
 from zarr_vectors.typing import Bounds
 
@@ -178,6 +180,8 @@ def ingest(
         if progress is not None:
             progress(done, source.rows if total is None else total)
 
+    if bbox is None:  # which leaves out what is nowhere
+        source = replace(source, batches=_finite(source.batches, file))
     return write(
         target,
         picked(source, bbox, object_ids),
@@ -204,8 +208,25 @@ def _opened(fmt: Format, file: Path, options: ReadOptions) -> Source:
     return replace(source, batches=_taken(source.batches, file))
 
 
+def _finite(batches: Iterable[Geometry], file: Path) -> Iterator[Geometry]:
+    """The batches, with rows of the file in the error for coordinates that are none."""
+    first_row = 0
+    for batch in batches:
+        if batch.vertex_count and not all(np.isfinite(corner).all() for corner in extremes(batch.positions)):
+            row, axis = (int(n) for n in np.argwhere(~np.isfinite(batch.positions))[0])
+            raise IngestError(
+                f"{file}: positions must be finite",
+                got=f"{batch.positions[row, axis]} in row {first_row + row}, column {axis}",
+                hint="remove these rows from the file, or take what lies in a box with bbox= (--bbox)",
+            )
+        first_row += batch.vertex_count
+        yield batch
+
+
 def _taken(batches: Iterable[Geometry], file: Path) -> Iterator[Geometry]:
+    """The batches, with the name of the file in errors about what they are."""
     waiting = iter(batches)
+    checked = False
     while True:
         try:
             batch = next(waiting)
@@ -213,7 +234,19 @@ def _taken(batches: Iterable[Geometry], file: Path) -> Iterator[Geometry]:
             return
         except MemoryError as error:
             raise no_memory(str(file), None, error) from error
+        if not checked:
+            _check_names(batch, file)
+            checked = True
         yield batch
+
+
+def _check_names(batch: Geometry, file: Path) -> None:
+    for name in batch.attributes:
+        try:
+            check_vertex_attribute_name(name)
+        except InputError as error:
+            hint = "rename it in the file, or choose others with attributes= (--attributes)"
+            raise IngestError(f"{file}: {error.message}", got=error.got, hint=hint) from error
 
 
 def export(

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors.exceptions import ExportError, IngestError
-from zarr_vectors.formats.base import ExportContext, Format, ReadOptions, Source
+from zarr_vectors.formats.base import OBJECT_ID, ExportContext, Format, ReadOptions, Source
 from zarr_vectors.formats.column_types import ColumnScan, Kind, parse_numbers
 from zarr_vectors.formats.columns import (
-    OBJECT_ID,
+    OTHER_OBJECT_IDS,
     CategoryTable,
     ColumnPlan,
     check_columns,
@@ -35,7 +35,7 @@ from zarr_vectors.formats.columns import (
 from zarr_vectors.formats.delimited import BLOCK_BYTES, Dialect, explain, line_of_row, sniff
 from zarr_vectors.geometry import Categorical, Points
 from zarr_vectors.geometry.interchange.arrow_types import flat_array
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, Bounds
 
 __all__ = ["CSV", "XYZ", "as_text", "decode_block", "quoted", "text_blocks", "text_lines"]
@@ -139,10 +139,7 @@ def _check_numbers(dialect: Dialect, name: str, scan: ColumnScan, values: Any, f
     hint = f"correct the line, or name others of the columns {listed(dialect.names)} with positions= (--positions)"
     if kind is Kind.INT:
         what = f"{dialect.path}: object ids in column {name!r} must be integers of 64 bits"
-        hint = (
-            "correct the line, name another column with object_ids= (--object-id-column), "
-            "or list this one in attributes= (--attributes)"
-        )
+        hint = f"correct the line, {OTHER_OBJECT_IDS}"
     if scan.missing is not None:
         raise IngestError(what, got=f"no value in line {line_of_row(dialect, scan.missing)}", hint=hint)
     if scan.kind in {kind, Kind.INT} or (scan.kind is Kind.UINT and kind is Kind.FLOAT):
@@ -151,7 +148,7 @@ def _check_numbers(dialect: Dialect, name: str, scan: ColumnScan, values: Any, f
         number = parse_numbers(values[row : row + 1], kind, clean=False)
         if number is None or number.null_count:
             text = values[row].as_py()
-            if text.replace(",", "", 1).strip().lstrip("+-").isdecimal():
+            if "," in text and text.replace(",", "", 1).strip().lstrip("+-").isdecimal():
                 hint = "write decimal points, not commas"
             raise IngestError(what, got=f"{text[:80]!r} in line {line_of_row(dialect, first_row + row)}", hint=hint)
     raise IngestError(what, hint=hint)

@@ -18,7 +18,7 @@ from zarr_vectors.formats.columns import CategoryTable, listed, native_times
 from zarr_vectors.formats.delimited import Dialect, line_of_row, sniff
 from zarr_vectors.formats.text import as_text, decode_block, quoted, text_blocks, text_lines
 from zarr_vectors.geometry import Categorical, Column
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["read_table", "write_table"]

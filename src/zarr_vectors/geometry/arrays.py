@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from zarr_vectors.exceptions import InputError
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["as_array", "as_ids", "as_positions", "describe_ragged"]
+
+_RENUMBER = "give smaller ids, and keep these as an attribute"
 
 
 def as_positions(value: Any, name: str = "positions") -> AnyArray:
@@ -52,13 +55,25 @@ def as_ids(name: str, value: Any, rows: int | None = None) -> IntArray:
     if ids.ndim != 1:
         raise InputError(f"{name} must be 1-D", got=f"shape {ids.shape}")
     if ids.dtype.kind not in "iu":
+        # Of integers that are too large numpy makes floats, or objects.
+        row = _first_too_large(value if isinstance(value, (list, tuple)) else ids.tolist())
+        if row is not None:
+            raise InputError(f"{name} must fit in int64", got=f"{value[row]} in row {row}", hint=_RENUMBER)
         raise InputError(f"{name} must be integers", got=f"dtype {ids.dtype}", hint="cast them to int64 first")
     if ids.dtype == np.uint64 and ids.size and int(ids.max()) > np.iinfo(np.int64).max:
         row = int(np.argmax(ids > np.uint64(np.iinfo(np.int64).max)))
-        raise InputError(f"{name} must fit in int64", got=f"{ids[row]} in row {row}")
+        raise InputError(f"{name} must fit in int64", got=f"{ids[row]} in row {row}", hint=_RENUMBER)
     if rows is not None and len(ids) != rows:
         raise InputError(f"{name} must have one entry per row", expected=f"{rows} entries", got=len(ids))
     return ids.astype(np.int64, copy=False)
+
+
+def _first_too_large(values: Sequence[Any]) -> int | None:
+    """The first row of integers that int64 cannot hold; None where something else is among them."""
+    if not all(isinstance(entry, (int, np.integer)) for entry in values):
+        return None
+    info = np.iinfo(np.int64)
+    return next((row for row, entry in enumerate(values) if not info.min <= entry <= info.max), None)
 
 
 def describe_ragged(value: Any, error: ValueError) -> str:

@@ -14,7 +14,6 @@ from zarr_vectors.geometry.columns import Column
 from zarr_vectors.geometry.interchange.arrow_out import record_batch, stream_of
 from zarr_vectors.geometry.interchange.datasets import VERTEX, Variables
 from zarr_vectors.geometry.interchange.frames import data_frame, parted_frame
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.plain import plain_column
 from zarr_vectors.geometry.interchange.scenes import in_space, poly_data, vertex_data
 from zarr_vectors.geometry.interchange.tables import (
@@ -30,6 +29,7 @@ from zarr_vectors.geometry.interchange.tables import (
     coordinate_columns,
     table_of,
 )
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, IntArray, Json, JsonObject
 
 __all__ = ["Tabular"]

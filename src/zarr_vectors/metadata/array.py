@@ -5,7 +5,7 @@ Source: Zarr v3 core specification, array metadata.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -268,9 +268,9 @@ def _float_of(value: Any, dtype: np.dtype[Any]) -> Any:
     return dtype.type(float(value))
 
 
-def _check_lengths(what: str, node: Mapping[str, Any], rank: int) -> None:
+def _check_lengths(what: str, node: JsonObject, rank: int) -> None:
     configuration = node.get("configuration")
-    lengths = configuration.get("chunk_shape") if isinstance(configuration, Mapping) else None
+    lengths = configuration.get("chunk_shape") if isinstance(configuration, dict) else None
     if not isinstance(lengths, (list, tuple)) or not all(type(n) is int and n > 0 for n in lengths):
         raise ValueError(f"chunk_shape of {what} must be whole numbers from 1")
     if len(lengths) != rank:
@@ -279,9 +279,9 @@ def _check_lengths(what: str, node: Mapping[str, Any], rank: int) -> None:
         raise ValueError(f"chunk_shape of {what} is too large")
 
 
-def _check_separator(encoding: Mapping[str, Any]) -> None:
+def _check_separator(encoding: JsonObject) -> None:
     options = encoding.get("configuration") or {}
-    if not isinstance(options, Mapping) or options.get("separator", "/") not in ("/", "."):
+    if not isinstance(options, dict) or options.get("separator", "/") not in ("/", "."):
         raise ValueError("the separator of chunk_key_encoding must be '/' or '.'")
 
 
@@ -289,7 +289,7 @@ def _check_codecs(codecs: Any) -> None:
     if not isinstance(codecs, (list, tuple)) or not codecs:
         raise ValueError("codecs must be a list of codecs")
     for codec in codecs:
-        if not isinstance(codec, Mapping) or not isinstance(codec.get("name"), str):
+        if not isinstance(codec, dict) or not isinstance(codec.get("name"), str):
             raise ValueError("a codec must have a name")
-        if not isinstance(codec.get("configuration") or {}, Mapping):
+        if not isinstance(codec.get("configuration") or {}, dict):
             raise ValueError(f"the configuration of codec {codec['name']!r} must be an object")

@@ -19,6 +19,7 @@ __all__ = ["Document", "DocumentParser", "dump_json", "parse_json"]
 _PRESENCE_KEY = f'"{constants.NONEMPTY_CHUNKS}":'.encode()
 _LEAST_SHARED = 1 << 10
 """Bytes of a list that is worth looking for."""
+_NO_LIST = b"no list begins so"
 _STANDS_FOR_LIST = uuid4().hex
 """Text that no document holds."""
 _STAND_IN = json.dumps(_STANDS_FOR_LIST).encode()
@@ -97,6 +98,7 @@ class DocumentParser:
         self._store = store
         self._as_text = as_text
         self._lists: dict[bytes, Any] = {}
+        self._latest = _NO_LIST
 
     def parse(self, data: bytes, *, path: str) -> JsonObject:
         """Parse a document.
@@ -104,13 +106,14 @@ class DocumentParser:
         Raises:
             CorruptionError: It is not a JSON object.
         """
-        start = data.find(_PRESENCE_KEY)
-        end = data.find(b"]", start) + 1
-        if start < 0 or end - start < _LEAST_SHARED:
+        key = data.find(_PRESENCE_KEY)
+        start = key + len(_PRESENCE_KEY)
+        # Most often it is the same list again: comparing costs much less than looking it up.
+        text = self._latest if data.startswith(self._latest, start) else data[start : data.find(b"]", start) + 1]
+        if key < 0 or len(text) < _LEAST_SHARED:
             return parse_json(data, store=self._store, path=path)
-        text = data[start + len(_PRESENCE_KEY) : end]
         try:
-            value = from_json(data[: end - len(text)] + _STAND_IN + data[end:])
+            value = from_json(data[:start] + _STAND_IN + data[start + len(text) :])
             listed = self._lists.get(text)
             listed = self._list_of(text) if listed is None else listed
         except ValueError:
@@ -120,6 +123,7 @@ class DocumentParser:
             # The list stands elsewhere.
             return parse_json(data, store=self._store, path=path)
         attributes[constants.NONEMPTY_CHUNKS] = self._lists[text] = listed
+        self._latest = text
         return dict(value)
 
     def _list_of(self, text: bytes) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 __all__ = ["PresenceText"]
 
-_ALPHABET = b'0123456789.-",[]'
+_KEY = b"0123456789.-"
+_NEAR = 20_000
+"""Bytes in which the next key is most often found; Python searches longer texts in another way, which begins slower."""
 
 
 class PresenceText(Sequence[str]):
@@ -17,6 +19,7 @@ class PresenceText(Sequence[str]):
 
     Args:
         text: A JSON list of keys without spaces, as :meth:`of` has found it.
+        length: How many keys.
 
     Example:
         >>> keys = PresenceText.of(b'["0.1","0.12"]')
@@ -28,18 +31,37 @@ class PresenceText(Sequence[str]):
 
     __slots__ = ("_items", "_length", "text")
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, length: int) -> None:
         self.text = text
-        self._length = text.count(b'","') + 1
+        self._length = length
         self._items: list[str] | None = None
 
     @classmethod
     def of(cls, text: bytes) -> PresenceText | None:
         """The list that a text is; None where it may be something else than a list of texts of digits and dots."""
-        if not (text.startswith(b'["') and text.endswith(b'"]')) or text.translate(None, _ALPHABET):
+        between = text.translate(None, _KEY)
+        length = len(between) // 3
+        if not length or between != b"[" + b'"",' * (length - 1) + b'""]':
             return None
-        listed = cls(text)
-        return listed if text.count(b'"') == 2 * len(listed) else None
+        return cls(text, length)
+
+    def surely_has(self, keys: Iterable[str]) -> bool:
+        """Whether all of these keys are listed, in the order of texts; False says nothing.
+
+        For few keys this is much faster than cutting up the list. Lists of this library are in that order.
+
+        Example:
+            >>> keys = PresenceText.of(b'["0.1","0.10","0.2","1.2"]')
+            >>> keys.surely_has(["0.2", "0.10"]), keys.surely_has(["0.3"])
+            (True, False)
+        """
+        at = 0
+        for key in ('"' + '"\n"'.join(sorted(keys)) + '"').encode().split(b"\n"):
+            place = self.text.find(key, at, at + _NEAR)
+            at = place if place >= 0 else self.text.find(key, at)
+            if at < 0:
+                return False
+        return True
 
     @property
     def items(self) -> list[str]:

@@ -30,6 +30,8 @@ from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 __all__ = ["Finer", "PieceRead", "free_name", "object_tables", "rest_of", "weights_of", "with_link_attributes"]
 
 _BATCH_ROWS = 1_000_000
+_BLOCK_ROWS = 1 << 18
+"""Of chunks, fewer are read at once: so several blocks are coarsened side by side, and what is made of one is small."""
 _SAMPLE_ROWS = 65_536
 _MOST_TIMES = 4
 """Objects that have so many times more vertices than are asked for are not read whole."""
@@ -169,7 +171,8 @@ class Finer:
         """
         # Vertices that several objects share are read with each of them.
         if self.kind.connects == "nothing" and not self.level.metadata.shared_fragments:
-            return [PieceRead(chunks=chunks, stay=objects) for chunks in self.blocks(multiples, self.batch_rows)]
+            rows = min(_BLOCK_ROWS, self.batch_rows)
+            return [PieceRead(chunks=chunks, stay=objects) for chunks in self.blocks(multiples, rows)]
         ids = self.present if objects is None else objects
         step = max(1, self.batch_rows * len(self.present) // max(1, self._rows))
         starts = range(0, max(1, len(ids)), step)

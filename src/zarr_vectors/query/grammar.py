@@ -9,7 +9,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from zarr_vectors.exceptions import InputError, MissingDependencyError
+from zarr_vectors.exceptions import InputError
+from zarr_vectors.optional import require
 from zarr_vectors.query.expressions import And, Compare, Expression, IsIn, IsNull, Not, Or, all_of
 
 __all__ = ["GRAMMAR", "MOST_TEXT", "expression_of"]
@@ -127,13 +128,11 @@ def expression_of(text: str) -> Expression:
 @cache
 def _parser() -> tuple[Any, type[Any], type[Any]]:
     """The parser, and what it raises for words and for characters that it does not expect."""
-    try:
-        from lark import Lark, UnexpectedCharacters, UnexpectedToken
-    except ImportError as error:
-        raise MissingDependencyError("where= as text needs lark", hint="pip install lark") from error
+    lark = require("lark", "where= as text needs")
     # Conditions are made while the text is parsed, so that no depth of it needs a stack of Python.
     builder: Any = _Builder()
-    return Lark(GRAMMAR, parser="lalr", transformer=builder), UnexpectedToken, UnexpectedCharacters
+    parser = lark.Lark(GRAMMAR, parser="lalr", transformer=builder)
+    return parser, lark.UnexpectedToken, lark.UnexpectedCharacters
 
 
 class _WrongWordError(Exception):

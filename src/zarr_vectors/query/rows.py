@@ -27,7 +27,7 @@ from zarr_vectors.spatial.grid import Grid, format_keys
 from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.storage.tables import read_tables
-from zarr_vectors.typing import FloatArray, IntArray
+from zarr_vectors.typing import IntArray
 
 __all__ = [
     "attribute_arrays",
@@ -71,22 +71,16 @@ def candidate_cells(level: LevelState, box: ClosedBox | None) -> IntArray:
 
 def cells_touched(level: LevelState, box: ClosedBox) -> tuple[IntArray, Grid | None]:
     """The same for a box, and the block of cells that it touches, present or not; None where it touches none."""
-    vertices = level.vertices
-    wide, shape, slack = _in_chunk_space(level, box)
-    part = wide.clip_grid(vertices.grid, shape, slack)
+    vertices, part = level.vertices, _block_touched(level, box)
     return vertices.present[:0] if part is None else vertices.present_in(part), part
 
 
-def _in_chunk_space(level: LevelState, box: ClosedBox) -> tuple[ClosedBox, FloatArray, FloatArray]:
-    """The box with open sides on leading axes, the chunk shape to match, and the rounding of stored positions."""
-    lead = level.vertices.ndim - len(box.lo)
-    low = np.concatenate([np.full(lead, -np.inf), box.lo])
-    high = np.concatenate([np.full(lead, np.inf), box.hi])
-    shape = np.concatenate([np.ones(lead), np.asarray(level.chunk_shape, dtype=np.float64)])
+def _block_touched(level: LevelState, box: ClosedBox) -> Grid | None:
+    """The cells, present or not, that a box touches, which is open along leading axes; None if there are none."""
     grid = level.vertices.grid
-    reach = np.maximum(np.abs(grid.origin), np.abs(np.asarray(grid.origin) + grid.shape)) * shape
-    # A mean rounded to float32 may leave its chunk by one unit in the last place.
-    return ClosedBox(low, high), shape, reach * float(np.finfo(np.float32).eps) + level.rounding
+    lead = len(grid.shape) - len(box.lo)
+    part = box.clip_grid(Grid(grid.origin[lead:], grid.shape[lead:]), level.chunk_shape, level.rounding)
+    return None if part is None else Grid(grid.origin[:lead] + part.origin, grid.shape[:lead] + part.shape)
 
 
 def read_rows(storage: Storage, level: LevelState, selection: Selection, *, strict: bool = True) -> Rows:
@@ -281,8 +275,7 @@ def cells_of(level: LevelState, refs: ObjectRefs, box: ClosedBox | None) -> IntA
         )
     if box is None:
         return coords
-    wide, shape, slack = _in_chunk_space(level, box)
-    part = wide.clip_grid(level.vertices.grid, shape, slack)
+    part = _block_touched(level, box)
     return coords[:0] if part is None else coords[part.contains(coords)]
 
 

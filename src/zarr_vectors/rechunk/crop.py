@@ -14,14 +14,13 @@ from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.geometry import Lines, take_column
 from zarr_vectors.query.rows import iter_rows
 from zarr_vectors.query.selection import Selection
-from zarr_vectors.query.tables import LevelTables, read_level_tables
-from zarr_vectors.rechunk.binning import Binning
-from zarr_vectors.rechunk.level import LevelJob, check_level
+from zarr_vectors.query.tables import LevelTables
+from zarr_vectors.rechunk.level import LevelJob
 from zarr_vectors.rechunk.levels import LevelsJob
 from zarr_vectors.rechunk.parts import NewIds, number_parts
 from zarr_vectors.rechunk.scan_plan import Cut
 from zarr_vectors.spatial.box import ClosedBox
-from zarr_vectors.storage.storage import Batch, Storage
+from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.conventions import check_ids
 from zarr_vectors.types.kinds import kind_of_types
 from zarr_vectors.types.objects import ObjectTables
@@ -81,35 +80,14 @@ def crop_store(
             vertices than the one before it.
         CorruptionError: A cell is gone or corrupt.
     """
-    kind = kind_of_types(root.metadata.geometry_types, storage.url)
-    for level in levels:
-        check_level(storage, level, kind)
-    cut = Cut(box, root.offset, whole=kind.value is Lines)
-    with scratch_folder() as name:
-        folder = Path(name)
-        jobs = {
-            level.number: LevelJob(
-                source=storage,
-                root=root,
-                level=level,
-                kind=kind,
-                tables=read_level_tables(storage, level),
-                binning=Binning.as_it_is(level),
-                chunk_shape=level.chunk_shape,
-                folder=folder / str(level.number),
-                cut=cut,
-            )
-            for level in levels
-        }
-        work = LevelsJob(storage, jobs, folder)
+    whole = kind_of_types(root.metadata.geometry_types, storage.url).value is Lines
+    with scratch_folder() as folder:
+        work = LevelsJob.as_they_are(storage, root, levels, Path(folder), cut=Cut(box, root.offset, whole=whole))
         work.read()
-        _check_counts(storage, jobs)
-        _number_parts(storage, root, jobs)
-        _mark_stale(jobs)
-        work.plan()
-        document = work.root_document(document)
-        last = work.index_of(storage)
-        storage.commit(Batch(puts=work.puts(), root=lambda: document, deletes=work.deletes(), last=last))
+        _check_counts(storage, work.levels)
+        _number_parts(storage, root, work.levels)
+        _mark_stale(work.levels)
+        work.commit(document)
 
 
 def _check_counts(storage: Storage, jobs: Mapping[int, LevelJob]) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from zarr_vectors import constants
+from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.query.across import CrossFamily, cross_families
+from zarr_vectors.query.tables import read_level_tables
+from zarr_vectors.rechunk.binning import Binning
 from zarr_vectors.rechunk.cross import cross_puts
-from zarr_vectors.rechunk.level import LevelJob
+from zarr_vectors.rechunk.level import LevelJob, check_level
 from zarr_vectors.rechunk.root import with_capability
+from zarr_vectors.rechunk.scan_plan import Cut
 from zarr_vectors.rechunk.write import Rewrite
 from zarr_vectors.storage.commit import Stamps
-from zarr_vectors.storage.storage import Put, Storage
+from zarr_vectors.storage.storage import Batch, Put, Storage
 from zarr_vectors.types.cell_facts import can_index
+from zarr_vectors.types.kinds import kind_of_types
 from zarr_vectors.typing import JsonObject
 
 __all__ = ["LevelsJob"]
@@ -37,6 +42,49 @@ class LevelsJob:
     left_out: list[str] = field(default_factory=list)
     _families: list[CrossFamily] = field(default_factory=list)
     _across: dict[int, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def as_they_are(
+        cls,
+        storage: Storage,
+        root: RootState,
+        levels: Iterable[LevelState],
+        folder: Path,
+        *,
+        cut: Cut | None = None,
+        by_manifests: bool = False,
+    ) -> LevelsJob:
+        """Levels of a store that stay in the chunks and bins that they are in.
+
+        Args:
+            root: The root as it is to be.
+            cut: What is taken away; None for nothing.
+            by_manifests: Whether manifests alone tell whose fragments are.
+
+        Raises:
+            ConventionError, StoreError: A level is stored in a way in which it cannot be written anew.
+            CorruptionError: A table of objects is gone or corrupt.
+        """
+        kind = kind_of_types(root.metadata.geometry_types, storage.url)
+        levels = list(levels)
+        for level in levels:
+            check_level(storage, level, kind)
+        jobs = {
+            level.number: LevelJob(
+                source=storage,
+                root=root,
+                level=level,
+                kind=kind,
+                tables=read_level_tables(storage, level),
+                binning=Binning.as_it_is(level),
+                chunk_shape=level.chunk_shape,
+                folder=folder / str(level.number),
+                cut=cut,
+                by_manifests=by_manifests,
+            )
+            for level in levels
+        }
+        return cls(storage, jobs, folder)
 
     def read(self) -> None:
         """Read all levels.
@@ -64,6 +112,19 @@ class LevelsJob:
         """The root document with what the levels need it to say."""
         shares = any(job.plan.shared is not None for job in self.levels.values())
         return with_capability(document, constants.CAP_SHARED_FRAGMENTS, is_used=shares)
+
+    def commit(self, document: JsonObject) -> None:
+        """Write all levels, once they are read, in the place of those that there are.
+
+        Args:
+            document: The root document as it is to be.
+
+        Raises:
+            ZVError: As ``plan`` does.
+        """
+        self.plan()
+        document, last = self.root_document(document), self.index_of(self.source)
+        self.source.commit(Batch(puts=self.puts(), root=lambda: document, deletes=self.deletes(), last=last))
 
     def _linked(self, job: LevelJob) -> Sequence[int]:
         """Levels whose chunks have, and had, as many axes as those of this one: only between such can links be told."""

@@ -8,14 +8,10 @@ from pathlib import Path
 
 from zarr_vectors import constants
 from zarr_vectors.core.listing import level_numbers
-from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
+from zarr_vectors.core.state import LevelState, open_level, open_root
 from zarr_vectors.exceptions import ConventionError
-from zarr_vectors.query.tables import read_level_tables
-from zarr_vectors.rechunk.binning import Binning
-from zarr_vectors.rechunk.level import LevelJob, check_level
 from zarr_vectors.rechunk.levels import LevelsJob
-from zarr_vectors.storage.storage import Batch, Storage
-from zarr_vectors.types.kinds import kind_of_types
+from zarr_vectors.storage.storage import Storage
 from zarr_vectors.types.temporary import scratch_folder
 from zarr_vectors.typing import JsonObject
 
@@ -59,26 +55,25 @@ def vacuum_store(storage: Storage) -> VacuumReport:
         root, documents = open_root(storage, ["0/zarr.json"])
         numbers = level_numbers(storage, root.attributes)
         levels = [open_level(storage, root, n, documents["0/zarr.json"] if not n else None) for n in numbers]
-        work = _work(storage, root, levels, Path(folder))
+        _check_order(storage, levels)
+        work = LevelsJob.as_they_are(storage, root, levels, Path(folder), by_manifests=True)
         before, files = _size(storage, numbers), _count(storage, numbers)
         work.read()
-        work.plan()
         document = {**root.document, "attributes": dict(root.attributes)}
         document["attributes"].pop(constants.COMMIT_KEY, None)
-        document = work.root_document(document)
-        last = work.index_of(storage)
-        storage.commit(Batch(puts=work.puts(), root=lambda: document, deletes=work.deletes(), last=last))
+        work.commit(document)
         left = _count(storage, numbers)
     dropped = sum(len(job.found.dead) for job in work.levels.values())
     return VacuumReport(dropped, max(0, files - left), before, _size(storage, numbers))
 
 
-def _work(storage: Storage, root: RootState, levels: Iterable[LevelState], folder: Path) -> LevelsJob:
-    """All levels in the chunks that they are in, so that links between them follow."""
-    kind = kind_of_types(root.metadata.geometry_types, storage.url)
-    jobs = {}
+def _check_order(storage: Storage, levels: Iterable[LevelState]) -> None:
+    """Refuse cells that do not keep the order of their rows.
+
+    Raises:
+        ConventionError: A level has such cells.
+    """
     for level in levels:
-        check_level(storage, level, kind)
         if level.is_unordered:
             raise ConventionError(
                 "the store has Draco cells that do not keep the order of their rows, and cannot be written anew",
@@ -86,18 +81,6 @@ def _work(storage: Storage, root: RootState, levels: Iterable[LevelState], folde
                 array=level.vertices.path,
                 hint="read the store and write it anew",
             )
-        jobs[level.number] = LevelJob(
-            source=storage,
-            root=root,
-            level=level,
-            kind=kind,
-            tables=read_level_tables(storage, level),
-            binning=Binning.as_it_is(level),
-            chunk_shape=level.chunk_shape,
-            folder=folder / str(level.number),
-            by_manifests=True,
-        )
-    return LevelsJob(storage, jobs, folder)
 
 
 def _size(storage: Storage, numbers: Iterable[int]) -> int | None:

@@ -11,9 +11,11 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.spatial.grid import Grid
-from zarr_vectors.typing import AnyArray, BoolArray, CodeArray, FloatArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, CodeArray, FloatArray
 
 __all__ = ["ClosedBox"]
+
+_FLOAT32_EPS = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,26 +75,30 @@ class ClosedBox:
         """What both boxes have in common, to find cells by; inside out where they have nothing."""
         return ClosedBox(np.maximum(self.lo, other.lo), np.minimum(self.hi, other.hi))
 
-    def clip_grid(self, grid: Grid, chunk_shape: Sequence[float] | FloatArray, slack: FloatArray) -> Grid | None:
+    def clip_grid(self, grid: Grid, chunk_shape: Sequence[float], rounding: float = 0.0) -> Grid | None:
         """The cells of a grid whose rows may lie in the box.
 
         Args:
-            slack: ``(D,)`` by how much a stored position may lie outside its chunk by rounding.
-        """
-        size = np.asarray(chunk_shape, dtype=np.float64)
-        first, last = np.asarray(grid.origin), np.asarray(grid.origin) + np.asarray(grid.shape) - 1
-        with np.errstate(over="ignore"):
-            low = np.clip(np.floor((self.lo - slack) / size), first, last + 1).astype(np.int64)
-            high = np.clip(np.floor((self.hi + slack) / size), first - 1, last).astype(np.int64)
-        if (low > high).any():
-            return None
-        return Grid(tuple(low.tolist()), tuple((high - low + 1).tolist()))
+            rounding: By how much a stored position may lie outside its chunk, beside one unit in the last place of
+                float32, which means of vertices are rounded to.
 
-    def holds_chunks(self, coords: IntArray, chunk_shape: Sequence[float] | FloatArray, slack: FloatArray) -> BoolArray:
-        """``(n,)`` whether each chunk lies in the box as a whole, so that its rows need no test."""
-        size = np.asarray(chunk_shape, dtype=np.float64)
-        inside = (coords * size - slack >= self.lo) & ((coords + 1) * size + slack <= self.hi)
-        return np.asarray(inside.all(axis=1))
+        Example:
+            >>> ClosedBox.from_user(([2.5], [None]), ("x",)).clip_grid(Grid((0,), (5,)), (1.0,))
+            Grid(origin=(2,), shape=(3,))
+        """
+        origin, shape = [], []
+        for low, high, size, start, length in zip(
+            self.lo.tolist(), self.hi.tolist(), chunk_shape, grid.origin, grid.shape, strict=True
+        ):
+            end = start + length
+            slack = max(abs(start), abs(end)) * _FLOAT32_EPS * size + rounding  # in this order nothing overflows
+            first = floor(min(max((low - slack) / size, start), end))
+            last = floor(min(max((high + slack) / size, start - 1), end - 1))
+            if first > last:
+                return None
+            origin.append(first)
+            shape.append(last - first + 1)
+        return Grid(tuple(origin), tuple(shape))
 
     def mask(self, positions: AnyArray) -> BoolArray:
         """``(N,)`` whether each position lies in the box, compared without rounding either side."""

@@ -10,15 +10,24 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import product, repeat
 from math import prod
 
 import numpy as np
 
 from zarr_vectors.exceptions import ChunkingError
-from zarr_vectors.typing import AnyArray, IntArray
+from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["Grid", "bin_numbers", "chunk_coords", "format_keys", "number_rows", "parse_key_text", "parse_keys"]
+__all__ = [
+    "Grid",
+    "bin_numbers",
+    "chunk_coords",
+    "format_keys",
+    "number_rows",
+    "parse_key_text",
+    "parse_keys",
+    "rows_among",
+]
 
 _FARTHEST = 2**53
 """Beyond it float64 does not tell neighbouring chunks apart."""
@@ -104,8 +113,18 @@ class Grid:
 
     def all_coords(self) -> IntArray:
         """``(cells, K)`` every chunk coordinate, in C order."""
-        axes = [np.arange(start, start + length) for start, length in zip(self.origin, self.shape, strict=True)]
-        return np.stack([part.ravel() for part in np.meshgrid(*axes, indexing="ij")], axis=1).astype(np.int64)
+        coords = np.indices(self.shape, dtype=np.int64).reshape(len(self.shape), -1).T + np.asarray(self.origin)
+        return np.ascontiguousarray(coords, dtype=np.int64)
+
+    def all_keys(self) -> list[str]:
+        """The key of every chunk, in C order.
+
+        Example:
+            >>> Grid((-1, 5), (2, 2)).all_keys()
+            ['-1.5', '-1.6', '0.5', '0.6']
+        """
+        axes = (range(start, start + length) for start, length in zip(self.origin, self.shape, strict=True))
+        return list(map(".".join, product(*(map(str, axis) for axis in axes))))
 
 
 def chunk_coords(
@@ -267,3 +286,14 @@ def number_rows(coords: IntArray) -> IntArray:
     if prod(span) < _LARGEST_BLOCK:
         return np.asarray(np.ravel_multi_index(tuple((coords - low).T), span), dtype=np.int64)
     return np.asarray(np.unique(coords, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
+
+
+def rows_among(coords: IntArray, others: IntArray) -> BoolArray:
+    """``(n,)`` whether each of ``(n, K)`` coordinates is one of the others.
+
+    Example:
+        >>> rows_among(np.array([[1, 0], [0, 5]]), np.array([[0, 5], [7, 7]])).tolist()
+        [False, True]
+    """
+    numbers = number_rows(np.concatenate([coords, others]))
+    return np.isin(numbers[: len(coords)], numbers[len(coords) :])

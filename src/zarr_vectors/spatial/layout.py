@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10, prod
+from math import floor, log10, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -100,19 +100,27 @@ class Layout:
         lattice = Lattice.of(int(self.draco_quantization_bits), chunk, bounds) if self.is_draco else None
         return ResolvedLayout(chunk, bins, grid, self._shards(grid, chunk, sample, rows), self.compressor, lattice)
 
+    def check(self, ndim: int) -> None:
+        """Refuse shapes that no store of so many axes can have.
+
+        Raises:
+            ChunkingError: With the first of them.
+
+        Example:
+            >>> Layout(chunk_shape=(10, 10)).check(2)
+        """
+        for name, shape in (("chunk_shape", self.chunk_shape), ("bin_shape", self.bin_shape)):
+            if shape is not None:
+                check_edges(name, shape, ndim)
+        if self.shard_shape is not None and self.shard_shape != "auto":
+            _check_shards(self.shard_shape, ndim)
+
     def _shards(self, grid: Grid, chunk: tuple[float, ...], sample: AnyArray, rows: int) -> tuple[int, ...] | None:
         if self.shard_shape is None:
             return None
         if self.shard_shape == "auto":
             return choose_shard_shape(grid, chunk, sample, rows)
-        given = self.shard_shape
-        shape = tuple(given) if np.iterable(given) else (given,) * len(chunk)
-        if len(shape) != len(chunk) or not all(_is_count(n) for n in shape):
-            raise ChunkingError(
-                "shard_shape must be whole numbers of chunks from 1, one per axis", got=repr(self.shard_shape)
-            )
-        _check_product("shard_shape puts too many chunks into a shard", np.array(shape, float), MAX_PARTS, "chunks")
-        return tuple(int(n) for n in shape)
+        return _check_shards(self.shard_shape, len(chunk))
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,14 @@ def _check_product(what: str, lengths: FloatArray, most: int, unit: str) -> None
             expected=f"at most {most:,}",
             hint=f"use larger chunks, or fewer {unit}",
         )
+
+
+def _check_shards(given: Any, ndim: int) -> tuple[int, ...]:
+    shape = tuple(given) if np.iterable(given) else (given,) * ndim
+    if len(shape) != ndim or not all(_is_count(n) for n in shape):
+        raise ChunkingError("shard_shape must be whole numbers of chunks from 1, one per axis", got=repr(given))
+    _check_product("shard_shape puts too many chunks into a shard", np.array(shape, float), MAX_PARTS, "chunks")
+    return tuple(int(n) for n in shape)
 
 
 def _is_count(value: Any) -> bool:
@@ -289,8 +305,3 @@ def _nice(value: float, *, up: bool) -> float:
     if up:
         return next(step for step in steps if step >= value - slack)
     return max(step for step in steps if step <= value + slack)
-
-
-def shard_grid(grid: Grid, shard_shape: Sequence[int]) -> IntArray:
-    """Number of shards along each axis."""
-    return np.array([ceil(n / s) for n, s in zip(grid.shape, shard_shape, strict=True)], dtype=np.int64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -19,12 +20,12 @@ from zarr_vectors.encoding.limits import UNBELIEVABLE, most_content
 from zarr_vectors.encoding.sharding import encode_shard
 from zarr_vectors.exceptions import CorruptionError, InputError, MetadataError
 from zarr_vectors.metadata.array import ArrayDocument
-from zarr_vectors.spatial.grid import Grid, format_keys
+from zarr_vectors.spatial.grid import Grid, format_keys, rows_among
 from zarr_vectors.storage.fallback import encode_chunk
 from zarr_vectors.storage.present import FARTHEST, PresentCells
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["CellArray", "CellRead", "groups_of_rows", "grown", "renamed"]
+__all__ = ["CellArray", "CellRead", "cells_beside", "groups_of_rows", "grown", "renamed"]
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class CellArray:
             )
 
     def _as_chunk(self, number: IntArray, cells: Blobs) -> AnyArray:
-        chunk = np.full(int(np.prod(self.block)), b"", dtype=object)
+        chunk = np.full(prod(self.block), b"", dtype=object)
         for at, item in zip(number.tolist(), cells.to_list(), strict=True):
             chunk[at] = item
         return chunk.reshape(self.block)
@@ -223,6 +224,19 @@ def grown(array: CellArray, needed: Grid) -> CellArray:
     document = array.document.replace(shape=tuple(shape.tolist()))
     document = document.with_attributes(chunk_grid_origin=origin.tolist() if origin.any() else None)
     return CellArray(array.path, document, array.store)
+
+
+def cells_beside(old: CellArray, array: CellArray, coords: IntArray) -> IntArray:
+    """``(n, K)`` cells of an old array that lie in a stored object of the new one in which others are written.
+
+    Args:
+        old, array: The array as it is, and as it will be, on a grid that covers the old one.
+        coords: ``(m, K)`` the cells that are written, which are left out.
+    """
+    if prod(array.block) == 1:
+        return old.present[:0]
+    near = old.present[rows_among(array.locate(old.present)[0], array.locate(coords)[0])]
+    return near[~rows_among(near, coords)]
 
 
 def renamed(old: CellArray, new: CellArray) -> Iterable[tuple[str, str]]:

@@ -51,15 +51,16 @@ def read_part(handle: int, size: int, request: Get, room: Room) -> Buffer:
 
 
 def _read_bytes(handle: int, start: int, length: int) -> bytes:
-    parts: list[bytes] = []
-    while length > 0:
-        part = os.pread(handle, length, start)
-        if not part:
-            break
-        parts.append(part)
+    part = os.pread(handle, length, start) if length > 0 else b""
+    if len(part) >= length:
+        return part
+    parts = [part]
+    while part and len(part) < length:
         start += len(part)
         length -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        part = os.pread(handle, length, start)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _read_into(part: memoryview, handle: int, start: int) -> memoryview:

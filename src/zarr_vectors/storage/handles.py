@@ -9,20 +9,21 @@ from typing import Any
 from zarr.abc.store import Store
 
 from zarr_vectors.exceptions import MissingDependencyError, StoreError
+from zarr_vectors.optional import require
 from zarr_vectors.storage.access import fsspec_options, obstore_options
 
 __all__ = ["HANDLES"]
 
 
 def _by_obstore(url: str, scheme: str, options: Mapping[str, Any], read_only: bool) -> Store:
-    stores = _optional("obstore.store", "obstore", "cloud", scheme)
+    stores = require("obstore.store", _needs(scheme))
     translated = obstore_options(scheme, url, options)
     wrapper = import_module("zarr.storage").ObjectStore
     return _attempt(url, "obstore", lambda: wrapper(stores.from_url(url, **translated), read_only=read_only))
 
 
 def _by_fsspec(url: str, scheme: str, options: Mapping[str, Any], read_only: bool) -> Store:
-    _optional("fsspec", "fsspec", "fsspec", scheme)
+    require("fsspec", _needs(scheme))
     translated = fsspec_options(scheme, options)
     if scheme in ("", "file"):
         # Alone among its file systems, that of local files makes no folders by itself.
@@ -31,12 +32,8 @@ def _by_fsspec(url: str, scheme: str, options: Mapping[str, Any], read_only: boo
     return _attempt(url, "fsspec", lambda: stores.from_url(url, storage_options=translated, read_only=read_only))
 
 
-def _optional(module: str, package: str, extra: str, scheme: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        what = f"{scheme}://" if scheme else "this backend"
-        raise MissingDependencyError(f"{what} needs {package}", hint=f"pip install 'zarr-vectors[{extra}]'") from error
+def _needs(scheme: str) -> str:
+    return f"{scheme}:// needs" if scheme else "this backend needs"
 
 
 def _attempt(url: str, driver: str, make: Callable[[], Store]) -> Store:

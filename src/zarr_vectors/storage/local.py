@@ -43,11 +43,16 @@ class LocalBackend:
     locks_everyone = True
 
     def __init__(self, root: str | Path, *, read_only: bool = False) -> None:
-        self.root = Path(root).expanduser()
         self.read_only = read_only
-        self._base = os.path.abspath(self.root)
+        self._base = os.path.abspath(os.path.expanduser(root))
+        self._head = os.path.join(self._base, "")
         self.url = Path(self._base).as_uri()
         self._folders: set[str] = set()
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return Path(self._base)
 
     def fetch(self, requests: Sequence[Get]) -> list[Buffer | None]:
         """Serve requests in order, opening each file once; much of them by several threads."""
@@ -311,7 +316,7 @@ class LocalBackend:
     def _full(self, key: str) -> str:
         if key.startswith("/") or "\0" in key or (".." in key and ".." in key.split("/")):
             raise StoreError("this is not a path inside the store", store=self.url, got=repr(key))
-        return os.path.join(self._base, key) if key else self._base
+        return self._head + key if key else self._base
 
     def _make_folder(self, folder: str) -> None:
         if folder not in self._folders:

@@ -201,6 +201,8 @@ class PresentCells:
         part = self.grid.intersection(block)
         if part is None or self.listed is None:
             return self.coords[:0]  # raises where there is no list
+        if self._surely_has(part):
+            return part.all_coords()
         if isinstance(self.listed, PresenceText) and self._table is not None:
             low = np.asarray(part.origin) - self.grid.origin
             sides = tuple(slice(start, start + n) for start, n in zip(low.tolist(), part.shape, strict=True))
@@ -209,6 +211,13 @@ class PresentCells:
             return self.coords[part.contains(self.coords)]
         coords = part.all_coords()
         return coords[self.has(coords)]
+
+    def _surely_has(self, part: Grid) -> bool:
+        """Whether a small part of the grid is listed as a whole, told without parsing the list; False says nothing."""
+        if "_table" in vars(self) or not isinstance(self.listed, PresenceText):
+            return False
+        few = part.cells * _PARSE_COST <= len(self.listed)
+        return few and self.listed.surely_has(part.all_keys())
 
 
 def _places_in(table: BoolArray, block: Grid) -> IntArray:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -18,11 +17,11 @@ from urllib.parse import parse_qsl, urlsplit
 from zarr_vectors.exceptions import (
     ConcurrentEditError,
     InputError,
-    MissingDependencyError,
     OptionError,
     StoreError,
     StoreExistsError,
 )
+from zarr_vectors.optional import require
 
 __all__ = [
     "REPOSITORY_MARKS",
@@ -52,12 +51,7 @@ def icechunk() -> Any:
     known = sys.modules.get("icechunk")
     if known is not None:
         return known
-    try:
-        package = import_module("icechunk")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "backend='icechunk' needs icechunk", hint="pip install 'zarr-vectors[icechunk]'"
-        ) from error
+    package = require("icechunk", "backend='icechunk' needs")
     if "ICECHUNK_LOG" not in os.environ:
         package.set_logs_filter("error")
     return package

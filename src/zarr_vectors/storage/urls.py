@@ -101,6 +101,11 @@ def open_backend(
     _check_backend(backend, target)
     if _wants_icechunk(target, backend):
         return _icechunk_backend(target, options, read_only=read_only, autocommit=autocommit)
+    if isinstance(target, (str, os.PathLike)):
+        text = os.fspath(target)
+        if not text or "\0" in text:
+            raise InputError("a store must have a path", got=repr(text))
+        return _at_url(text, options, read_only, backend)
     if isinstance(target, LocalStore):
         _refuse_options(options, "an open zarr store")
         return LocalBackend(target.root, read_only=read_only or target.read_only)
@@ -111,12 +116,7 @@ def open_backend(
     if isinstance(target, (LocalBackend, ZarrBackend, ZipBackend)):
         _refuse_options(options, "an open backend")
         return target
-    if not isinstance(target, (str, os.PathLike)):
-        raise InputError("a store must be a path, a URL or a zarr store", got=type(target).__name__)
-    text = os.fspath(target)
-    if not text or "\0" in text:
-        raise InputError("a store must have a path", got=repr(text))
-    return _at_url(text, options, read_only, backend)
+    raise InputError("a store must be a path, a URL or a zarr store", got=type(target).__name__)
 
 
 def _at_url(text: str, options: dict[str, Any], read_only: bool, driver: str | None) -> Backend:

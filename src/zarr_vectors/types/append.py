@@ -1,38 +1,33 @@
-"""Appending rows to a level that exists: merge cells, grow grids, extend tables."""
+"""Appending rows to a level that exists: cells, links, tables and documents, as one commit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.cell_reach import outgoing
-from zarr_vectors.core.documents import ColumnSpec, presence_list, with_presence
+from zarr_vectors.core.documents import presence_list, with_presence
 from zarr_vectors.core.headers import HEADER_NAMES, header_puts, level_document
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.encoding.blobs import Blobs
-from zarr_vectors.encoding.codecs import vlen_frame
-from zarr_vectors.exceptions import ChunkingError, CorruptionError
 from zarr_vectors.metadata.base import dump_json
-from zarr_vectors.query.draco import unpack_vertices
-from zarr_vectors.spatial.grid import Grid, format_keys
-from zarr_vectors.spatial.layout import MAX_GRID_CELLS
 from zarr_vectors.storage.cell_array import grown, renamed
-from zarr_vectors.storage.cells import CellArray, CellRead, read_cells
+from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.commit import Stamps
 from zarr_vectors.storage.storage import Batch, Put, Storage
-from zarr_vectors.types.append_beside import Displaced, cells_beside
+from zarr_vectors.types.append_beside import Displaced
+from zarr_vectors.types.append_cells import OldCells
 from zarr_vectors.types.append_links import LinkMerge, link_arrays
+from zarr_vectors.types.append_plan import plan_append
 from zarr_vectors.types.append_tables import TableMerge
 from zarr_vectors.types.cell_facts import can_index, facts_of_level
-from zarr_vectors.types.cell_merge import CellMerge, recode
 from zarr_vectors.types.cell_plan import CellPlan
-from zarr_vectors.types.conventions import check_ids, keeps_every_link, stamped_conventions
-from zarr_vectors.types.encode import Tally, cells_of, note
+from zarr_vectors.types.conventions import check_ids, stamped_conventions
+from zarr_vectors.types.encode import Tally, note
 from zarr_vectors.types.extend import LineTails, line_tails
-from zarr_vectors.types.fragment_check import check_fragments
 from zarr_vectors.types.intake import Intake
 from zarr_vectors.types.kinds import Kind
 from zarr_vectors.types.links import fill_sink
@@ -66,8 +61,7 @@ def append_rows(
         check_ids(root.metadata, merge.tables.ids, storage.url)
     bounds = _new_bounds(root, intake)
     packing = Packing.of_level(root, level)
-    plan = _plan(root, level, intake, displaced.recoded)
-    plan = replace(plan, connects=kind.connects, explicit=keeps_every_link(root.metadata))
+    plan = plan_append(root, level, intake, displaced.recoded, kind)
     old_links = link_arrays(level)
     new_links = {name: grown(array, plan.vertices.grid) for name, array in old_links.items()}
     tails = line_tails(storage, level, merge.extended_ids) if plan.connects == "sequence" else None
@@ -80,7 +74,7 @@ def append_rows(
         merge=merge,
         bounds=bounds,
         plan=plan,
-        recoded=dict(displaced.recoded),
+        cells=OldCells(storage, level, plan, displaced.recoded),
         old_links=old_links,
         new_links=new_links,
         tails=tails,
@@ -88,7 +82,7 @@ def append_rows(
         displaced=displaced,
         tally=Tally(packing=packing),
     )
-    work.check_fragments()
+    work.cells.check_fragments(intake)
     batch = Batch(puts=work.puts(), root=work.root, copies=work.copies(), deletes=work.deletes())
     if can_index(storage):
         work.tally.facts = facts_of_level(storage, level, {**level.vertex_columns, **plan.columns}, displaced.known)
@@ -104,42 +98,6 @@ def _new_bounds(root: RootState, intake: Intake) -> tuple[FloatArray, FloatArray
     return np.minimum(lo, intake.extent.low), np.maximum(hi, intake.extent.high)
 
 
-def _plan(
-    root: RootState,
-    level: LevelState,
-    intake: Intake,
-    recoded: Mapping[str, ColumnSpec],
-) -> CellPlan:
-    needed = level.vertices.grid
-    if intake.extent.low is not None and intake.extent.high is not None:
-        rows = Grid.of_bounds(intake.extent.low.tolist(), intake.extent.high.tolist(), level.chunk_shape)
-        needed = needed.union(rows)
-    if needed.cells > MAX_GRID_CELLS and needed != level.vertices.grid:
-        raise ChunkingError(
-            "the appended rows lie so far off that the store's grid would have too many chunks",
-            got=f"{needed.cells:.3g} chunks",
-            expected=f"at most {MAX_GRID_CELLS}",
-            hint="write them to a store of their own, or this one anew with larger chunks",
-        )
-    arrays = {name: grown(array, needed) for name, array in level.cells.items()}
-    for path, spec in recoded.items():
-        old = arrays[path]
-        said = {"_FillValue": None, **spec.attributes()}
-        arrays[path] = CellArray(old.path, old.document.with_attributes(**said), old.store)
-    blocks = {(array.block, tuple(np.asarray(array.grid.origin) % array.block)) for array in arrays.values()}
-    return CellPlan(
-        arrays=arrays,
-        chunk_shape=level.chunk_shape,
-        bin_shape=tuple(root.metadata.bin_shape),
-        bins=root.metadata.bins_per_chunk,
-        dtype=level.position_dtype,
-        columns={name: spec for name, spec in intake.columns.items() if name in level.vertex_columns},
-        per_fragment={name: spec for name, spec in intake.columns.items() if name in level.fragment_columns},
-        has_objects=level.has_objects,
-        whole=len(blocks) > 1,
-    )
-
-
 @dataclass
 class _Append:
     """One append."""
@@ -152,7 +110,7 @@ class _Append:
     merge: TableMerge
     bounds: tuple[FloatArray, FloatArray]
     plan: CellPlan
-    recoded: dict[str, ColumnSpec]
+    cells: OldCells
     old_links: dict[str, CellArray]
     new_links: dict[str, CellArray]
     tails: LineTails | None
@@ -200,7 +158,7 @@ class _Append:
 
     def _link_puts(self) -> Iterator[Put]:
         self.links = LinkMerge(
-            self.storage, self.level, self.plan, self.intake, self.old_links, self.new_links, self._kept_beside
+            self.storage, self.level, self.plan, self.intake, self.old_links, self.new_links, self.cells.kept_beside
         )
         self.links.sink.reach = reach = self.tally.reach
         fill_sink(self.links.sink, self.intake, self.tally)
@@ -213,112 +171,24 @@ class _Append:
 
     def _merge_part(self, part: SortedRows) -> Iterator[Put]:
         """New rows of some cells, together with what those cells and their shards hold already."""
-        fresh, first, old_rows = self._merged(part, self.tally.packing)
+        fresh, first, old_rows = self.cells.merged(part, self.tally.packing)
         self.tally.note_facts(part.coords, fresh)
         fresh = self.tally.packed(part.coords, fresh)
         note(self.plan, self.tally, part, first_number=first, first_row=old_rows)
-        kept = self._kept(part.coords)
+        kept = self.cells.kept(part.coords)
         for name, array in self.plan.arrays.items():
             yield from array.encode(part.coords, fresh[name], kept.pop(name))
-
-    def _merged(self, part: SortedRows, packing: Packing | None) -> tuple[dict[str, Blobs], IntArray, IntArray]:
-        """Cells of new rows and of what is there, and how many fragments and rows of each are old."""
-        fresh = cells_of(self.plan, part)
-        old = self.level.vertices.has(part.coords)
-        none = np.zeros(len(part.coords), dtype=np.int64)
-        if not old.any():
-            return fresh, none, none
-        cells = CellMerge(self.plan, self.level, part, fresh, old, self.recoded)
-        reads = self._read_old(part.coords[old])
-        if packing is not None:
-            packing.repack(part.coords[old], reads[constants.VERTICES].cells)
-        return cells.merge(reads)
-
-    def check_fragments(self) -> None:
-        """Refuse values that are not constant within a fragment, before anything is written.
-
-        Raises:
-            InputError: New rows of a fragment differ, or, where fragments are bins, new rows and old ones.
-        """
-        check_fragments(self.plan, self.intake)
-        if self.plan.per_fragment and not self.plan.has_objects:
-            for table in self.intake.blocks(self.plan):
-                for part in sort_table(self.plan, table):
-                    self._merged(part, None)
-
-    def _read_old(self, coords: IntArray) -> dict[str, CellRead]:
-        arrays = self.level.cells
-        for array in arrays.values():
-            gone = ~array.has(coords)
-            if gone.any():
-                raise CorruptionError(
-                    "a chunk with vertices lacks values in another array, so that rows cannot be appended to it",
-                    store=self.storage.url,
-                    array=array.path,
-                    cell=format_keys(coords[gone][:1])[0],
-                    hint="write the missing values first",
-                )
-        reads = read_cells(self.storage, [(array, coords) for array in arrays.values()])
-        found = dict(zip(arrays, reads, strict=True))
-        if self.level.is_draco:
-            unpacked = unpack_vertices(self.level, found[constants.VERTICES], found[constants.VERTEX_FRAGMENTS].check())
-            found[constants.VERTICES] = unpacked.vertices
-        return {name: read.check() for name, read in found.items()}
-
-    def _kept(self, coords: IntArray) -> dict[str, CellRead | None]:
-        """Cells that stay as they are and lie in stored objects that are written again, of all arrays at once."""
-        old = self.level.cells
-        beside = {name: cells_beside(old[name], array, coords) for name, array in self.plan.arrays.items()}
-        found: dict[str, CellRead | None] = dict.fromkeys(beside)
-        for recoding in (False, True):
-            wanted = [name for name in beside if len(beside[name]) and (name in self.recoded) == recoding]
-            if not wanted:
-                continue
-            reads = read_cells(self.storage, [(old[name], beside[name]) for name in wanted], decode=recoding)
-            found |= {name: self._as_stored(name, read.check()) for name, read in zip(wanted, reads, strict=True)}
-        return found
 
     def _displaced_puts(self) -> Iterator[Put]:
         """Stored objects that no row comes to, but that lose cells or change their type."""
         touched = self.tally.present(self.plan.vertices.ndim)
         vacated = self.displaced.vacated(self.plan.vertices, touched)
-        for name, kept in self._kept(vacated).items():
+        for name, kept in self.cells.kept(vacated).items():
             if kept is not None:
                 yield from self.plan.arrays[name].encode(vacated[:0], Blobs.from_list([]), kept)
-        for name, spec in self.recoded.items():
+        for name, spec in self.displaced.recoded.items():
             if spec.dtype != self.level.array_columns[name].dtype:
-                yield from self._recode_rest(name, np.concatenate([touched, vacated]))
-
-    def _as_stored(self, name: str, read: CellRead) -> CellRead:
-        if name not in self.recoded:
-            return read
-        array = self.plan.arrays[name]
-        cells = recode(read.cells, self.level.array_columns[name], array)
-        return CellRead(array, read.coords, array.codec.encode(vlen_frame(cells)) if array.codec else cells)
-
-    def _kept_beside(self, old: CellArray, array: CellArray, coords: IntArray) -> CellRead | None:
-        """Cells of an old array that lie in a stored object of the new one in which these cells are written."""
-        beside = cells_beside(old, array, coords)
-        if not len(beside):
-            return None
-        (read,) = read_cells(self.storage, [(old, beside)], decode=False)
-        return read.check()
-
-    def _recode_rest(self, name: str, touched: IntArray) -> Iterator[Put]:
-        """Cells of an attribute whose type widens, in stored objects that no new row touches."""
-        array, old = self.plan.arrays[name], self.level.cells[name]
-        index = array.locate(old.present)[0]
-        new_index = array.locate(touched)[0] if len(touched) else np.zeros((0, array.ndim), dtype=np.int64)
-        done = {tuple(row) for row in new_index.tolist()}
-        rest = np.array([tuple(row) not in done for row in index.tolist()], dtype=bool)
-        coords = old.present[rest]
-        order = np.lexsort(index[rest].T[::-1])
-        coords, index = coords[order], index[rest][order]
-        ends = np.flatnonzero((index[1:] != index[:-1]).any(axis=1)) + 1 if len(index) else np.zeros(0, dtype=np.int64)
-        for part in np.split(coords, ends):
-            (read,) = read_cells(self.storage, [(old, part)])
-            cells = recode(read.check().cells, self.level.array_columns[name], array)
-            yield from array.encode(part, cells)
+                yield from self.cells.widened(name, np.concatenate([touched, vacated]))
 
     def copies(self) -> Iterator[tuple[str, str]]:
         """Stored objects that keep their bytes under another name, because their grid's origin moved."""

@@ -1,4 +1,4 @@
-"""Cells that stay as they are, and cells that go, in stored objects that are written again."""
+"""What an append writes anew or takes away, beside the cells that rows come to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from zarr_vectors.core.cell_index import CellTable
 from zarr_vectors.core.documents import ColumnSpec
-from zarr_vectors.storage.cells import CellArray
-from zarr_vectors.typing import AnyArray, IntArray
+from zarr_vectors.spatial.grid import rows_among
+from zarr_vectors.storage.cell_array import CellArray
+from zarr_vectors.typing import IntArray
 
-__all__ = ["Displaced", "cells_beside", "objects_with"]
+__all__ = ["Displaced", "objects_with"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,29 +35,9 @@ class Displaced:
 
     def vacated(self, array: CellArray, written: IntArray) -> IntArray:
         """The cells that lie in no stored object of an array in which other cells are written."""
-        if self.cells is None or not len(written):
-            return written[:0] if self.cells is None else self.cells
-        both = np.concatenate([array.locate(written)[0], array.locate(self.cells)[0]])
-        codes = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
-        return self.cells[~np.isin(codes[len(written) :], codes[: len(written)])]
-
-
-def cells_beside(old: CellArray, array: CellArray, coords: IntArray) -> IntArray:
-    """``(n, K)`` cells of an old array that lie in a stored object of the new one in which these cells are written."""
-    if int(np.prod(array.block)) == 1:
-        return old.present[:0]
-    shape = tuple(-(-np.asarray(array.grid.shape) // np.asarray(array.block)))
-
-    def block_number(which: IntArray) -> AnyArray:
-        return np.asarray(np.ravel_multi_index(tuple(array.locate(which)[0].T), shape))
-
-    return _without(old.present[np.isin(block_number(old.present), block_number(coords))], coords)
-
-
-def _without(coords: IntArray, others: IntArray) -> IntArray:
-    gone = {tuple(row) for row in others.tolist()}
-    keep = [number for number, row in enumerate(coords.tolist()) if tuple(row) not in gone]
-    return coords[np.array(keep, dtype=np.int64)]
+        if self.cells is None:
+            return written[:0]
+        return self.cells[~rows_among(array.locate(self.cells)[0], array.locate(written)[0])]
 
 
 def objects_with(arrays: Iterable[CellArray], coords: IntArray) -> set[str]:

@@ -20,7 +20,15 @@ from zarr_vectors.types.table import check_attribute_name, check_column, check_f
 from zarr_vectors.types.unite import distinct
 from zarr_vectors.typing import AnyArray, BoolArray, FloatArray, IntArray
 
-__all__ = ["cast_positions", "check_same_axes", "check_value", "keep_inside", "measure", "tables_of"]
+__all__ = [
+    "cast_positions",
+    "check_same_axes",
+    "check_value",
+    "check_vertex_attribute_name",
+    "keep_inside",
+    "measure",
+    "tables_of",
+]
 
 MOST_CORNERS = 20
 """Permutations of more corners than this have no rank in 64 bits."""
@@ -41,21 +49,30 @@ def check_value(value: Geometry, kind: Kind, options: WriteOptions) -> None:
     if options.mode != "append" and options.layout.is_draco:
         check_quantisable(value.ndim, options.dtype or value.positions.dtype)
     for name, column in value.attributes.items():
-        check_attribute_name(name)
+        check_vertex_attribute_name(name)
         check_column(name, column)
     if value.objects is not None and not value.has_objects:
         raise InputError("objects need object_ids", hint="give object_ids, one per vertex")
     if options.mode == "append" and value.axes is not None and options.axes is not None:
         check_same_axes(value.axes, as_axes(options.axes, len(options.axes)))
-    if constants.ROW_ID in value.attributes:
-        raise InputError(
-            f"attribute {constants.ROW_ID!r} is written by the library, with Layout(keep_order=True)",
-            hint="rename it",
-        )
     if isinstance(value, Linked):
         _check_links(value)
     if isinstance(value, Polylines):
         _check_distinct_lines(value.line_ids)
+
+
+def check_vertex_attribute_name(name: str) -> None:
+    """Refuse what no attribute of vertices can be called.
+
+    Raises:
+        InputError: It can be no folder, or is the name of the row ids.
+    """
+    check_attribute_name(name)
+    if name == constants.ROW_ID:
+        raise InputError(
+            f"attribute {constants.ROW_ID!r} is written by the library, with Layout(keep_order=True)",
+            hint="rename it",
+        )
 
 
 def _check_links(value: Linked) -> None:

@@ -200,6 +200,12 @@ class MemoryIntake:
             self.table.columns[name] = apply_lookup(column, lookups.get(name), spec)
         self.columns = dict(columns)
 
+    def keep_row_ids(self, row_ids: IntArray | None) -> None:
+        """Let the rows have the ``(N,)`` ids that they had before; None for none."""
+        if row_ids is not None:
+            self.table.columns[constants.ROW_ID] = row_ids
+            self.columns[constants.ROW_ID] = ColumnSpec(dtype=np.dtype(np.int64))
+
     def recode_links(self, columns: Mapping[str, ColumnSpec], lookups: Mapping[str, AnyArray]) -> None:
         """Store attributes of links as these types."""
         for name, spec in columns.items():

@@ -15,7 +15,7 @@ from zarr_vectors.types.fragment_values import GivenFragments, check_fragment_na
 from zarr_vectors.types.table import check_attribute_name
 from zarr_vectors.typing import FloatArray, JsonObject
 
-__all__ = ["Progress", "WriteOptions", "as_bounds"]
+__all__ = ["MODES", "POLICIES", "Progress", "WriteOptions", "as_bounds", "position_dtype"]
 
 Progress = Callable[[int, "int | None"], None]
 """Called with rows done and rows in all, None where not known."""
@@ -65,7 +65,7 @@ class WriteOptions:
         if not isinstance(self.layout, Layout):
             raise InputError("layout must be a Layout", got=type(self.layout).__name__, hint="use zv.Layout(...)")
         if self.dtype is not None:
-            object.__setattr__(self, "dtype", _position_dtype(self.dtype))
+            object.__setattr__(self, "dtype", position_dtype(self.dtype))
         _check_json("crs", self.crs)
         _check_mapping("fill", self.fill)
         _check_mapping("headers", self.headers)
@@ -107,6 +107,25 @@ def as_bounds(value: Any, ndim: int) -> tuple[FloatArray, FloatArray]:
     return lo, hi
 
 
+def position_dtype(value: Any) -> np.dtype[Any]:
+    """Check the type of positions.
+
+    Raises:
+        InputError: It is no real number of at most 64 bits.
+
+    Example:
+        >>> position_dtype("float32")
+        dtype('float32')
+    """
+    try:
+        dtype: np.dtype[Any] = np.dtype(value)
+    except TypeError as error:
+        raise InputError("dtype is not one of numpy's", got=repr(value)) from error
+    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+        raise InputError("dtype must be a real number of at most 64 bits", got=str(dtype))
+    return dtype
+
+
 def _names(option: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = (value,)
@@ -133,13 +152,3 @@ def _check_json(name: str, value: Any) -> None:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be plain JSON values", got=str(error)) from error
-
-
-def _position_dtype(value: Any) -> np.dtype[Any]:
-    try:
-        dtype: np.dtype[Any] = np.dtype(value)
-    except TypeError as error:
-        raise InputError("dtype is not one of numpy's", got=repr(value)) from error
-    if dtype.kind not in "fiu" or dtype.itemsize > 8:
-        raise InputError("dtype must be a real number of at most 64 bits", got=str(dtype))
-    return dtype

@@ -16,6 +16,7 @@ from zarr_vectors.axes import as_axes
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.headers import read_headers
 from zarr_vectors.core.state import LevelState, RootState, open_level, open_root
+from zarr_vectors.encoding.compression import cell_codecs
 from zarr_vectors.encoding.draco import load_draco
 from zarr_vectors.exceptions import ConventionError, InputError, StoreExistsError, StoreNotFoundError
 from zarr_vectors.geometry import Geometry
@@ -192,6 +193,9 @@ def check_appendable(storage: Storage, root: RootState, level: LevelState, optio
         raise InputError(
             "bounds cannot be given when appending", hint="use out_of_bounds='expand' to grow the store's bounds"
         )
+    # The store keeps its own layout, but what fits no store is a mistake all the same.
+    options.layout.check(root.metadata.ndim)
+    cell_codecs(options.layout.compressor)
     twice = [name for name in level.fragment_columns if "/" in name]
     if twice:
         raise ConventionError(

@@ -10,7 +10,6 @@ import numpy as np
 from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable, decode_fragments
 from zarr_vectors.query.draco import unpack_vertices
 from zarr_vectors.query.values import find_rows
@@ -215,8 +214,3 @@ class Batch:
 def _no_fragments(chunks: int) -> FragmentTable:
     none = np.zeros(0, dtype=np.int64)
     return FragmentTable(np.zeros(chunks, dtype=np.int64), none, none, none)
-
-
-def starts_of(per_cell: IntArray) -> IntArray:
-    """Where the values of each cell begin."""
-    return offsets_of(per_cell)[:-1]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zarr_vectors.exceptions import MissingDependencyError
+from zarr_vectors.optional import require
 from zarr_vectors.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -228,16 +228,9 @@ def open_frame(size: tuple[float, float], dpi: float) -> Frame:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "drawing needs matplotlib, which is not installed", hint="pip install 'zarr-vectors[plot]'"
-        ) from error
-
-    figure = Figure(figsize=size, dpi=dpi, facecolor="white")
-    FigureCanvasAgg(figure)
+    canvas = require("matplotlib.backends.backend_agg", "drawing needs")
+    figure = require("matplotlib.figure", "drawing needs").Figure(figsize=size, dpi=dpi, facecolor="white")
+    canvas.FigureCanvasAgg(figure)
     panel = figure.add_axes((0.15, 0.15, 0.7, 0.7))
     for spine in panel.spines.values():
         spine.set(color=_LINE, linewidth=0.8)

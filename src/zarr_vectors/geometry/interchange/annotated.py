@@ -11,9 +11,9 @@ from zarr_vectors.exceptions import AttributeNotFoundError, InputError
 from zarr_vectors.geometry.columns import Column
 from zarr_vectors.geometry.interchange.fields import noted_axes
 from zarr_vectors.geometry.interchange.frames import series_of, table_from_frame
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.plain import plain_column
 from zarr_vectors.geometry.interchange.tables import NOTE, OBJECT_ID, ROW_ID, Table
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["annotated", "annotated_fields"]

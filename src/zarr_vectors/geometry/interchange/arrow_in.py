@@ -12,8 +12,8 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical, Column
 from zarr_vectors.geometry.interchange.arrow_types import dtype_of, is_text
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import NOTE, Coordinates, Ragged, Table, TableColumn
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray, JsonObject
 
 __all__ = ["column_of", "table_from_arrow"]

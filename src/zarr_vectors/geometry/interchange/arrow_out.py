@@ -13,8 +13,8 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical
 from zarr_vectors.geometry.interchange.arrow_types import category_array, first_inexact, flat_array, native_values
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import NOTE, Coordinates, Ragged, Table, TableColumn
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, Json, JsonObject
 
 __all__ = ["record_batch", "stream_of", "struct_order", "without_halves"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical
-from zarr_vectors.geometry.interchange.packages import require
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["category_array", "dtype_of", "first_inexact", "flat_array", "is_text", "native_values"]

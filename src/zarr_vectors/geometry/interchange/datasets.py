@@ -10,9 +10,9 @@ import numpy as np
 from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical, Column, as_column
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.plain import plain_column
 from zarr_vectors.geometry.interchange.tables import OBJECT_ID, ROW_ID
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["COUNT", "LINE", "VERTEX", "Variables", "columns_along", "dataset_fields"]

@@ -9,8 +9,8 @@ import numpy as np
 
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical, Column, as_column
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.tables import NOTE, Coordinates, Ragged, Table, TableColumn
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray
 
 __all__ = ["data_frame", "empty_frame", "lazy_frame", "parted_frame", "series_of", "table_from_frame"]

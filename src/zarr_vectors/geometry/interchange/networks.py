@@ -10,9 +10,9 @@ import numpy as np
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical, Column
 from zarr_vectors.geometry.interchange.fields import Choice, is_coordinate, vertex_fields
-from zarr_vectors.geometry.interchange.packages import require
 from zarr_vectors.geometry.interchange.plain import columns_of_records, records
 from zarr_vectors.geometry.interchange.tables import Table
+from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, IntArray
 
 __all__ = ["adjacency", "edges_of_matrix", "network", "network_fields"]
