@@ -47,7 +47,7 @@ def main() -> None:
         store = zv.open(target)
         level = store[0]
         for axis, low, high in zip(store.axes, *store.bounds, strict=True):
-            say(f"  {axis.name} from {low:,.2f} to {high:,.2f} {axis.unit or ''}")
+            say(f"  {axis.name} from {low:,.2f} to {high:,.2f} {axis.unit or ''}".rstrip())
         say(f"  attributes: {', '.join(level.attributes)}")
 
     with step("Ask for the footbridge: a box, and one attribute of the points in it"):

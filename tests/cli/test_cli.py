@@ -485,6 +485,20 @@ def test_query_csv_is_what_convert_exports(store: Path, tmp_path: Path) -> None:
         assert zvrun("query", store, "--format", "csv").rows == list(csv.DictReader(lines))
 
 
+def test_letters_that_the_output_has_no_encoding_for(tmp_path: Path) -> None:
+    zv.write(tmp_path / "s", zv.Points([[1.0, 2.0]], {"größe": ["µm"]}))
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    commands = (["query", "--format", "csv"], ["query", "--where", "höhe > 1"], ["info"])
+    done = [
+        subprocess.run([*RUN, *command, str(tmp_path / "s")], env=env, capture_output=True, check=False)
+        for command in commands
+    ]
+    assert [run.returncode for run in done] == [0, 1, 0]
+    assert done[0].stdout.decode("utf-8") == "x,y,größe\n1.0,2.0,µm\n"
+    assert "no attribute 'höhe'" in done[1].stderr.decode("utf-8")
+    assert "größe" in done[2].stdout.decode("utf-8")
+
+
 def test_query_json_lines(store: Path) -> None:
     lines = [json.loads(line) for line in zvrun("query", store, "--format", "jsonl").out.splitlines()]
     points = read(store)

@@ -48,8 +48,11 @@ def test_polylines_come_as_lists_of_pieces() -> None:
 
 def test_what_bounds_leave_out_is_counted() -> None:
     box: dict[str, Any] = {**CHUNKS, "bounds": ([0, 0], [8, 8]), "out_of_bounds": "ignore"}
-    graph = write_graph(memory(), PATH, [[0, 1], [1, 2], [1, 3]], **box)
-    assert (graph["dropped"], graph["node_count"], graph["edge_count"], graph["intra_edge_count"]) == (1, 3, 2, 0)
+    for kind in ("graph", "skeleton"):
+        target = memory()
+        graph = write_graph(target, PATH, [[1, 0], [2, 1], [3, 1]], kind=kind, **box)
+        assert (graph["dropped"], graph["node_count"], graph["edge_count"], graph["intra_edge_count"]) == (1, 3, 2, 0)
+        assert len(read_graph(target)["edges"]) == 2
     mesh = write_mesh(memory(), PATH, [[0, 1, 2], [0, 1, 3]], **box)
     assert (mesh["dropped"], mesh["vertex_count"], mesh["face_count"], mesh["cross_face_count"]) == (1, 3, 1, 1)
     lines = write_polylines(memory(), [PATH, PATH[:2]], **box)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -94,6 +95,8 @@ def query(
 def _write(batches: Iterator[Points], wanted: RowFormat, output: Path | None, context: ExportContext) -> None:
     write = write_csv if wanted is RowFormat.CSV else write_jsonl
     if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # of whatever encoding; rows are the same there as in a file
+            sys.stdout.reconfigure(encoding="utf-8")
         write(batches, context.axes, sys.stdout)
         return
     with replaced(output) as path:

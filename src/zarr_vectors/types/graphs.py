@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry import Graph, Linked, Skeleton
 from zarr_vectors.storage.urls import StoreLike
 from zarr_vectors.types.facade import Query, counts_of, plain_columns, read_facade, same_as, write_facade
+from zarr_vectors.types.report import WriteReport
 
 __all__ = ["read_graph", "write_graph"]
 
@@ -97,8 +100,7 @@ def write_graph(
     else:
         raise InputError("kind is not known", got=repr(kind), expected="graph or skeleton")
     report = write_facade(store_path, value, keywords)
-    # Of a skeleton, those that the order of vertices implies are not stored.
-    edges = report.link_count if kind == "graph" else len(value.links)
+    edges = _edges_inside(value, report) if report.dropped else len(value.links)
     return counts_of(
         report,
         keywords,
@@ -110,6 +112,13 @@ def write_graph(
         object_count=report.object_count,
         kind=kind,
     )
+
+
+def _edges_inside(value: Linked, report: WriteReport) -> int:
+    """How many edges are left of a value whose vertices outside the bounds are not written."""
+    low, high = (np.asarray(corner) for corner in report.bounds)
+    inside = np.all((value.positions >= low) & (value.positions <= high), axis=1)
+    return int(np.count_nonzero(inside[value.links].all(axis=1)))
 
 
 def read_graph(
