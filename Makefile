@@ -67,7 +67,7 @@ bench: $(INSTALLED) ## Measure against zarr-vectors 0.9.2, Parquet and laspy sid
 	$(BIN)/python benchmarks/pyramid_contest.py
 	$(BIN)/python benchmarks/query_contest.py
 
-fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, a million times and more
+fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes, a million times and more: a quarter of an hour
 	@status=0; \
 	for limit in "decoders --executions $(FUZZ)" "stores --seconds $(SECONDS)" "files --seconds $(SECONDS)"; do \
 		$(BIN)/python -m tests.fuzz.run --suite $$limit --first $(FIRST) || status=1; done; \
@@ -76,7 +76,7 @@ fuzz: $(INSTALLED) ## Feed decoders, stores and file readers with damaged bytes,
 properties: $(INSTALLED) ## Look for new examples in all property tests for hours (TESTS=tests/edit EXAMPLES=100: for minutes)
 	HYPOTHESIS_PROFILE=fuzz HYPOTHESIS_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m hypothesis $(TESTS)
 
-faults: $(INSTALLED) ## Kill and fail writers, let many write at once and others read, on a disk and on an S3 server
+faults: $(INSTALLED) ## Kill and fail writers, let many write at once, read beside them, on a disk and on S3: half an hour
 	@status=0; \
 	for run in faults faults.writers faults.readers; do $(BIN)/python -m tests.$$run || status=1; done; \
 	exit $$status

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, TypeVar
 
 __all__ = ["IN_FLIGHT", "Change", "run", "run_changes"]
@@ -19,6 +23,8 @@ _BYTES_IN_FLIGHT = 64 << 20
 """Bytes of changes under way at once, but for a single larger one."""
 _LOOK_SECONDS = 0.5
 """Between two looks at whether what is under way may go on."""
+_EXIT_SECONDS = 2.0
+"""How long the end of the process waits for what is still under way."""
 
 
 class _Loop:
@@ -35,8 +41,41 @@ class _Loop:
                 self._loop = asyncio.new_event_loop()
                 self._process = os.getpid()
                 threading.Thread(target=self._loop.run_forever, name="zarr-vectors-io", daemon=True).start()
+                atexit.unregister(self.come_to_an_end)
+                atexit.register(self.come_to_an_end)
             loop = self._loop
         return asyncio.run_coroutine_threadsafe(work, loop)
+
+    def come_to_an_end(self) -> None:
+        """Wait until no thread of a client tells the loop anything, before Python ends.
+
+        Results are brought by threads of compiled code. Python before 3.14 ends a thread that comes for the interpreter
+        while it shuts down, and compiled code in Rust aborts the process for that, though all work has been done.
+        """
+        if self._process != os.getpid():
+            return
+        until = time.monotonic() + _EXIT_SECONDS
+        wait([self.submit(_cancel_all())], _EXIT_SECONDS)
+        # Threads that Python has not made are seen nowhere else.
+        while any(map(_tells_a_loop, sys._current_frames().values())) and time.monotonic() < until:  # noqa: SLF001
+            time.sleep(0.001)
+
+
+def _tells_a_loop(frame: FrameType | None) -> bool:
+    """Whether the thread with this frame is calling a loop from outside."""
+    while frame is not None:
+        if frame.f_code is asyncio.BaseEventLoop.call_soon_threadsafe.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+async def _cancel_all() -> None:
+    """What nobody waits for any longer, as other requests of its round have failed."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 _loop = _Loop()
