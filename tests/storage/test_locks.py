@@ -21,7 +21,7 @@ import zarr_vectors as zv
 from tests.storage.faults import root_of
 from tests.storage.stores import REPOSITORY
 from zarr_vectors.exceptions import ConcurrentEditError
-from zarr_vectors.storage import local
+from zarr_vectors.storage import folder_lock
 from zarr_vectors.storage.local import LocalBackend
 from zarr_vectors.storage.remote import ZarrBackend
 from zarr_vectors.storage.storage import Batch, Storage
@@ -73,7 +73,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_second_process_waits_and_then_gives_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(folder_lock, "_LOCK_SECONDS", 0.2)
     with holding(folder):
         start = time.monotonic()
         with pytest.raises(ConcurrentEditError, match="another process") as caught:
@@ -85,9 +85,9 @@ def test_a_second_process_waits_and_then_gives_up(folder: Path, monkeypatch: pyt
 
 def test_who_waits_while_others_take_turns_does_not_give_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns are so much shorter than the wait that a machine which is busy does not matter."""
-    monkeypatch.setattr(local, "_LOCK_SECONDS", 2.0)
+    monkeypatch.setattr(folder_lock, "_LOCK_SECONDS", 2.0)
     handle = os.open(folder, os.O_RDONLY)
-    local._try_lock(handle)
+    folder_lock._try_lock(handle)
 
     def commit_and_let_go() -> None:
         for number in range(9):
@@ -147,7 +147,7 @@ def test_a_lock_that_a_failed_creation_removed_is_not_taken_for_the_one_of_the_n
     while not held:
         time.sleep(0.005)
     assert held == [True]
-    monkeypatch.setattr(local, "_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(folder_lock, "_LOCK_SECONDS", 0.05)
     with pytest.raises(ConcurrentEditError), LocalBackend(folder).lock():
         pass
     go.set()

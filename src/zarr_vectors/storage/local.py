@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import random
 import shutil
-import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,15 +11,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from zarr_vectors.encoding.blobs import Buffer
-from zarr_vectors.exceptions import ConcurrentEditError, ReadOnlyError, StoreError
+from zarr_vectors.exceptions import ReadOnlyError, StoreError
 from zarr_vectors.parallel import run_all
 from zarr_vectors.storage.backend import ABSENT, STAGE, Get, Put, Stamp, Versioned, swap_by_comparing
 from zarr_vectors.storage.files import Room, read_part
+from zarr_vectors.storage.folder_lock import acquire, is_open_lock, open_lock
 
 __all__ = ["LocalBackend"]
 
-_LOCK_SECONDS = 60.0
-_LONGEST_PAUSE = 0.02
 _GROUP_BYTES = 8 << 20
 _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -280,10 +275,10 @@ class LocalBackend:
             made = _missing_folders(self._base)
             self._make_folder(self._base)
             with suppress(FileNotFoundError):
-                handle = _open_lock(self._base)
+                handle = open_lock(self._base)
                 try:
-                    _acquire(handle, self._base, self.url)
-                    if _is_open_lock(handle, self._base):
+                    acquire(handle, self._base, self.url)
+                    if is_open_lock(handle, self._base):
                         return handle, made
                 except BaseException:
                     os.close(handle)
@@ -348,64 +343,3 @@ def _missing_folders(folder: str) -> list[str]:
         missing.append(folder)
         folder = os.path.dirname(folder)
     return missing
-
-
-if sys.platform == "win32":  # pragma: no cover
-    import msvcrt
-
-    def _open_lock(folder: str) -> int:
-        return os.open(os.path.join(folder, f"{STAGE}.lock"), os.O_RDWR | os.O_CREAT)
-
-    def _is_open_lock(handle: int, folder: str) -> bool:
-        return os.path.samestat(os.fstat(handle), os.stat(os.path.join(folder, f"{STAGE}.lock")))
-
-    def _try_lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _open_lock(folder: str) -> int:
-        # The folder itself is locked: no lock file is left behind.
-        return os.open(folder, os.O_RDONLY)
-
-    def _is_open_lock(handle: int, folder: str) -> bool:
-        return os.path.samestat(os.fstat(handle), os.stat(folder))
-
-    def _try_lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _acquire(handle: int, folder: str, url: str) -> None:
-    """Wait for the lock, as long as whoever holds it comes to an end or others take their turns."""
-    seen = _last_commit(folder)
-    deadline = time.monotonic() + _LOCK_SECONDS
-    pause = 0.002
-    while True:
-        try:
-            _try_lock(handle)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                raise StoreError("the store's folder cannot be locked", store=url, got=str(error)) from error
-        if time.monotonic() > deadline:
-            last = _last_commit(folder)
-            if last == seen:
-                raise ConcurrentEditError(
-                    f"another process has been writing to the store for {_LOCK_SECONDS:.0f} s",
-                    store=url,
-                    hint="try again when it is done",
-                )
-            seen, deadline = last, time.monotonic() + _LOCK_SECONDS
-        # Between two commits of a busy writer there is not much time to come in.
-        time.sleep(pause * random.uniform(0.5, 1))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-
-def _last_commit(folder: str) -> tuple[int, int] | None:
-    """What changes with every commit: the file of the root document, which is a new one each time."""
-    try:
-        found = os.stat(os.path.join(folder, "zarr.json"))
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
