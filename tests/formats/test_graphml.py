@@ -60,6 +60,8 @@ def test_a_graph_is_read(tmp_path: Path) -> None:
     [
         ("", "XML"),
         ("<graphml>", "XML"),
+        ('<?xml version="1.0" encoding="UTF1e9998"?><graphml/>', "XML.*unknown encoding"),
+        ('<?xml version="1.0" encoding="big5"?><graphml/>', "XML.*multi-byte"),
         ("<svg/>", "no GraphML.*line 1"),
         ("<graphml/>", "no graph"),
         ('<!DOCTYPE g [<!ENTITY a "b">]><graphml/>', "entities"),

@@ -397,3 +397,17 @@ def test_headers_that_no_ingest_keeps_are_refused(tmp_path: Path, headers: JsonO
     with pytest.raises(ExportError, match="headers/las"):
         write_las(tmp_path / "out.las", Points(np.zeros((1, 3))), headers={"las": headers})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("point_format", [6, 7, 8])
+def test_a_layer_that_is_larger_than_its_chunk_is_refused(point_format: int, tmp_path: Path) -> None:
+    """Before lazrs allocates it."""
+    las = random_las(point_format, 50)
+    las.write(tmp_path / "a.laz")
+    content = bytearray((tmp_path / "a.laz").read_bytes())
+    start = int.from_bytes(content[96:100], "little") + 8 + las.point_format.size + 4
+    for layer in range(9 + {6: 0, 7: 1, 8: 2}[point_format] + las.point_format.num_extra_bytes):
+        damaged = content[: start + 4 * layer] + b"\0\0\0\x90" + content[start + 4 * layer + 4 :]
+        (tmp_path / "b.laz").write_bytes(damaged)
+        with pytest.raises(IngestError, match=r"layers of at most \d+ bytes in chunk 0"):
+            read_las(tmp_path / "b.laz")

@@ -291,6 +291,7 @@ def test_bad_skeletons(content: bytes, fact: str, tmp_path: Path) -> None:
     [
         ({"5:0": b"{"}, "JSON"),
         ({"5:0": b"[]"}, "JSON"),
+        ({"5:0": b"[" * 100_000}, "JSON"),
         ({"5:0": b'{"fragments": "a"}'}, "JSON"),
         ({"5:0": b'{"fragments": [1]}'}, "JSON"),
         ({"5:0": b'{"fragments": ["a"]}'}, "a is not there"),
@@ -334,6 +335,17 @@ def test_bad_info(info: Any, fact: str, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "s", info)
     with pytest.raises(IngestError, match=fact):
         PRECOMPUTED.open(folder, ReadOptions())
+
+
+def test_documents_that_are_nested_too_deeply(tmp_path: Path) -> None:
+    skeletons = folder_of(tmp_path / "s", SKELETONS | {"segment_properties": "told"})
+    told = folder_of(skeletons / "told", {})
+    for folder in (told, skeletons):
+        (folder / "info").write_bytes(b"[" * 100_000)
+    with pytest.raises(IngestError, match="no JSON document"):
+        PRECOMPUTED.open(skeletons, ReadOptions())
+    with pytest.raises(IngestError, match="does not hold segment properties"):
+        read_properties(told)
 
 
 def properties(*entries: JsonObject, ids: Any = ("3", "1")) -> JsonObject:

@@ -416,6 +416,15 @@ def test_a_header_that_is_no_object_is_refused(text: bytes, tmp_path: Path) -> N
         read(TRX, file)
 
 
+def test_a_member_without_a_name_is_left_out(tmp_path: Path) -> None:
+    file = pack(tmp_path / "a.trx", {"nothing": b"", **arrays()})
+    # A name ends before a zero.
+    file.write_bytes(file.read_bytes().replace(b"nothing", b"\0othing"))
+    with zipfile.ZipFile(file) as again:
+        assert "" in again.namelist()
+    assert len(read(TRX, file)[1]) == 1
+
+
 def test_missing_arrays_are_refused(tmp_path: Path) -> None:
     for name in arrays():
         content = {key: value for key, value in arrays().items() if key != name}

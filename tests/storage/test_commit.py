@@ -354,6 +354,15 @@ def test_a_record_cannot_reach_beyond_the_store(tmp_path: Path, what: str, path:
     assert victim.read_text() == "precious"
 
 
+def test_a_record_that_is_nested_too_deeply_is_corrupt(tmp_path: Path) -> None:
+    marker = {"id": "x", "state": "complete", "record": ".zv/x/record.json"}
+    place = Place(tmp_path / "store")
+    root = dump_json({"attributes": {"zarr_vectors_commit": marker}})
+    place.fill({ROOT: root, ".zv/x/record.json": b"[" * 100_000})
+    with pytest.raises(CorruptionError, match="the record of a commit"):
+        Storage(place.sound(read_only=True)).read_root()
+
+
 def test_a_folder_with_other_things_in_it_is_not_made_a_store(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_text("precious")
     with pytest.raises(StoreExistsError, match="photo"):

@@ -102,7 +102,7 @@ def _holds_files(folder: Path) -> bool:
 def _is_store(folder: Path) -> bool:
     try:
         document = json.loads((folder / "zarr.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     attributes = document.get("attributes") if isinstance(document, dict) else None
     return isinstance(attributes, dict) and ROOT_KEY in attributes

@@ -100,7 +100,12 @@ def read_graphml(path: Path) -> GraphText:
     try:
         with path.open("rb") as file:
             reader.parser.ParseFile(file)
-    except expat.ExpatError as error:
+    except IngestError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # An encoding that Python does not know is a LookupError, one of several bytes a ValueError.
+        if isinstance(error, (KeyError, IndexError)):
+            raise
         raise IngestError(f"{path} is not well-formed XML", got=f"{error}") from error
     if not reader.graphs:
         raise IngestError(f"{path} holds no graph", expected="an element graph in an element graphml")

@@ -196,7 +196,29 @@ def _check_chunks(path: Path, laspy: Any, header: Any) -> bool:
     if layout.item_size() != header.point_format.size:
         expected = f"compressed records of {header.point_format.size} bytes"
         raise truncated(path, expected, f"{layout.item_size()} bytes")
+    if header.point_format.id in _LAYERS:
+        _check_layers(path, header, [length for _, length in table])
     return max((rows for rows, _ in table), default=0) <= LARGEST_CHUNK
+
+
+_LAYERS = {6: 9, 7: 10, 8: 11, 9: 10, 10: 12}
+"""How many layers a chunk has, by point format; each extra byte has one more."""
+
+
+def _check_layers(path: Path, header: Any, lengths: Sequence[int]) -> None:
+    """Refuse layers that are larger than their chunk: lazrs ends the process where it cannot allocate one."""
+    point = header.point_format
+    sizes = np.dtype(("<u4", _LAYERS[point.id] + point.num_extra_bytes))
+    at = header.offset_to_point_data + CHUNKS_AT.size
+    with path.open("rb") as file:
+        for number, length in enumerate(lengths):
+            # After the first point, and the number of points.
+            file.seek(at + point.size + 4)
+            head = file.read(min(sizes.itemsize, max(0, length - point.size - 4)))
+            largest = int(np.frombuffer(head[: len(head) // 4 * 4], "<u4").max(initial=0))
+            if largest > length:
+                raise truncated(path, f"layers of at most {length} bytes in chunk {number}", f"one of {largest} bytes")
+            at += length
 
 
 def _count_chunks(path: Path, file: BinaryIO, start: int, held: int) -> int:

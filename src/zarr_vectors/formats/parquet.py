@@ -103,7 +103,7 @@ def _parquet(path: Path, texts: tuple[str, ...] = (), *, buffered: bool = False)
 def _note_of(metadata: Mapping[bytes, bytes]) -> JsonObject:
     try:
         note = json.loads(metadata.get(_METADATA_KEY, b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) else {}
 

@@ -92,7 +92,7 @@ class _Folder:
         manifest = self.path / f"{key}:0"
         try:
             names = json.loads(read_bytes(self.path, manifest.name))["fragments"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise IngestError(f"{manifest} must be JSON with a list of fragments", got=repr(error)) from error
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
             raise IngestError(f"{manifest} must be JSON with a list of fragments", got=repr(names)[:80])
@@ -106,7 +106,7 @@ def _read_info(folder: Path) -> Any:
     """The document ``info``, or None where there is none."""
     try:
         return json.loads((folder / "info").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -90,7 +90,7 @@ def read_properties(folder: Path) -> Properties:
             attributes[name] = _column(entry, order)
     except IngestError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IngestError(
             f"{path} does not hold segment properties",
             expected=f"{_TYPE} with inline ids and properties",

@@ -192,7 +192,8 @@ def read_archive(path: Path, file: Packed) -> Archive:
     ignored = []
     header: JsonObject | None = None
     for info in file.infolist():
-        if info.is_dir():
+        # Unlike `is_dir`, also of a member without a name.
+        if info.filename.endswith("/"):
             continue
         _check_size(path, info, size)
         if info.filename == HEADER:

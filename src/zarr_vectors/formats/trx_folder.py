@@ -82,6 +82,6 @@ def is_unpacked_trx(folder: Path) -> bool:
     """
     try:
         header = json.loads((folder / "header.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(header, dict) and header.keys() >= _COUNTS

@@ -217,7 +217,7 @@ def _owner_of(found: Versioned) -> str:
     try:
         said: Any = json.loads(found.data)
         return str(said["owner"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ""
 
 

@@ -89,7 +89,7 @@ def read_record(backend: Backend, marker: Any) -> Record:
             # Publishing moves and deletes what the record names: it must not reach beyond the store.
             if path.startswith("/") or ".." in path.split("/"):
                 raise ValueError(f"{path!r} leads out of the store")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CorruptionError(
             "the record of a commit cannot be read", store=backend.url, array=ROOT, got=repr(error)
         ) from error

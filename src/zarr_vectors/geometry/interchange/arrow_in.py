@@ -76,7 +76,7 @@ class _Decoded(Mapping[str, TableColumn]):
 def _note_of(schema: Any) -> JsonObject:
     try:
         note = json.loads((schema.metadata or {}).get(NOTE.encode(), b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         # Metadata of others under our name: the table says the same without it.
         return {}
     return note if isinstance(note, dict) else {}
