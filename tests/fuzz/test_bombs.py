@@ -118,6 +118,15 @@ def test_other_codecs(array: str, codecs: list[Any], cell: Callable[[], bytes]) 
     refused(with_cell(array, cell(), codecs), "holds more than|cannot hold")
 
 
+@pytest.mark.parametrize("array", ["vertices", "groups"])
+@pytest.mark.parametrize("cut", [1, 40, -1])
+def test_a_blosc_cell_of_another_size_than_it_states(array: str, cut: int) -> None:
+    """c-blosc would read beyond its end."""
+    whole = numcodecs.blosc.compress(np.arange(1000).tobytes(), b"lz4", 5, 1)
+    cell = whole[:-cut] if cut > 0 else whole + b"1"
+    refused(with_cell(array, cell, [BLOSC]), f"blosc: {len(cell)} bytes, of which the header states {len(whole)}")
+
+
 def test_cells_in_shards_of_other_codecs() -> None:
     store = dict(content("gzip"))
     path = next(path for path in sorted(store) if path.startswith("0/vertices/c/"))

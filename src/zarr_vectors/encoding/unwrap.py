@@ -23,7 +23,7 @@ from zarr_vectors.encoding.limits import most_content
 from zarr_vectors.encoding.sharding import MISSING, decode_shard_index, index_size
 from zarr_vectors.typing import JsonObject
 
-__all__ = ["gunzip", "unwrapped"]
+__all__ = ["BLOSC_HEAD_BYTES", "check_blosc", "gunzip", "unwrapped"]
 
 _MOST_OF_SHARD = 2**30
 """Bytes that the cells of a shard may hold together, however few bytes it is stored in."""
@@ -34,7 +34,8 @@ _STEP = 1 << 24
 _MOST_MEMORY = 2**28
 """What an LZMA stream may ask for its dictionary."""
 _INDEX: JsonObject = {"name": "bytes", "configuration": {"endian": "little"}}
-_BLOSC_HEAD = 16
+BLOSC_HEAD_BYTES = 16
+"""So much of a Blosc buffer tells its size."""
 
 
 _Undo: TypeAlias = Callable[[Buffer, int, Mapping[str, Any]], Buffer]
@@ -87,6 +88,29 @@ def gunzip(data: Buffer) -> bytes:
         return bytes(_zlib(data, int(most_content(len(data))), {}))
     except zlib.error as error:
         raise ValueError(str(error)) from error
+
+
+def check_blosc(head: Buffer, size: int) -> None:
+    """Refuse a Blosc buffer that states another size than it has: c-blosc believes it, and reads beyond the end.
+
+    Args:
+        head: Its first ``BLOSC_HEAD_BYTES``.
+        size: Its bytes.
+
+    Raises:
+        ValueError: It does, or is too short to state one.
+
+    Example:
+        >>> check_blosc(bytes(12) + (500).to_bytes(4, "little"), 100)
+        Traceback (most recent call last):
+        ...
+        ValueError: blosc: 100 bytes, of which the header states 500
+    """
+    if len(head) < BLOSC_HEAD_BYTES:
+        raise ValueError("blosc: the header is cut off")
+    stated = int.from_bytes(head[12:16], "little")
+    if stated != size:
+        raise ValueError(f"blosc: {size} bytes, of which the header states {stated}")
 
 
 def _is_wrapped(codecs: Sequence[JsonObject]) -> bool:
@@ -164,8 +188,7 @@ def _zstd(data: Buffer, most: int, _options: Mapping[str, Any]) -> Buffer:
 
 
 def _blosc(data: Buffer, most: int, _options: Mapping[str, Any]) -> bytes:
-    if len(data) < _BLOSC_HEAD:
-        raise ValueError("blosc: the header is cut off")
+    check_blosc(data[:BLOSC_HEAD_BYTES], len(data))
     _check(int.from_bytes(data[4:8], "little"), most)
     return bytes(numcodecs.blosc.decompress(bytes(data)))
 

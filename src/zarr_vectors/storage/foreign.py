@@ -14,6 +14,7 @@ import zarr
 from zarr.errors import BaseZarrError
 from zarr.storage import LocalStore
 
+from zarr_vectors.encoding.unwrap import BLOSC_HEAD_BYTES, check_blosc
 from zarr_vectors.exceptions import StoreError
 from zarr_vectors.typing import AnyArray, JsonObject
 
@@ -66,6 +67,7 @@ class ForeignGroup:
             StoreError: A chunk cannot be read.
         """
         with _told(self.path, name):
+            _check_blosc(self.path / name, self.arrays[name])
             values: AnyArray = np.asarray(self.arrays[name][...])
         return values
 
@@ -110,6 +112,17 @@ def write_foreign(
             chunks: Any = "auto" if values.size else tuple(max(1, size) for size in values.shape)
             array = group.create_array(name, shape=values.shape, dtype=values.dtype, chunks=chunks)
             array[...] = values
+
+
+def _check_blosc(folder: Path, array: Any) -> None:
+    """Refuse chunks that Blosc would read beyond their end; in shards they cannot be seen from here."""
+    outermost = type(array.compressors[-1]).__name__.lower() if array.compressors else ""
+    if "blosc" not in outermost or array.shards is not None:
+        return
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.name.startswith(".z") and file.name != "zarr.json":
+            with file.open("rb") as chunk:
+                check_blosc(chunk.read(BLOSC_HEAD_BYTES), file.stat().st_size)
 
 
 @contextmanager
