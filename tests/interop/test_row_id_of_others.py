@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.choice import covering
 from tests.interop.peer import Peer
 from zarr_vectors.core.store import open_store, set_bounds
 from zarr_vectors.exceptions import ConventionError, InputError
+from zarr_vectors.formats.registry import export
 from zarr_vectors.types.points import read_points
 from zarr_vectors.typing import AnyArray
 
@@ -80,6 +82,7 @@ def test_it_is_listed_and_read(copied: Any, dtype: str, width: int) -> None:
     assert value.attributes["row_id"].dtype == dtype
     assert set(level.read(attributes=["row_id"]).attributes) == {"row_id"}
     assert set(level.read(attributes=["n"]).attributes) == {"n"}
+    assert "row_id" in json.dumps(zv.open(place).info())
     assert set(read_points(place, attribute_names=["row_id", "n"])["vertex_attributes"]) == {"row_id", "n"}
     with pytest.raises(InputError, match="keep_order=True"):
         level.row_order()
@@ -216,3 +219,12 @@ def test_a_writer_replaces_it(copied: Any) -> None:
     with zv.open(place, "r+")[0].writer(overwrite=True) as writer:
         writer.add_attribute_sync("row_id", np.arange(ROWS) / 2)
     assert sorted(zv.open(place)[0].read().attributes["row_id"].tolist()) == (np.arange(ROWS) / 2).tolist()
+
+
+def test_it_is_exported(copied: Any, tmp_path: Path) -> None:
+    place, rows = copied("float64")
+    export(zv.open(place), tmp_path / "spots.csv")
+    lines = [line.split(",") for line in (tmp_path / "spots.csv").read_text().split()]
+    assert lines[0] == ["x", "y", "object_id", "n", "row_id"]
+    found = {(float(x), float(y)): {"row_id": [float(value)], "n": [int(n)]} for x, y, _, n, value in lines[1:]}
+    assert found == rows
