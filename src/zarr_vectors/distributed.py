@@ -359,6 +359,12 @@ def _refuse_unfit(root: RootState, level: LevelState, kind: Kind) -> None:
             store=level.store,
             hint="write the parts to a raw store, and that one to a store in Draco encoding",
         )
+    if level.takes_row_id:
+        raise ConventionError(
+            "the store has an attribute 'row_id' of another writer, a name that parts keep for row ids",
+            store=level.store,
+            hint="rename it: with store.edit() as e: e.rename('row_id', ...)",
+        )
     stamped = stamped_conventions(root.metadata, kind)
     if stamped["links_convention"] != kind.links_convention:
         raise ConventionError(
@@ -377,8 +383,7 @@ def _refuse_unfit(root: RootState, level: LevelState, kind: Kind) -> None:
 
 def _job(place: JobPlace, name: str, storage: Storage, root: RootState, level: LevelState) -> Job:
     made = Refill(root=root, level=level).options(WriteOptions(axes=root.axes), root.metadata.bounds)
-    keeps = constants.ROW_ID in level.vertex_columns
-    made = replace(made, crs=None, layout=replace(made.layout, keep_order=keeps))
+    made = replace(made, crs=None, layout=replace(made.layout, keep_order=level.keeps_row_ids))
     array = level.vertices
     beyond = [
         (start + length + 1) * edge

@@ -33,6 +33,7 @@ __all__ = ["CASES", "LEVEL", "Case"]
 
 ZV = "zarr_vectors"
 LEVEL = "zarr_vectors_level"
+ROW_IDS = "0/vertex_attributes/row_id"
 Case = tuple[str, str, Spoil, str, str]
 """Name, base, what is done to it, and the kind and path of a problem that must be found; the path may end in a cell."""
 
@@ -229,6 +230,10 @@ CELLS: list[Case] = [
     ("bounds that are too small", "points", attributes("", ZV, bounds=[[0, 0, 0], [3, 9, 9]]),
      "position_outside_bounds", V),
     ("a stale count", "points", attributes("0", LEVEL, vertex_count=299), "vertex_count", "0"),
+    ("row ids to be given again", "numbered", attributes("0", LEVEL, next_row_id=59), "next_row_id", "0"),
+    ("row ids below 0", "numbered", attributes("0", LEVEL, next_row_id=-1), "level_metadata", "0"),
+    ("row ids of floats", "numbered", attributes(ROW_IDS, dtype="float64"), "row_ids", ROW_IDS),
+    ("row ids of nothing", "points", attributes("0", LEVEL, next_row_id=300), "row_ids", ROW_IDS),
     ("a vertex in another bin", "binned", cell(V, lambda d: d[-12:] + d[12:]), "bin_position", f"{V} [0.0.0]"),
     ("fewer bins", "binned", attributes("", ZV, base_bin_shape=[4, 4, 4]), "bin_count", f"{F} [0.0.0]"),
 ]  # fmt: skip

@@ -68,6 +68,9 @@ def _our_sparse_pyramid(place: Path) -> None:
 
 BASES: dict[str, Callable[[Path], object]] = {
     "points": lambda place: zv.write(place, POINTS, layout=zv.Layout(chunk_shape=8, shard_shape=None)),
+    "numbered": lambda place: zv.write(
+        place, zv.Points(_XYZ), layout=zv.Layout(chunk_shape=4, shard_shape=None, keep_order=True)
+    ),
     "sharded": lambda place: zv.write(place, POINTS, layout=zv.Layout(chunk_shape=4, shard_shape=2)),
     "refs": lambda place: zv.write(
         place, zv.Points(np.tile(_XYZ, (700, 1)), object_ids=np.arange(42_000)), layout=zv.Layout(chunk_shape=4)

@@ -47,6 +47,7 @@ MENDED = {
     "a short attribute of fragments",
     "bounds that are too small",
     "a stale count",
+    "row ids to be given again",
     "a stale header",
     "an object without fragments",
     "another owner",

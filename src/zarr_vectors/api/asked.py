@@ -80,5 +80,5 @@ class Asked:
         given = [self.attributes] if isinstance(self.attributes, str) else self.attributes
         if not isinstance(given, Iterable):
             raise InputError("attributes must be names of vertex attributes, or None for all", got=repr(given))
-        row_ids = [constants.ROW_ID] if self.owners and constants.ROW_ID in level.vertex_columns else []
+        row_ids = [constants.ROW_ID] if self.owners and level.keeps_row_ids else []
         return [*given, *row_ids]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from zarr_vectors import api, constants
+from zarr_vectors import api
 from zarr_vectors.api.asked import Asked
 from zarr_vectors.api.described import info_of
 from zarr_vectors.api.frames import FramedLevel
@@ -43,8 +43,9 @@ class ZVLevel(LevelQueries, FramedLevel):
         ``.compute()`` reads their values. A fragment attribute that has the name of a vertex attribute is called
         ``fragment_attributes/<name>``.
         """
+        own = self._state.own_columns
         whole = {name: replace(info_of(spec), per_fragment=True) for name, spec in self._state.fragment_columns.items()}
-        rows = {name: info_of(spec) for name, spec in self._state.vertex_columns.items() if name != constants.ROW_ID}
+        rows = {name: info_of(spec) for name, spec in self._state.vertex_columns.items() if name not in own}
         chunked = {name: info_of(spec) for name, spec in self._state.chunk_columns.items()}
         specs = {**self._state.row_columns, **self._state.chunk_columns}
         found = {**rows, **chunked, **whole}

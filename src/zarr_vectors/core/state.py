@@ -14,6 +14,7 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.core.cell_index import INDEX_VERSION
 from zarr_vectors.core.cell_index_reader import LazyIndex
 from zarr_vectors.core.chunk_axis import chunk_column
+from zarr_vectors.core.columns import check_row_ids, columns_of
 from zarr_vectors.core.documents import ColumnSpec, cell_array_document, stored_dtype
 from zarr_vectors.core.level_checks import check_axes, checked_slots, level_attributes, not_found, refuse_old_layout
 from zarr_vectors.core.links import LinkFamily, parse_family
@@ -215,7 +216,7 @@ class LevelState:
         One whose name the rows have already is read as ``fragment_attributes/<name>``. What the library keeps for
         itself is left out.
         """
-        taken = {*self.vertex_columns, self.metadata.chunk_attribute_name, constants.ROW_ID}
+        taken = {*self.vertex_columns, self.metadata.chunk_attribute_name}
         found = self._columns(constants.FRAGMENT_ATTRIBUTES, self.cells, leave=_OWN_FRAGMENT_ATTRIBUTES)
         return {f"{constants.FRAGMENT_ATTRIBUTES}/{name}" if name in taken else name: s for name, s in found.items()}
 
@@ -253,18 +254,29 @@ class LevelState:
         """Types of the group attributes, by name."""
         return self._columns(constants.GROUP_ATTRIBUTES, self.tables)
 
+    @cached_property
+    def keeps_row_ids(self) -> bool:
+        """Whether ``row_id`` holds row ids of this library; otherwise it is an attribute like all others.
+
+        Raises:
+            CorruptionError: The level says where row ids continue, and does not hold any.
+        """
+        if self.metadata.numbers_rows:
+            check_row_ids(self.number, self.vertex_columns.get(constants.ROW_ID), self.store)
+        return self.metadata.numbers_rows
+
+    @property
+    def own_columns(self) -> frozenset[str]:
+        """Names among ``vertex_columns`` of what the library keeps for itself."""
+        return frozenset({constants.ROW_ID} if self.keeps_row_ids else ())
+
+    @property
+    def takes_row_id(self) -> bool:
+        """Whether the level has an attribute ``row_id`` that is one like all others, as another writer made it."""
+        return constants.ROW_ID in self.row_columns and not self.keeps_row_ids
+
     def _columns(self, family: str, arrays: Any, leave: frozenset[str] = frozenset()) -> dict[str, ColumnSpec]:
-        found: dict[str, ColumnSpec] = {}
-        for name, array in arrays.items():
-            head, _, last = name.partition("/")
-            if head == family and name not in leave:
-                try:
-                    found[last] = ColumnSpec.from_attributes(array.document.attributes)
-                except (KeyError, TypeError) as error:
-                    raise MetadataError(
-                        "the array's dtype is missing or unknown", store=self.store, array=array.path, got=str(error)
-                    ) from error
-        return found
+        return columns_of(family, arrays, leave, self.store)
 
     @property
     def written_here(self) -> bool:

@@ -108,8 +108,8 @@ def _write(scope: Scope, draft: Draft, touched: IntArray, out_of_bounds: str) ->
     root, level, storage = opened.root, opened.level, opened.storage
     options = WriteOptions(mode="append", extend=True, out_of_bounds=out_of_bounds, axes=root.axes)
     value = Points(draft.positions, draft.columns, draft.owners, axes=root.axes)
-    intake = memory_intake(value, opened.kind, options, lambda _: None, First())
-    intake.keep_row_ids(draft.row_ids)
+    intake = memory_intake(value, opened.kind, options, lambda _: None, First(takes_row_id=level.takes_row_id))
+    intake.keep_row_ids(draft.row_ids, draft.next_row_id)
     recoded = match_columns(level, intake, options)
     paths = objects_with(level.cells.values(), touched)
     for table in level.tables.values():
@@ -124,8 +124,6 @@ def _without(level: LevelState, chunks: IntArray, draft: Draft, merge: TableMerg
     """The level as if it had not the rows of these chunks, and as if the rows of a draft were still to be numbered."""
     facts = level.metadata.to_json()
     facts["vertex_count"] = level.metadata.vertex_count - len(draft.read_keys)
-    if draft.row_ids is not None:
-        facts[constants.NEXT_ROW_ID] = draft.next_row_id - len(draft)
     left = level.vertices.present[find_rows(chunks, level.vertices.present) < 0]
     cells = {
         name: replace(array, document=with_presence(array.document, presence_list(left)))

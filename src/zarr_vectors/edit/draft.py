@@ -19,7 +19,7 @@ from zarr_vectors.types.objects import ObjectTables
 from zarr_vectors.types.value import value_of
 from zarr_vectors.typing import AnyArray, BoolArray, IntArray
 
-__all__ = ["NONE", "Draft", "find_numbers", "keys_of"]
+__all__ = ["NONE", "Draft", "find_numbers", "keys_of", "row_id_after"]
 
 NONE = np.zeros(0, dtype=np.int64)
 _ROWS_PER_CELL = 2**32
@@ -239,3 +239,8 @@ def find_numbers(haystack: IntArray, order: IntArray, needles: IntArray) -> IntA
 def keys_of(places: IntArray | None) -> IntArray:
     """``(n,)`` one number for each stored place of ``Rows.places``."""
     return NONE if places is None else places[:, 0] * _ROWS_PER_CELL + places[:, 1]
+
+
+def row_id_after(level: LevelState, row_ids: IntArray | None) -> int:
+    """Where row ids continue: where the level says, and after all of these, which others may have added."""
+    return max(level.metadata.next_row_id, 0 if row_ids is None else int(row_ids.max(initial=-1)) + 1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, RootState
-from zarr_vectors.edit.draft import NONE, Draft, find_numbers, keys_of
+from zarr_vectors.edit.draft import NONE, Draft, find_numbers, keys_of, row_id_after
 from zarr_vectors.edit.owned import SHARED_HINT, check_along, check_owners, fragments_named, owners_of, places_along
 from zarr_vectors.exceptions import ConventionError
 from zarr_vectors.query.block import Block
@@ -72,8 +72,7 @@ def load_draft(
     )
     shape, keys, owners = loaded.shape, loaded.keys, loaded.owners
     tables = read_level_tables(storage, level)
-    columns = dict(shape.rows.columns)
-    row_ids = columns.pop(constants.ROW_ID, None)
+    row_ids = shape.rows.row_ids
     if owners is None and (level.has_objects or constants.FRAGMENT_OWNER in level.cells):
         owners = np.full(len(keys), constants.OWNER_NONE, dtype=np.int64)
     if len(np.unique(keys)) != len(keys):
@@ -83,12 +82,12 @@ def load_draft(
     draft = Draft(
         kind=kind,
         positions=shape.rows.positions,
-        columns=columns,
+        columns=shape.rows.attributes,
         owners=owners,
         along=loaded.along,
         born=np.stack([np.full(len(keys), -1) if owners is None else owners, loaded.along], axis=1),
         keys=keys,
-        row_ids=None if row_ids is None else np.asarray(row_ids).astype(np.int64),
+        row_ids=row_ids,
         links=None if shape.links is None else shape.links.ends,
         link_columns={} if shape.links is None else dict(shape.links.columns),
         ids=tables.ids,
@@ -96,7 +95,7 @@ def load_draft(
         groups=dict(enumerate(tables.groups.members)),
         group_columns=dict(tables.group_attributes),
         per_fragment=set(level.fragment_columns),
-        next_row_id=level.metadata.next_row_id,
+        next_row_id=row_id_after(level, row_ids),
         read_keys=keys,
         read_ids=tables.ids,
     )

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState, open_level
 from zarr_vectors.edit.cut import cut_out, put_tables
 from zarr_vectors.edit.draft import Draft, keys_of
@@ -91,12 +90,8 @@ def _append(
     (storage, level), root, kind = left, scope.opened.root, scope.opened.kind
     options = WriteOptions(mode="append", extend=True, out_of_bounds=policy, axes=root.axes)
     value, row_ids = replace(draft, ids=ids).value(root, level)
-    intake = memory_intake(value, kind, options, lambda _: None, First())
-    facts = level.metadata.to_json()
-    intake.keep_row_ids(row_ids)
-    if row_ids is not None:
-        facts[constants.NEXT_ROW_ID] = draft.next_row_id - len(row_ids)
-    level = replace(level, metadata=type(level.metadata).parse(facts, where=f"{level.number}/zarr.json"))
+    intake = memory_intake(value, kind, options, lambda _: None, First(takes_row_id=level.takes_row_id))
+    intake.keep_row_ids(row_ids, draft.next_row_id)
     displaced = replace(displaced, recoded=match_columns(level, intake, options))
     match_links(level, kind, intake, options)
     merge = merge_object_tables(storage, level, intake, options, table_codecs(level))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.edit.checks import check_editable, has_owners
 from zarr_vectors.edit.draft import NONE
@@ -26,7 +25,7 @@ from zarr_vectors.query.selection import Selection, choose_names
 from zarr_vectors.query.where import conditions_of, resolve
 from zarr_vectors.spatial.area import areas_of
 from zarr_vectors.types.appended import as_value, ids_of, with_owner
-from zarr_vectors.types.check import check_value
+from zarr_vectors.types.check import check_value, check_vertex_attribute_name
 from zarr_vectors.types.conventions import check_ids
 from zarr_vectors.types.kinds import kind_of_value
 from zarr_vectors.types.objects import as_stored_column
@@ -57,7 +56,7 @@ class Recorder:
         check_editable(self.opened.storage, self.opened.root, self.level, self.opened.kind)
         links = {} if self.level.links is None else self.level.links.columns
         self._names: dict[str, list[str]] = {
-            "vertices": [name for name in self.level.row_columns if name != constants.ROW_ID],
+            "vertices": [name for name in self.level.row_columns if name not in self.level.own_columns],
             "objects": list(self.level.object_columns),
             "links": list(links),
         }
@@ -124,7 +123,7 @@ class Recorder:
         self._check_columns("objects", value.object_attributes)
         links = getattr(value, "link_attributes", None)
         self._check_columns("links", {} if links is None else links)
-        check_value(value, kind, WriteOptions(mode="append"))
+        check_value(value, kind, WriteOptions(mode="append"), takes_row_id=self.level.takes_row_id)
         value = replace(value, positions=self._positions(value.positions), axes=None)
         ids = ids_of(value) if value.has_objects else NONE
         known = np.isin(ids, self.ids)
@@ -175,8 +174,9 @@ class Recorder:
         """Note a new attribute."""
         what = self._of(of)
         check_attribute_name(name, what)
-        if name in self._names[of] or (of == "vertices" and name == constants.ROW_ID):
+        if name in self._names[of]:
             raise InputError(f"{what} {name!r} exists already", hint="set_attribute changes its values")
+        _check_free(of, name)
         ids: IntArray | None = None
         if isinstance(values, Mapping) and of == "objects":
             ids, values = as_ids("object ids", list(values)), list(values.values())
@@ -202,8 +202,9 @@ class Recorder:
         """Note another name."""
         self._check_name(of, old)
         check_attribute_name(new, self._of(of))
-        if new in self._names[of] or (of == "vertices" and new == constants.ROW_ID):
+        if new in self._names[of]:
             raise InputError(f"{self._of(of)} {new!r} exists already")
+        _check_free(of, new)
         self.operations.append(Rename(of, old, new))
         self._names[of][self._names[of].index(old)] = new
 
@@ -289,7 +290,7 @@ class Recorder:
 
     def _row_ids(self, given: Any) -> IntArray:
         ids = as_ids("row_ids", np.atleast_1d(given))
-        if constants.ROW_ID not in self.level.vertex_columns:
+        if not self.level.keeps_row_ids:
             raise InputError(
                 "the store keeps no row ids",
                 store=self.level.store,
@@ -385,3 +386,9 @@ class Recorder:
     def _refuse_straight(self, verb: str) -> None:
         if self.opened.kind.value is Lines:
             raise InputError(f"straight lines cannot be {verb}", hint="they have two ends each")
+
+
+def _check_free(of: Of, name: str) -> None:
+    """Refuse a new name that the library keeps for itself."""
+    if of == "vertices":
+        check_vertex_attribute_name(name)

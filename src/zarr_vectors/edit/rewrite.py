@@ -41,7 +41,6 @@ def rewrite(storage: Storage, opened: Opened, draft: Draft, *, changes: bool = T
         root=root,
         level=level,
         packing=Packing.of_level(root, level),
-        next_row_id=draft.next_row_id if row_ids is not None else None,
         also=tuple(stale_puts(storage, root, level)) if changes else (),
         keeps_groups=True,
         renamed=renamed_paths(draft),
@@ -54,8 +53,8 @@ def rewrite(storage: Storage, opened: Opened, draft: Draft, *, changes: bool = T
     def limits(ndim: int) -> tuple[FloatArray, FloatArray]:
         return as_bounds(root.metadata.bounds, ndim)
 
-    intake = memory_intake(value, kind, options, limits, First())
-    intake.keep_row_ids(row_ids)
+    intake = memory_intake(value, kind, options, limits, First(takes_row_id=level.takes_row_id))
+    intake.keep_row_ids(row_ids, draft.next_row_id)
     if level.has_objects or constants.FRAGMENT_OWNER in level.cells:
         intake.tables = draft.tables()
         intake.has_objects = True

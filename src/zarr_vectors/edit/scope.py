@@ -10,7 +10,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.cell_index import attribute_facts
-from zarr_vectors.edit.draft import NONE, Draft, find_numbers, keys_of
+from zarr_vectors.edit.draft import NONE, Draft, find_numbers, keys_of, row_id_after
 from zarr_vectors.edit.operations import AddRows, Operation, Remove, Update
 from zarr_vectors.edit.structure import Merge, Split
 from zarr_vectors.edit.which import Opened, Which
@@ -112,22 +112,21 @@ class Scope:
         level, tables = self.opened.level, self.tables
         wanted = None if names is None else tuple(names)
         rows = read_rows(self.opened.storage, level, Selection(chunks=chunks, places=True, attributes=wanted))
-        columns = dict(rows.columns)
-        row_ids = columns.pop(constants.ROW_ID, None)
+        row_ids = rows.row_ids
         keys = keys_of(rows.places)
         if len(np.unique(keys)) != len(keys) or not self.agrees(keys, rows.object_ids):
             return None
         draft = Draft(
             kind=self.opened.kind,
             positions=rows.positions,
-            columns=columns,
+            columns=rows.attributes,
             owners=rows.object_ids,
             along=np.full(len(keys), -1, dtype=np.int64),
             born=np.full((len(keys), 2), -1, dtype=np.int64),
             keys=keys,
-            row_ids=None if row_ids is None else np.asarray(row_ids).astype(np.int64),
+            row_ids=row_ids,
             per_fragment=set(level.fragment_columns),
-            next_row_id=level.metadata.next_row_id,
+            next_row_id=row_id_after(level, row_ids),
             read_keys=keys,
         )
         at = draft.rows_with_keys(self.keys)
@@ -285,8 +284,8 @@ class _Finder:
         opened, wanted = self.opened, np.unique(row_ids)
         near = Selection(chunks=self._cells_with(wanted), owners=False, places=True, attributes=(constants.ROW_ID,))
         rows = read_rows(opened.storage, opened.level, near)
-        known = np.asarray(rows.columns[constants.ROW_ID]).astype(np.int64)
-        there = find_numbers(wanted, np.arange(len(wanted)), known) >= 0
+        assert rows.row_ids is not None
+        there = find_numbers(wanted, np.arange(len(wanted)), rows.row_ids) >= 0
         return keys_of(rows.places)[there]
 
     def _cells_with(self, row_ids: IntArray) -> IntArray:

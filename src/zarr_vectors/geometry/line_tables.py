@@ -26,6 +26,7 @@ from zarr_vectors.geometry.interchange.tables import (
     TableColumn,
     axes_of,
     coordinate_columns,
+    noted_row_id,
     rows_for,
     table_of,
 )
@@ -157,12 +158,14 @@ class LineTables(Geometry):
         return cls(**fields, offsets=offsets, ids=ids, object_attributes=of_objects)  # type: ignore[call-arg]
 
     def _describe(self, variables: Variables) -> dict[str, Any]:
-        variables.add_all(VERTEX, {**self.attributes, ROW_ID: self.row_ids})
+        variables.add_all(VERTEX, self.attributes)
+        variables.add_all(VERTEX, {ROW_ID: self.row_ids})
         variables.add(COUNT, LINE, np.diff(self.offsets), sample_dimension=VERTEX)
         if self.ids is not None:
             variables.add(OBJECT_ID, LINE, self.ids, cf_role="trajectory_id")
         variables.add_all(LINE, self._of_lines())
-        return {"featureType": "trajectory", "kind": self.kind}
+        noted = noted_row_id(self.attributes, self.row_ids)
+        return {"featureType": "trajectory", "kind": self.kind, **noted}
 
     def _vertex_data(self) -> dict[str, AnyArray]:
         return vertex_data(self.attributes, None, self.row_ids)

@@ -9,7 +9,7 @@ import numpy as np
 from zarr_vectors.exceptions import AttributeNotFoundError, InputError
 from zarr_vectors.geometry.columns import Categorical
 from zarr_vectors.geometry.interchange.networks import adjacency, network
-from zarr_vectors.geometry.interchange.tables import VERTICES
+from zarr_vectors.geometry.interchange.tables import VERTICES, check_row_id_name
 from zarr_vectors.geometry.links import Linked
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -47,6 +47,7 @@ class Network(Linked):
             >>> graph.nodes[1], graph.edges[0, 1]
             ({'x': 1.0, 'y': 0.0}, {'weight': 2.5})
         """
+        check_row_id_name(self.attributes, self.row_ids)
         nodes: Any = self.tabulate(VERTICES, False).columns
         directed = self._is_directed
         return network(

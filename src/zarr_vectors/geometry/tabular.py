@@ -27,6 +27,7 @@ from zarr_vectors.geometry.interchange.tables import (
     TableColumn,
     axes_of,
     coordinate_columns,
+    noted_row_id,
     table_of,
 )
 from zarr_vectors.optional import require
@@ -178,8 +179,9 @@ class Tabular:
 
     def _describe(self, variables: Variables) -> dict[str, Any]:
         """Add what there is to a dataset, and say what the dataset is."""
-        variables.add_all(VERTEX, {**self.attributes, OBJECT_ID: self.vertex_objects, ROW_ID: self.row_ids})
-        return {"featureType": "point"}
+        variables.add_all(VERTEX, self.attributes)
+        variables.add_all(VERTEX, {OBJECT_ID: self.vertex_objects, ROW_ID: self.row_ids})
+        return {"featureType": "point", **noted_row_id(self.attributes, self.row_ids)}
 
     def to_pyvista(self) -> Any:
         """A ``pyvista.PolyData`` of vertices, lines or faces, whose attributes are point and cell data.
@@ -226,6 +228,7 @@ class Tabular:
             "geometry_type": self.geometry_type,
             "axes": [axis.to_json() for axis in axes],
             "dtype": self.positions.dtype.newbyteorder("=").str,
+            **noted_row_id(self.attributes, self.row_ids),
         }
 
     def _vertex_table(self, geometry: bool | None) -> Table:

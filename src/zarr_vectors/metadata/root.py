@@ -201,10 +201,23 @@ class LevelMetadata(Document):
     def _positive(cls, value: Numbers | None) -> Numbers | None:
         return _checked_edges(value)
 
+    @model_validator(mode="after")
+    def _row_ids_are_numbers(self) -> Self:
+        value = (self.model_extra or {}).get(constants.NEXT_ROW_ID, 0)
+        if type(value) is not int or not 0 <= value < 2**63:
+            raise ValueError(f"{constants.NEXT_ROW_ID} must be a whole number from 0, not {value!r}")
+        return self
+
+    @property
+    def numbers_rows(self) -> bool:
+        """Whether this library gives each vertex a row id."""
+        return constants.NEXT_ROW_ID in (self.model_extra or {})
+
     @property
     def next_row_id(self) -> int:
         """Where row ids continue; 0 where vertices have none."""
-        return int((self.model_extra or {}).get(constants.NEXT_ROW_ID, 0))
+        found: int = (self.model_extra or {}).get(constants.NEXT_ROW_ID, 0)
+        return found
 
     @property
     def leading_axes(self) -> int:

@@ -199,7 +199,8 @@ class LevelJob:
                 yield self._counted(done.coarse)
 
         # Vertices that links of their own level name are counted anyway.
-        first = First(names_rows=standing is not None and finer.kind.connects in ("nothing", "sequence"))
+        named = standing is not None and finer.kind.connects in ("nothing", "sequence")
+        first = First(names_rows=named, takes_row_id=finer.level.takes_row_id)
         return stream_intake(values(), finer.kind, work.options, _anywhere, first, work.folder)
 
     def _blocks(self, work: _Work) -> Intake:
@@ -228,7 +229,9 @@ class LevelJob:
                 for places, numbers in made.stored():
                     work.standing.put(places, numbers)
 
-        return stream_apart(values(), links(), finer.kind, work.options, First(), work.folder)
+        return stream_apart(
+            values(), links(), finer.kind, work.options, First(takes_row_id=finer.level.takes_row_id), work.folder
+        )
 
     def _tell(self, read: int) -> None:
         self.read += read

@@ -100,7 +100,7 @@ class Finer:
         """Attributes of vertices that a coarser level has arrays of too."""
         said = self.level.chunk_columns if self.lead else {}
         known = [name for name in attribute_names(self.level) if name not in said and not self._lacks_numbers(name)]
-        return tuple(name for name in known if name != constants.ROW_ID and "/" not in name)
+        return tuple(name for name in known if name not in self.level.own_columns and "/" not in name)
 
     def _lacks_numbers(self, name: str) -> bool:
         """Whether whole chunks have no value of an attribute whose numbers cannot say so."""

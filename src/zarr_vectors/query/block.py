@@ -203,16 +203,17 @@ class Block:
             moved: ``(N, D)`` positions, where these are in their places already.
         """
         self.picked = picked
+        numbered = self.level.keeps_row_ids
         per_fragment = frozenset(self.columns) & frozenset(self.level.fragment_columns)
         named = {name: column for name, column in self.columns.items() if name not in per_fragment}
         if self._kept is not None and picked is self._kept.runs:
             moved = self._kept.positions
         if moved is not None and picked is not None:
             taken = {name: take_column(named[name], picked) for name in named}
-            rows = Rows(moved, taken, None, per_fragment=per_fragment)
+            rows = Rows(moved, taken, None, per_fragment=per_fragment, numbered=numbered)
         else:
             places = self._places() if self.tells_places else None
-            rows = Rows(self.positions, named, None, per_fragment=per_fragment, places=places)
+            rows = Rows(self.positions, named, None, per_fragment=per_fragment, places=places, numbered=numbered)
             rows = rows if picked is None else rows.take(picked)
         if per_fragment:
             assert self.table is not None

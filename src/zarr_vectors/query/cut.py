@@ -142,19 +142,20 @@ def _mixed_rows(rows: Rows, corners: IntArray, weights: FloatArray, made: IntArr
         mixed.columns = {
             name: mixed.columns[name]
             if name in rows.per_fragment
-            else _mixed_column(name, mixed.columns[name], column, made, corners, weights)
+            else _mixed_column(mixed.columns[name], column, made, corners, weights)
             for name, column in rows.columns.items()
         }
+        ids = mixed.row_ids
+        if ids is not None:
+            mixed.columns[constants.ROW_ID] = np.where(np.isin(np.arange(len(ids)), made), -1, ids)
     return mixed
 
 
-def _mixed_column(
-    name: str, taken: Column, column: Column, made: IntArray, corners: IntArray, weights: FloatArray
-) -> Column:
+def _mixed_column(taken: Column, column: Column, made: IntArray, corners: IntArray, weights: FloatArray) -> Column:
     if isinstance(taken, Categorical) or isinstance(column, Categorical) or np.ma.isMaskedArray(column):
         return taken
     mixed = taken.copy()
-    mixed[made] = -1 if name == constants.ROW_ID else interpolate(column, corners[made], weights[made])
+    mixed[made] = interpolate(column, corners[made], weights[made])
     return mixed
 
 
@@ -176,4 +177,5 @@ def _stacked(first: Rows, second: Rows) -> Rows:
         np.concatenate(ids) if ids else None,
         first.errors,
         first.per_fragment,
+        numbered=first.numbered,
     )

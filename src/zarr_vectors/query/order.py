@@ -28,7 +28,7 @@ def row_order(storage: Storage, root: RootState, level: LevelState, connects: st
         InputError: The store keeps no row ids, or positions do not tell all vertices apart.
     """
     if positions is None:
-        if constants.ROW_ID not in level.vertex_columns:
+        if not level.keeps_row_ids:
             raise InputError(
                 "the store does not know in which order its vertices were written",
                 store=level.store,

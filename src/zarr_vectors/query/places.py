@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.links import LinkFamily, Segment
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
@@ -52,8 +51,7 @@ class Places:
     @property
     def row_ids(self) -> IntArray | None:
         """``(N,)`` row ids, if they were read."""
-        column = self.rows.columns.get(constants.ROW_ID)
-        return None if column is None else np.asarray(column, dtype=np.int64)
+        return self.rows.row_ids
 
     def stored(self, values: AnyArray, missing: AnyArray, name: str) -> AnyArray:
         """``(sum(counts), ...)`` values in the order in which they are stored.

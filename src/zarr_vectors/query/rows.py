@@ -229,6 +229,7 @@ def _split(rows: Rows, batch_rows: int) -> Iterator[Rows]:
             rows.errors,
             rows.per_fragment,
             None if rows.places is None else rows.places[part],
+            numbered=rows.numbered,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.exceptions import CorruptionError
 from zarr_vectors.geometry import Categorical, Column, take_column
@@ -45,6 +46,7 @@ class Rows:
         places: ``(N, 2)`` place of each row's chunk among those that hold vertices, and its row in there; None unless
             asked for.
         looked: How many rows were read to find them.
+        numbered: Whether the column ``row_id`` holds row ids, which are no attribute.
     """
 
     positions: AnyArray
@@ -54,6 +56,7 @@ class Rows:
     per_fragment: frozenset[str] = frozenset()
     places: IntArray | None = None
     looked: int = 0
+    numbered: bool = False
 
     def take(self, rows: AnyArray | RowChoice) -> Rows:
         """The rows of an index, a mask, runs or places."""
@@ -67,7 +70,22 @@ class Rows:
             self.per_fragment,
             None if self.places is None else take_rows(self.places, rows),
             self.looked,
+            self.numbered,
         )
+
+    @property
+    def row_ids(self) -> IntArray | None:
+        """``(N,)`` row ids, -1 for none; None where none were read."""
+        column = self.columns.get(constants.ROW_ID) if self.numbered else None
+        return None if column is None else np.ma.filled(column, -1).reshape(-1)
+
+    @property
+    def attributes(self) -> dict[str, Column]:
+        """The columns without row ids."""
+        columns = dict(self.columns)
+        if self.numbered:
+            columns.pop(constants.ROW_ID, None)
+        return columns
 
     def without(self, names: Sequence[str]) -> Rows:
         """The rows without some columns."""
@@ -94,6 +112,7 @@ def joined_rows(parts: Sequence[Rows]) -> Rows:
         first.per_fragment,
         np.concatenate(places) if len(places) == len(parts) else None,
         sum(part.looked for part in parts),
+        first.numbered,
     )
 
 

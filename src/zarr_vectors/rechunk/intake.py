@@ -65,6 +65,7 @@ def level_intake(
         extent=Extent(scan.count, scan.low, scan.high, np.zeros((0, len(level.chunk_shape)))),
         dropped=0,
         numbered_lines=0,
+        next_row_id=None,
         lookups={},
         link_lookups={},
         stored_links=links,

@@ -215,8 +215,8 @@ class _Append:
     def _level_document(self) -> JsonObject:
         facts = self.level.metadata.to_json()
         facts["vertex_count"] = self.level.metadata.vertex_count + self.tally.rows
-        if constants.ROW_ID in self.intake.columns:
-            facts[constants.NEXT_ROW_ID] = int(facts[constants.NEXT_ROW_ID]) + self.tally.rows + self.intake.dropped
+        if self.intake.next_row_id is not None:
+            facts[constants.NEXT_ROW_ID] = self.intake.next_row_id
         if self.tally.packing is not None:
             facts["draco"] = self.tally.packing.facts()
         names = {*self.level.cells, *self.merge.names(self.level)}

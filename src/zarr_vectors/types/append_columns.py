@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.documents import ColumnSpec
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import InputError
@@ -69,7 +68,7 @@ def match_columns(level: LevelState, intake: Intake, options: WriteOptions) -> d
 def fillable_names(level: LevelState) -> set[str]:
     """Attributes of a level that appended rows, links and objects may lack."""
     links = {} if level.links is None else level.links.columns
-    return {*level.row_columns, *links, *level.object_columns} - {constants.ROW_ID}
+    return {*level.row_columns, *links, *level.object_columns} - level.own_columns
 
 
 def _check_per_fragment(level: LevelState, options: WriteOptions) -> None:
@@ -84,8 +83,6 @@ def _check_per_fragment(level: LevelState, options: WriteOptions) -> None:
 
 def filler(name: str, old: ColumnSpec, fill: Mapping[str, Any]) -> tuple[AnyArray, ColumnSpec]:
     """The value that rows without the attribute get."""
-    if name == constants.ROW_ID:
-        raise InputError("the level numbers its rows, but does not say where to continue")
     if old.categories is not None:
         value = fill.get(name)
         missing = value is None

@@ -93,7 +93,7 @@ def check_new_name(level: LevelState, what: str, name: str, known: Mapping[str, 
         )
     if what != "vertex attribute":
         return
-    if name == constants.ROW_ID:
+    if name == constants.ROW_ID and not level.takes_row_id:
         raise InputError(
             f"attribute {name!r} is written by the library, with Layout(keep_order=True)", hint="rename it"
         )

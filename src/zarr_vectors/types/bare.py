@@ -28,7 +28,7 @@ def is_bare(level: LevelState) -> bool:
 
 def takes_any_columns(level: LevelState) -> bool:
     """Whether the first rows may bring attributes that the level does not have: it is bare, and declares none."""
-    return is_bare(level) and not level.row_columns.keys() - {constants.ROW_ID}
+    return is_bare(level) and not level.row_columns.keys() - level.own_columns
 
 
 def for_a_bare_store(storage: Storage, options: WriteOptions) -> WriteOptions:
@@ -58,7 +58,7 @@ def for_a_bare_store(storage: Storage, options: WriteOptions) -> WriteOptions:
 def _contradictions(root: RootState, level: LevelState, options: WriteOptions) -> Iterator[tuple[str, Any, Any]]:
     """Names of options that the store answers otherwise, with what is given and what it has."""
     kept = Refill(root=root, level=level).options(options, root.bounds).layout
-    kept = replace(kept, keep_order=constants.ROW_ID in level.vertex_columns)
+    kept = replace(kept, keep_order=level.keeps_row_ids)
     for entry in fields(Layout):
         given, stored = getattr(options.layout, entry.name), getattr(kept, entry.name)
         is_left_out = given is entry.default or (isinstance(given, (str, int)) and given == entry.default)

@@ -102,7 +102,7 @@ class ChangeBuffer:
         changes, by_row_id = self.changes, self.options.order == "input"
         self._refuse_unordered()
         self._check_name("vertex attribute", name, changes.vertices, self.level.vertex_columns)
-        if by_row_id and constants.ROW_ID not in self.level.vertex_columns:
+        if by_row_id and not self.level.keeps_row_ids:
             raise InputError(
                 "the store does not know in which order its vertices were written",
                 store=self.level.store,
@@ -284,7 +284,9 @@ class ChangeBuffer:
         """Complete a value and put it after those that wait."""
         changes, fill = self.changes, self.options.fill
         value = replace(value, positions=value.positions.astype(self.level.position_dtype, copy=False))
-        specs = _specs(self.level.row_columns, changes.vertices)
+        own = self.level.own_columns
+        stored = {name: spec for name, spec in self.level.row_columns.items() if name not in own}
+        specs = _specs(stored, changes.vertices)
         value = replace(value, attributes=completed(value.attributes, specs, value.vertex_count, fill))
         if isinstance(value, Linked):
             specs = _specs(link_specs(self.level), changes.links)
@@ -302,8 +304,7 @@ class ChangeBuffer:
 
 def _specs(specs: Mapping[str, ColumnSpec], waiting: Mapping[str, Column]) -> dict[str, ColumnSpec]:
     """Types of attributes once those that wait are there."""
-    stored = {name: spec for name, spec in specs.items() if name != constants.ROW_ID}
-    return {**stored, **{name: column_spec(column) for name, column in waiting.items()}}
+    return {**specs, **{name: column_spec(column) for name, column in waiting.items()}}
 
 
 def _as_now(

@@ -34,8 +34,11 @@ MOST_CORNERS = 20
 """Permutations of more corners than this have no rank in 64 bits."""
 
 
-def check_value(value: Geometry, kind: Kind, options: WriteOptions) -> None:
+def check_value(value: Geometry, kind: Kind, options: WriteOptions, *, takes_row_id: bool = False) -> None:
     """Refuse what cannot be written.
+
+    Args:
+        takes_row_id: Whether an attribute may have the name of the row ids, as one of another writer has.
 
     Raises:
         InputError: A value of another kind, a bad attribute name or column, objects without ids of their vertices,
@@ -49,7 +52,8 @@ def check_value(value: Geometry, kind: Kind, options: WriteOptions) -> None:
     if options.mode != "append" and options.layout.is_draco:
         check_quantisable(value.ndim, options.dtype or value.positions.dtype)
     for name, column in value.attributes.items():
-        check_vertex_attribute_name(name)
+        if name != constants.ROW_ID or not takes_row_id:
+            check_vertex_attribute_name(name)
         check_column(name, column)
     if value.objects is not None and not value.has_objects:
         raise InputError("objects need object_ids", hint="give object_ids, one per vertex")

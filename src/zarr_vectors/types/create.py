@@ -317,8 +317,8 @@ class _NewStore:
             "arrays_present": present,
             "fragments_tile": True,
         }
-        if constants.ROW_ID in self.intake.columns:
-            facts[constants.NEXT_ROW_ID] = self.tally.rows + self.intake.dropped
+        if self.intake.next_row_id is not None:
+            facts[constants.NEXT_ROW_ID] = self.intake.next_row_id
         if self.tally.packing is not None:
             facts["draco"] = self.tally.packing.facts()
         if self.into is not None:

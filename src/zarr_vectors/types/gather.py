@@ -247,7 +247,7 @@ class _Gather:
         facts["vertex_count"] = sum(level.metadata.vertex_count for level in levels)
         facts["fragments_tile"] = all(level.metadata.fragments_tile for level in levels)
         facts["arrays_present"] = list(dict.fromkeys(n for level in levels for n in level.metadata.arrays_present))
-        if constants.ROW_ID in self.level.vertex_columns:
+        if self.level.keeps_row_ids:
             facts[constants.NEXT_ROW_ID] = sum(level.metadata.next_row_id for level in levels)
         names = {*self.level.tables, *(name for level in levels for name in (*level.cells, *level.link_documents))}
         if self._tables is not None:

@@ -45,11 +45,13 @@ class First:
         row_id: The first row id; None for no row ids.
         line_id: The first id of lines that come without.
         names_rows: Whether rows of every kind get the number that they have in the input, by which links name them.
+        takes_row_id: Whether an attribute may have the name of the row ids, as one of another writer has.
     """
 
     row_id: int | None = None
     line_id: int = 0
     names_rows: bool = False
+    takes_row_id: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ class Extent:
 
 
 class Intake(Protocol):
-    """Checked rows, wherever they are."""
+    """Checked rows, wherever they are.
+
+    ``next_row_id`` is where row ids continue after them; None where they have none.
+    """
 
     axes: tuple[Axis, ...]
     dtype: np.dtype[Any]
@@ -83,6 +88,7 @@ class Intake(Protocol):
     extent: Extent
     dropped: int
     numbered_lines: int
+    next_row_id: int | None
 
     @property
     def folder(self) -> Path | None:
@@ -147,6 +153,7 @@ class MemoryIntake:
     extent: Extent
     dropped: int = 0
     numbered_lines: int = 0
+    next_row_id: int | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -200,11 +207,12 @@ class MemoryIntake:
             self.table.columns[name] = apply_lookup(column, lookups.get(name), spec)
         self.columns = dict(columns)
 
-    def keep_row_ids(self, row_ids: IntArray | None) -> None:
-        """Let the rows have the ``(N,)`` ids that they had before; None for none."""
+    def keep_row_ids(self, row_ids: IntArray | None, next_row_id: int) -> None:
+        """Let the rows have the ``(N,)`` ids that they had before, None for none; where these continue."""
         if row_ids is not None:
             self.table.columns[constants.ROW_ID] = row_ids
             self.columns[constants.ROW_ID] = ColumnSpec(dtype=np.dtype(np.int64))
+            self.next_row_id = next_row_id
 
     def recode_links(self, columns: Mapping[str, ColumnSpec], lookups: Mapping[str, AnyArray]) -> None:
         """Store attributes of links as these types."""
@@ -266,11 +274,11 @@ def numbered(value: Geometry, first: int) -> Geometry:
 
 
 def admit(
-    value: Geometry, kind: Kind, options: WriteOptions, limits: Limits, first_row_id: int | None
+    value: Geometry, kind: Kind, options: WriteOptions, limits: Limits, first: First
 ) -> tuple[Geometry, FloatArray | None, FloatArray | None, int]:
     """Check a value, number its rows, and leave out those that the bounds exclude: value, least, greatest, dropped."""
-    check_value(value, kind, options)
-    value = with_row_ids(value, first_row_id)
+    check_value(value, kind, options, takes_row_id=first.takes_row_id)
+    value = with_row_ids(value, first.row_id)
     low, high = measure(value.positions)
     if options.dtype is not None and options.dtype != value.positions.dtype:
         # Cast before anything is decided by the coordinates, so that chunks and bounds are those of the stored ones.
@@ -292,7 +300,7 @@ def memory_intake(value: Geometry, kind: Kind, options: WriteOptions, limits: Li
         first: Where numbers of rows and lines continue.
     """
     lines = lines_without_ids(value)
-    value, low, high, dropped = admit(numbered(value, first.line_id), kind, options, limits, first.row_id)
+    value, low, high, dropped = admit(numbered(value, first.line_id), kind, options, limits, first)
     columns = {name: column_spec(column) for name, column in value.attributes.items()}
     links = value.link_attributes if isinstance(value, Linked) else {}
     link_columns = {name: column_spec(column) for name, column in links.items()}
@@ -312,4 +320,5 @@ def memory_intake(value: Geometry, kind: Kind, options: WriteOptions, limits: Li
         extent=Extent(value.vertex_count, low, high, value.positions),
         dropped=dropped,
         numbered_lines=lines,
+        next_row_id=None if first.row_id is None else first.row_id + value.vertex_count + dropped,
     )

@@ -47,7 +47,6 @@ class Refill:
         root: The store as it is.
         level: Its level 0 as it is.
         packing: How rows that have been rounded once go back into Draco cells without being moved again.
-        next_row_id: Where row ids continue; None for after those that are written.
         also: Objects outside the level that are written in the same commit.
         keeps_groups: Whether groups are those of the store, which other writers may have let name unknown objects.
         renamed: What arrays were called whose descriptions go on with others, by what these are called; paths below
@@ -61,7 +60,6 @@ class Refill:
     root: RootState
     level: LevelState
     packing: Packing | None = None
-    next_row_id: int | None = None
     also: tuple[Put, ...] = ()
     keeps_groups: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -131,8 +129,6 @@ class Refill:
         """The level's metadata with new facts; foreign ones are kept."""
         known = {*LevelMetadata.model_fields, constants.NEXT_ROW_ID}
         kept = {key: value for key, value in self.level.metadata.to_json().items() if key not in known}
-        if self.next_row_id is not None and constants.NEXT_ROW_ID in facts:
-            facts = {**facts, constants.NEXT_ROW_ID: self.next_row_id}
         return {**kept, **facts}
 
     def described(self, puts: Iterable[Put]) -> Iterator[Put]:

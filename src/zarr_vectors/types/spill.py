@@ -146,13 +146,13 @@ class _Spill:
 
     def add(self, batch: Geometry) -> None:
         """Check one batch and append it to the files."""
-        row_id = None if self.first.row_id is None else self.first.row_id + self.rows + self.dropped
+        first = replace(self.first, row_id=self._next_row_id)
         if self.model is not None:
             check_like(self.model, batch, self.number)
         lines = lines_without_ids(batch)
         try:
             numbered_batch = numbered(batch, self.first.line_id + self.lines)
-            value, low, high, dropped = admit(numbered_batch, self.kind, self.options, self.limits, row_id)
+            value, low, high, dropped = admit(numbered_batch, self.kind, self.options, self.limits, first)
             tables = tables_of(value)
             merged = tables if self.tables is None else merge_tables([self.tables, tables])
             check_apart([self.tables, tables] if self.tables is not None else [], self.kind)
@@ -201,6 +201,10 @@ class _Spill:
             links = value.links + self.rows
             self.link_file.append(len(links), {"ends": links}, value.link_attributes)
 
+    @property
+    def _next_row_id(self) -> int | None:
+        return None if self.first.row_id is None else self.first.row_id + self.rows + self.dropped
+
     def finish(self) -> SpillIntake:
         """Ready for the second pass."""
         assert self.model is not None
@@ -223,6 +227,7 @@ class _Spill:
             extent=Extent(self.rows, self.low, self.high, np.concatenate(self.samples)),
             dropped=self.dropped,
             numbered_lines=self.lines,
+            next_row_id=self._next_row_id,
             lookups=lookups,
             link_lookups=link_lookups,
         )
@@ -245,6 +250,7 @@ class SpillIntake:
     extent: Extent
     dropped: int
     numbered_lines: int
+    next_row_id: int | None
     lookups: dict[str, AnyArray]
     link_lookups: dict[str, AnyArray]
     one_object: int | None = None

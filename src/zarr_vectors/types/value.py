@@ -69,17 +69,15 @@ def value_of(
         family: The level's links, which know whether a graph is directed.
     """
     rows = shape.rows
-    columns = dict(rows.columns)
-    row_ids = columns.pop(constants.ROW_ID, None)
     tables = Tables() if tables is None else tables
     common: dict[str, Any] = {
-        "attributes": columns,
+        "attributes": rows.attributes,
         "objects": tables.objects,
         "object_attributes": tables.object_attributes,
         "groups": tables.groups,
         "group_attributes": tables.group_attributes,
         "axes": axes,
-        "row_ids": None if row_ids is None else np.asarray(row_ids),
+        "row_ids": rows.row_ids,
         "errors": tuple(rows.errors),
     }
     if kind.connects == "nothing":

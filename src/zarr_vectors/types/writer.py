@@ -137,9 +137,11 @@ def _matched(
             )
         return as_bounds(root.metadata.bounds, ndim)
 
-    numbered = constants.ROW_ID in level.vertex_columns
-    row_id = level.metadata.next_row_id if numbered else None
-    first = First(row_id=row_id, line_id=next_object_id(storage, level) if kind.connects == "sequence" else 0)
+    first = First(
+        row_id=level.metadata.next_row_id if level.keeps_row_ids else None,
+        line_id=next_object_id(storage, level) if kind.connects == "sequence" else 0,
+        takes_row_id=level.takes_row_id,
+    )
     if options.axes is not None:
         check_same_axes(as_axes(options.axes, root.metadata.ndim), root.axes)
     options = replace(options, headers=_beside(storage, root, options.headers), axes=root.axes)

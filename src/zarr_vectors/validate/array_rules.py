@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
+from zarr_vectors.core.columns import check_row_ids
 from zarr_vectors.core.documents import ID_RUN, ColumnSpec
 from zarr_vectors.core.listing import COMPOSITE
 from zarr_vectors.core.state import LevelState, RootState
@@ -228,6 +229,9 @@ def open_level(
         COMPOSITE in below,
         findings.store,
     )
+    if metadata.numbers_rows:
+        spec = level.vertex_columns.get(constants.ROW_ID)
+        findings.attempt(str(number), partial(check_row_ids, number, spec, findings.store), "row_ids")
     return level if len(level.chunk_shape) == root.metadata.ndim else None
 
 

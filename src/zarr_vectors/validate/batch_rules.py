@@ -19,7 +19,7 @@ from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import BoolArray, FloatArray, IntArray
 from zarr_vectors.validate.column_rules import check_column
 from zarr_vectors.validate.fragment_rules import FragmentRules
-from zarr_vectors.validate.level_cells import UNKNOWN
+from zarr_vectors.validate.level_cells import NO_ROW_ID, UNKNOWN
 from zarr_vectors.validate.position_rules import PositionRules
 from zarr_vectors.validate.problems import Findings
 
@@ -39,6 +39,7 @@ class Part:
     widths: dict[str, int] = field(default_factory=dict)
     extent: tuple[FloatArray, FloatArray] | None = None
     counted: int | None = None
+    last_row_id: int = NO_ROW_ID
 
 
 def tell_unreadable(read: CellRead, findings: Findings) -> BoolArray:
@@ -101,6 +102,8 @@ class Batch:
                 self._column(name, read, usable[name], rows, part)
                 if name == self._counts:
                     part.counted = self._sum(read, rows)
+                if name == self._row_ids:
+                    part.last_row_id = self._last(read, usable[name])
             elif family == constants.FRAGMENT_ATTRIBUTES:
                 self._column(name, read, usable[name], part.fragments, part)
                 self._keep(name, read, usable[name], part)
@@ -111,6 +114,19 @@ class Batch:
         """The array that tells what vertices of a coarser level stand for."""
         facts = self.level.metadata.pyramid
         return None if facts is None or facts.counts is None else f"{constants.VERTEX_ATTRIBUTES}/{facts.counts}"
+
+    @property
+    def _row_ids(self) -> str | None:
+        """The array of row ids."""
+        return f"{constants.VERTEX_ATTRIBUTES}/{constants.ROW_ID}" if self.level.metadata.numbers_rows else None
+
+    def _last(self, read: CellRead, usable: BoolArray) -> int:
+        """The greatest row id; cells that are no row ids are told elsewhere."""
+        whole = usable & (read.cells.sizes % 8 == 0)
+        if self.level.dtype_of(read.array, "int64") != np.int64:
+            return NO_ROW_ID
+        values = np.frombuffer(read.cells.take(np.flatnonzero(whole)).joined(), dtype=np.int64)
+        return int(values.max(initial=NO_ROW_ID))
 
     @property
     def _is_binned(self) -> bool:

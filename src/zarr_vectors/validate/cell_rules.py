@@ -19,7 +19,7 @@ from zarr_vectors.storage.cells import CellArray
 from zarr_vectors.storage.storage import Storage
 from zarr_vectors.typing import FloatArray, IntArray
 from zarr_vectors.validate.batch_rules import Batch, Part
-from zarr_vectors.validate.level_cells import LevelCells, joined_tables
+from zarr_vectors.validate.level_cells import NO_ROW_ID, LevelCells, joined_tables
 from zarr_vectors.validate.problems import Findings
 
 __all__ = ["check_cells"]
@@ -60,6 +60,7 @@ def check_cells(storage: Storage, root: RootState, level: LevelState, findings: 
     run_all(steps, threaded=step * len(steps) * _mean_rows(level, parts.get(0)) >= _THREADED_ROWS)
     cells = _joined(level, coords, [parts[start] for start in sorted(parts)])
     _check_count(level, cells, findings)
+    _check_row_ids(level, cells, findings)
     _check_widths(level, [parts[start] for start in sorted(parts)], findings)
     return cells
 
@@ -106,6 +107,7 @@ def _joined(level: LevelState, coords: IntArray, parts: Sequence[Part]) -> Level
         np.concatenate([np.zeros(0, dtype=bool), *(part.stated for part in parts)]),
         _extent([part.extent for part in parts if part.extent is not None]),
         _total([part.counted for part in parts]),
+        max((part.last_row_id for part in parts), default=NO_ROW_ID),
     )
 
 
@@ -130,6 +132,13 @@ def _check_count(level: LevelState, cells: LevelCells, findings: Findings) -> No
     message = f"vertex_count is {stated}, its chunks have {rows} vertices"
     # Others do not keep the count through their edits.
     findings.add("vertex_count", str(level.number), message, severity=None if level.keeps_count else "warning")
+
+
+def _check_row_ids(level: LevelState, cells: LevelCells, findings: Findings) -> None:
+    stated = level.metadata.next_row_id
+    if cells.last_row_id >= stated:
+        message = f"{constants.NEXT_ROW_ID} is {stated}, the greatest row id {cells.last_row_id}"
+        findings.add("next_row_id", str(level.number), message)
 
 
 def _check_widths(level: LevelState, parts: Sequence[Part], findings: Findings) -> None:

@@ -20,6 +20,8 @@ __all__ = ["UNKNOWN", "LevelCells", "joined_tables", "severity_of"]
 
 UNKNOWN = -1
 """Rows, or fragments, of a chunk whose cell cannot be read."""
+NO_ROW_ID = -1
+"""Less than all row ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,7 @@ class LevelCells:
         stated: ``(F,)`` whether owners and offsets could be read.
         extent: The least and the greatest coordinates; None where there are none.
         counted: Vertices of level 0 that all vertices stand for together; None where that is not told of every one.
+        last_row_id: The greatest row id.
     """
 
     level: LevelState
@@ -49,6 +52,7 @@ class LevelCells:
     stated: BoolArray
     extent: tuple[FloatArray, FloatArray] | None = None
     counted: int | None = None
+    last_row_id: int = NO_ROW_ID
 
     @cached_property
     def finder(self) -> RowFinder:

@@ -16,7 +16,15 @@ from zarr_vectors.validate.run import Examination
 __all__ = ["repair_counts"]
 
 _STATED = frozenset(
-    {"vertex_count", "index_count", "index_ids", "link_count", "position_outside_bounds", "fragments_tile"}
+    {
+        "vertex_count",
+        "next_row_id",
+        "index_count",
+        "index_ids",
+        "link_count",
+        "position_outside_bounds",
+        "fragments_tile",
+    }
 )
 """What can be made from the cells."""
 _UNREADABLE = frozenset({"cell_missing", "cell_corrupt", "attribute_rows"})
@@ -30,6 +38,8 @@ def repair_counts(found: Examination, changes: Changes) -> None:
         by_kind.setdefault(problem.kind, set()).add(problem.path)
     for path in sorted(by_kind.get("vertex_count", ())):
         _repair_vertex_count(found, path, changes)
+    for path in sorted(by_kind.get("next_row_id", ())):
+        _repair_next_row_id(found, path, changes)
     for path in sorted(by_kind.get("fragments_tile", ())):
         _repair_claim(found, path, changes)
     for path in sorted(by_kind.get("index_count", set()) | by_kind.get("index_ids", set())):
@@ -53,6 +63,14 @@ def _repair_vertex_count(found: Examination, path: str, changes: Changes) -> Non
     text = f"vertex_count is {rows}, it was {block.get('vertex_count')}"
     changes.tell("vertex_count", path, text, action="given up" if lost else "fixed")
     changes.edit(path)[constants.LEVEL_KEY] = {**block, "vertex_count": rows}
+
+
+def _repair_next_row_id(found: Examination, path: str, changes: Changes) -> None:
+    """Ids that are given out from now on are new, also where some cannot be read: what is unreadable is told anyway."""
+    after = found.cells[int(path)].last_row_id + 1
+    block = dict(changes.edit(path)[constants.LEVEL_KEY])
+    changes.tell("next_row_id", path, f"{constants.NEXT_ROW_ID} is {after}, it was {block[constants.NEXT_ROW_ID]}")
+    changes.edit(path)[constants.LEVEL_KEY] = {**block, constants.NEXT_ROW_ID: after}
 
 
 def _repair_claim(found: Examination, path: str, changes: Changes) -> None:

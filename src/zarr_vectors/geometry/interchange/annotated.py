@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from zarr_vectors.geometry.columns import Column
 from zarr_vectors.geometry.interchange.fields import noted_axes
 from zarr_vectors.geometry.interchange.frames import series_of, table_from_frame
 from zarr_vectors.geometry.interchange.plain import plain_column
-from zarr_vectors.geometry.interchange.tables import NOTE, OBJECT_ID, ROW_ID, Table
+from zarr_vectors.geometry.interchange.tables import NOTE, OBJECT_ID, ROW_ID, Table, has_row_ids
 from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray
 
@@ -55,7 +55,7 @@ def annotated(table: Table, positions: AnyArray, var: Sequence[str]) -> Any:
             SPATIAL: plain_column(SPATIAL, positions),
             **{name: plain_column(name, column) for name, column in wide.items()},
         },
-        uns={NOTE: {"axes": list(table.note["axes"])}},
+        uns={NOTE: {key: table.note[key] for key in ("axes", ROW_ID) if key in table.note}},
     )
 
 
@@ -75,15 +75,17 @@ def annotated_fields(data: Any, positions: str, var: Sequence[str] | None) -> di
         raise InputError(f"obsm has no {positions!r}", got=f"{list(data.obsm)}", hint="name it with positions=")
     table = table_from_frame(data.obs)
     columns: dict[str, Any] = {name: table.columns[name] for name in table.columns}
-    ids = {plural: columns.pop(name, None) for plural, name in (("object_ids", OBJECT_ID), ("row_ids", ROW_ID))}
+    note = data.uns.get(NOTE)
+    note = note if isinstance(note, Mapping) else {}
+    row_ids = columns.pop(ROW_ID) if has_row_ids(columns, note) else None
+    ids = {"object_ids": columns.pop(OBJECT_ID, None), "row_ids": row_ids}
     columns |= {name: np.asarray(data.obsm[name]) for name in data.obsm if name != positions}
     wanted = (list(data.var_names) if var is None else list(var)) if data.X is not None else []
     both = next((name for name in wanted if name in columns), None)
     if both is not None:
         raise InputError(f"there are an observation and a variable {both!r}", hint="choose variables with var=")
     columns |= {name: _dense(data[:, name].X) for name in wanted}
-    note = data.uns.get(NOTE)
-    axes = noted_axes({"axes": [dict(axis) for axis in note.get("axes", ())]}) if isinstance(note, dict) else None
+    axes = noted_axes({"axes": [dict(axis) for axis in note.get("axes", ())]})
     place = np.asarray(data.obsm[positions])
     fitting = axes if axes is not None and len(axes) == place.shape[1] else None
     return {"positions": place, "axes": fitting, "attributes": columns, **ids}

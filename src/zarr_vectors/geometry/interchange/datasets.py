@@ -11,7 +11,7 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical, Column, as_column
 from zarr_vectors.geometry.interchange.plain import plain_column
-from zarr_vectors.geometry.interchange.tables import OBJECT_ID, ROW_ID
+from zarr_vectors.geometry.interchange.tables import OBJECT_ID, ROW_ID, has_row_ids
 from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -92,7 +92,8 @@ def dataset_fields(dataset: Any, axes: Any) -> dict[str, Any]:
     parts = [np.asarray(dataset[name].values) for name in names]
     (dimension,) = {dataset[name].dims for name in names}.pop() or (VERTEX,)
     columns = columns_along(dataset, str(dimension), leave=names)
-    ids = {plural: columns.pop(name, None) for plural, name in (("object_ids", OBJECT_ID), ("row_ids", ROW_ID))}
+    row_ids = columns.pop(ROW_ID) if has_row_ids(columns, dataset.attrs) else None
+    ids = {"object_ids": columns.pop(OBJECT_ID, None), "row_ids": row_ids}
     return {
         "positions": np.stack(parts, axis=1),
         "axes": [_axis(name, dataset[name].attrs) for name in names],

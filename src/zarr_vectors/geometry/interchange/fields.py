@@ -23,6 +23,7 @@ from zarr_vectors.geometry.interchange.tables import (
     Ragged,
     Table,
     TableColumn,
+    has_row_ids,
 )
 from zarr_vectors.typing import AnyArray, IntArray, JsonObject
 
@@ -55,12 +56,13 @@ def vertex_fields(table: Table, choice: Choice) -> dict[str, Any]:
     names = _position_names(table, choice)
     positions, axes = _positions(table, names)
     owners = _id_column(table, choice)
-    left = _left(table, choice, {*names, owners, ROW_ID})
+    numbers = _row_id_column(table, choice)
+    left = _left(table, choice, {*names, owners, numbers})
     return {
         "positions": positions,
         "axes": axes,
         "object_ids": None if owners is None else as_ids(owners, _plain(table, owners)),
-        "row_ids": as_ids(ROW_ID, _plain(table, ROW_ID)) if ROW_ID in table.columns else None,
+        "row_ids": None if numbers is None else as_ids(numbers, _plain(table, numbers)),
         "attributes": {name: _plain(table, name) for name in left},
     }
 
@@ -78,11 +80,12 @@ def line_fields(table: Table, choice: Choice) -> dict[str, Any]:
     offsets, positions, axes = _ragged_positions(table, names)
     owners = _id_column(table, choice)
     ids = None if owners is None else as_ids(owners, _plain(table, owners))
-    columns = {name: _column(table, name) for name in _left(table, choice, {*names, owners, ROW_ID})}
+    numbered = _row_id_column(table, choice)
+    columns = {name: _column(table, name) for name in _left(table, choice, {*names, owners, numbered})}
     first = np.arange(len(offsets) - 1) if ids is None else np.sort(np.unique(ids, return_index=True)[1])
     rows = {name: _values_of(name, column, offsets) for name, column in columns.items() if isinstance(column, Ragged)}
     whole = {name: column for name, column in columns.items() if not isinstance(column, Ragged)}
-    numbers = _column(table, ROW_ID) if ROW_ID in table.columns else None
+    numbers = None if numbered is None else _column(table, numbered)
     return {
         "positions": positions,
         "offsets": offsets,
@@ -176,6 +179,11 @@ def _left(table: Table, choice: Choice, taken: Iterable[str | None]) -> list[str
         return [name for name in table.columns if name not in set(taken)]
     names = [choice.attributes] if isinstance(choice.attributes, str) else list(choice.attributes)
     return list(dict.fromkeys(names))
+
+
+def _row_id_column(table: Table, choice: Choice) -> str | None:
+    is_asked = ROW_ID in (choice.attributes or ())
+    return ROW_ID if has_row_ids(table.columns, table.note) and not is_asked else None
 
 
 def _id_column(table: Table, choice: Choice) -> str | None:

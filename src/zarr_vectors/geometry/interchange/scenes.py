@@ -11,7 +11,7 @@ from zarr_vectors.axes import Axis
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.geometry.columns import Categorical, Column, as_column
 from zarr_vectors.geometry.interchange.plain import plain_column
-from zarr_vectors.geometry.interchange.tables import OBJECT_ID, ROW_ID
+from zarr_vectors.geometry.interchange.tables import OBJECT_ID, ROW_ID, check_row_id_name
 from zarr_vectors.optional import require
 from zarr_vectors.typing import AnyArray, IntArray
 
@@ -63,6 +63,7 @@ def vertex_data(
     Raises:
         InputError: An attribute is called like the ids.
     """
+    check_row_id_name(attributes, row_ids)
     found = {name: plain_column(name, column) for name, column in attributes.items()}
     for name, ids in ((OBJECT_ID, object_ids), (ROW_ID, row_ids)):
         if ids is not None and name in found:

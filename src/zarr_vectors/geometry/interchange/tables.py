@@ -29,7 +29,10 @@ __all__ = [
     "Table",
     "TableColumn",
     "axes_of",
+    "check_row_id_name",
     "coordinate_columns",
+    "has_row_ids",
+    "noted_row_id",
     "rows_for",
     "table_of",
 ]
@@ -39,6 +42,7 @@ GEOMETRY, OBJECT_ID, ROW_ID = "geometry", "object_id", "row_id"
 
 NOTE = "zarr_vectors"
 """Under this name tables say what the columns do not: axes, dtypes, the kind of geometry."""
+_ATTRIBUTE = "attribute"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,29 @@ def table_of(pairs: Iterable[tuple[str, TableColumn | None]], note: JsonObject) 
             hint="leave the attribute out, or give it or the axis another name",
         )
     return Table(dict(found), note)
+
+
+def noted_row_id(attributes: Mapping[str, Column], row_ids: IntArray | None) -> JsonObject:
+    """What a note says where an attribute is called as row ids are, so that it comes back as what it is."""
+    return {ROW_ID: _ATTRIBUTE} if row_ids is None and ROW_ID in attributes else {}
+
+
+def has_row_ids(columns: Iterable[str], note: Mapping[str, Any]) -> bool:
+    """Whether a column of this name holds row ids, by what is noted beside it."""
+    return ROW_ID in columns and note.get(ROW_ID) != _ATTRIBUTE
+
+
+def check_row_id_name(attributes: Mapping[str, Column], row_ids: IntArray | None) -> None:
+    """Refuse an attribute that is called as row ids are, where nothing can be noted beside it.
+
+    Raises:
+        InputError: There is one.
+    """
+    if noted_row_id(attributes, row_ids):
+        raise InputError(
+            f"an attribute is called {ROW_ID!r}, and would come back as row ids",
+            hint="leave it out, or give it another name",
+        )
 
 
 def axes_of(axes: tuple[Axis, ...] | None, positions: AnyArray) -> tuple[Axis, ...]:
