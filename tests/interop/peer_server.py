@@ -271,7 +271,8 @@ def edit_store(path: str, steps: list[Any], atomic: bool) -> Any:
 
     Args:
         steps: Names of functions of ``ops`` and what they are about: an object's id; or chunk, fragment and, of a
-            vertex, its number in there, and then the new positions of those that get some.
+            vertex, its number in there, and then the new positions of those that get some. ``swap_objects`` stands for
+            two edits that give two objects the manifests of each other.
         atomic: What 0.9.2 is to be told: whether it adds what is new and shifts no rows.
     """
     store, ops = _peer("core.store"), _peer("ops")
@@ -280,6 +281,16 @@ def edit_store(path: str, steps: list[Any], atomic: bool) -> Any:
         named, place = {"atomic": atomic}, tuple(about[0]) if len(about) > 1 else ()
         if verb == "remove_object":
             ops.remove_object(root, *about, **named)
+        elif verb == "vacuum":
+            ops.vacuum(root)
+        elif verb == "add_object":
+            ops.add_object(root, level=0, vertices=np.asarray(*about))
+        elif verb == "swap_objects":
+            arrays = _peer("core.arrays")
+            group, rows = _level_group(path, 0), arrays.read_object_id_table(_level_group(path, 0)).tolist()
+            manifests = [arrays.read_all_object_manifests(group)[rows.index(one)] for one in about[0]]
+            for one, manifest in zip(about[0], reversed(manifests), strict=True):
+                ops.edit_object(root, one, new_manifest=manifest, **named)
         elif verb in ("edit_fragment", "remove_fragment"):
             moved = {"new_vertices": np.asarray(about[2])} if len(about) > 2 else {}
             getattr(ops, verb)(root, ops.FragmentRef(0, place, about[1]), **moved, **named)

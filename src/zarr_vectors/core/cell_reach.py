@@ -30,8 +30,7 @@ _ORDER = (constants.VERTEX_FRAGMENTS, constants.FRAGMENT_OWNER, constants.FRAGME
 def reaching(level: LevelState) -> Reaching | None:
     """What tells where the links of a level lead; None where it has none, or only manifests tell."""
     if constants.FRAGMENT_OFFSET in level.cells:
-        known = all(name in level.cells for name in _ORDER) and not level.metadata.shared_fragments
-        return "order" if known else None
+        return "order" if level.tells_order and constants.VERTEX_FRAGMENTS in level.cells else None
     return None if level.links is None else "records"
 
 

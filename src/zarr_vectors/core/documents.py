@@ -18,12 +18,15 @@ from zarr_vectors.typing import AnyArray, IntArray, Json, JsonObject
 __all__ = [
     "EVERY_ROW_PRESENT",
     "ID_RUN",
+    "OWNERS_OF",
     "ColumnSpec",
     "absent_value",
     "cell_array_document",
     "group_document",
     "index_header",
     "manifests_document",
+    "own_header",
+    "owners_agree",
     "presence_list",
     "stored_dtype",
     "typed_array_document",
@@ -36,6 +39,11 @@ EVERY_ROW_PRESENT = "every_row_present"
 """Array attribute (additive): no row of the table is absent, so that a value equal to the fill value is a value."""
 ID_RUN = "object_ids_run"
 """Attribute of ``object_index`` (additive): ``[first id, count]`` where row ``r`` has the id ``first + r``."""
+OWNERS_OF = "zv_owners_of"
+"""Attribute of ``object_index`` (additive): ``[num_objects, num_present]`` of the manifests that fragments agree with.
+
+Where it is missing or says something else, the objects that fragments state may not be those of the manifests.
+"""
 
 _MOST_CHANNELS = 2**24
 _MOST_BYTES = 2**24
@@ -222,8 +230,15 @@ def group_document(attributes: JsonObject | None = None) -> JsonObject:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes or {}}
 
 
-def index_header(ids: IntArray, manifest_sizes: IntArray, ndim: int) -> JsonObject:
-    """Attributes of ``object_index``."""
+def index_header(ids: IntArray, manifest_sizes: IntArray, ndim: int, *, owners_agree: bool) -> JsonObject:
+    """Attributes of ``object_index``.
+
+    Args:
+        ids: ``(O,)`` id of each row.
+        manifest_sizes: ``(O,)`` bytes of the manifest of each.
+        ndim: Components of a chunk coordinate.
+        owners_agree: Whether all fragments that state an object state that of the manifests.
+    """
     header: JsonObject = {
         "zv_array": "object_index",
         "num_objects": len(ids),
@@ -235,7 +250,36 @@ def index_header(ids: IntArray, manifest_sizes: IntArray, ndim: int) -> JsonObje
     # Below the greatest int64, so that the end of the run is one too.
     if len(ids) and int(ids[0]) + len(ids) == int(ids[-1]) + 1 < 2**63 and (np.diff(ids) == 1).all():
         header[ID_RUN] = [int(ids[0]), len(ids)]
+    if owners_agree:
+        header[OWNERS_OF] = [header["num_objects"], header["num_present"]]
     return header
+
+
+def own_header(document: JsonObject) -> JsonObject:
+    """Attributes of ``object_index``, without those of ours where another writer has changed manifests since.
+
+    Other writers keep what they do not know and state the counts anew, which may come out as they were. But they
+    change attributes through zarr-python, which puts them before all else in the document; here they come last.
+
+    Args:
+        document: The whole ``zarr.json``, its keys in the order in which they are stored.
+
+    Example:
+        >>> header = {"num_objects": 1, "num_present": 1, OWNERS_OF: [1, 1]}
+        >>> own_header(group_document(header)) == header
+        True
+        >>> own_header({"attributes": header, "zarr_format": 3, "node_type": "group"})
+        {'num_objects': 1, 'num_present': 1}
+    """
+    attributes: JsonObject = document.get("attributes") or {}
+    if list(document) == list(group_document()):
+        return attributes
+    return {name: value for name, value in attributes.items() if name not in (ID_RUN, OWNERS_OF)}
+
+
+def owners_agree(header: JsonObject) -> bool:
+    """Whether fragments that state their objects state those of the manifests, by what ``own_header`` gave."""
+    return OWNERS_OF in header and header[OWNERS_OF] == [header.get("num_objects"), header.get("num_present")]
 
 
 def absent_value(dtype: np.dtype[Any]) -> Any:

@@ -12,8 +12,12 @@ from zarr_vectors import constants
 from zarr_vectors.core.documents import (
     EVERY_ROW_PRESENT,
     ID_RUN,
+    OWNERS_OF,
     absent_value,
+    group_document,
     index_header,
+    own_header,
+    owners_agree,
     typed_table_document,
 )
 from zarr_vectors.core.merge_documents import conflict, merge_documents
@@ -221,14 +225,15 @@ def _index_puts(
     """The index's header, and the table of the ids."""
     base, ours, theirs = sides
     path = f"{level.number}/{constants.OBJECT_INDEX}"
-    counted = ("num_objects", "num_present", "object_ids_sorted", "layout", ID_RUN)
+    counted = ("num_objects", "num_present", "object_ids_sorted", "layout", ID_RUN, OWNERS_OF)
     mine, other = ours.header or theirs.header, theirs.header or ours.header
     assert mine is not None
     assert other is not None
     header = merge_documents(base.header, mine, other, path=path, leave=counted)
     said = {key: value for key, value in header["attributes"].items() if key not in counted}
-    header["attributes"] = said | index_header(ids, sizes, level.vertices.ndim)
-    yield f"{path}/zarr.json", dump_json(header)
+    agree = all(owners_agree(own_header(side.header)) for side in sides if side.header is not None)
+    said |= index_header(ids, sizes, level.vertices.ndim, owners_agree=agree)
+    yield f"{path}/zarr.json", dump_json({**group_document(), **header, "attributes": said})
     table = ours.id_table or theirs.id_table
     if len(ids):
         codecs = typed_codecs() if table is None else table.document.codecs

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import presence_list, with_presence
+from zarr_vectors.core.documents import ID_RUN, OWNERS_OF, presence_list, with_presence
 from zarr_vectors.core.listing import renamed_arrays
 from zarr_vectors.core.pending import Pending
 from zarr_vectors.encoding.blobs import Blobs
@@ -180,11 +180,14 @@ class Session:
         """Commit changes as one batch, over what is stored by now."""
         with self.storage.lock():
             levels = {path.partition("/")[0] for path in (*changes.paths(), *changes.deletes)}
-            stored = self._stored([*dict.fromkeys(["", *levels, *changes.paths()])])
+            indexes = [f"{level}/{constants.OBJECT_INDEX}" for level in levels if _touches_owners(level, changes)]
+            stored = self._stored([*dict.fromkeys(["", *levels, *changes.paths(), *indexes])])
             documents = changes.documents_over(stored, self.storage.url)
             puts = [*self._cell_puts(changes, documents, stored), *changes.objects.items()]
             for level in sorted(levels):
                 self._level_follows(level, changes, documents, stored)
+            for index in indexes:
+                _index_follows(index, changes, documents, stored)
             root = documents.pop("", None) or stored[""]
             if root is None:
                 raise StoreError("there is no store to write into", store=self.storage.url)
@@ -239,6 +242,24 @@ class Session:
             attributes[constants.ARRAYS_KEY] = renamed_arrays(attributes[constants.ARRAYS_KEY], made, gone)
         if attributes != document.get("attributes"):
             documents[level] = {**document, "attributes": attributes}
+
+
+def _touches_owners(level: str, changes: Pending) -> bool:
+    """Whether changes put something one by one that tells whose the fragments of a level are."""
+    names = (constants.OBJECT_MANIFESTS, constants.OBJECT_IDS, constants.VERTEX_FRAGMENTS, constants.FRAGMENT_OWNER)
+    changed = {*changes.paths(), *changes.deletes}
+    return any(f"{level}/{name}" in changed for name in (*names, constants.FRAGMENT_OFFSET))
+
+
+def _index_follows(
+    index: str, changes: Pending, documents: dict[str, JsonObject], stored: Mapping[str, JsonObject | None]
+) -> None:
+    """An object index claims nothing that manifests, ids and fragments put one by one may break."""
+    document = documents.get(index) or (None if changes.is_deleted(index) else stored.get(index))
+    attributes = (document or {}).get("attributes") or {}
+    kept = {name: value for name, value in attributes.items() if name not in (ID_RUN, OWNERS_OF)}
+    if document is not None and kept != attributes:
+        documents[index] = {**document, "attributes": kept}
 
 
 def check_mode(storage: Storage, mode: str) -> None:

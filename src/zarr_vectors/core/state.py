@@ -15,7 +15,7 @@ from zarr_vectors.core.cell_index import INDEX_VERSION
 from zarr_vectors.core.cell_index_reader import LazyIndex
 from zarr_vectors.core.chunk_axis import chunk_column
 from zarr_vectors.core.columns import check_row_ids, columns_of
-from zarr_vectors.core.documents import ColumnSpec, cell_array_document, stored_dtype
+from zarr_vectors.core.documents import ColumnSpec, cell_array_document, own_header, owners_agree, stored_dtype
 from zarr_vectors.core.level_checks import check_axes, checked_slots, level_attributes, not_found, refuse_old_layout
 from zarr_vectors.core.links import LinkFamily, parse_family
 from zarr_vectors.core.listing import COMPOSITE, array_names, is_cell_array
@@ -93,7 +93,7 @@ class LevelState:
         chunk_shape: Edge lengths of its chunks.
         cells: Chunk-grid arrays by name below the level.
         tables: One-dimensional and typed arrays by name below the level.
-        object_index: Attributes of ``object_index``; None where there are no objects.
+        object_index: Attributes of ``object_index``, as ``own_header`` gives them; None where there are no objects.
         link_documents: ``zarr.json`` of arrays and groups of links, by name below the level.
         is_composite: Whether the level holds several geometries in the way of ``geometry_index``.
         store: Its URL, for messages.
@@ -293,6 +293,22 @@ class LevelState:
         """Whether the level has an object index."""
         return self.object_index is not None and constants.OBJECT_MANIFESTS in self.tables
 
+    @cached_property
+    def owners_agree(self) -> bool:
+        """Whether fragments that state their object state that of the manifests, which are what the format goes by."""
+        return not self.has_objects or owners_agree(self.object_index or {})
+
+    @property
+    def owner_array(self) -> CellArray | None:
+        """What tells whose each fragment is; None where only manifests do."""
+        return self.cells.get(constants.FRAGMENT_OWNER) if self.owners_agree else None
+
+    @property
+    def tells_order(self) -> bool:
+        """Whether fragments themselves tell their line, and their place along it."""
+        told = self.owner_array is not None and constants.FRAGMENT_OFFSET in self.cells
+        return told and not self.metadata.shared_fragments
+
     @property
     def object_slots(self) -> int:
         """Rows of the object index.
@@ -377,7 +393,7 @@ def open_level(storage: Storage, root: RootState, number: int, document: JsonObj
             # Parsed when links are asked for: there may be thousands, and lines are read without them.
             links[name] = found
         elif found.get("node_type") == "group":
-            object_index = found.get("attributes") or {} if name == constants.OBJECT_INDEX else object_index
+            object_index = own_header(found) if name == constants.OBJECT_INDEX else object_index
         else:
             array = ArrayDocument.parse(found, where=place)
             where = f"{number}/{name}"

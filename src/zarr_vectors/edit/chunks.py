@@ -193,6 +193,7 @@ def _tables(scope: Scope, draft: Draft, touched: IntArray) -> TableMerge:
         none.ids,
         None,
         codecs,
-        constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total),
-        descriptions_of(level, draft),
+        with_refs=constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total),
+        owners_agree=level.owners_agree,
+        descriptions=descriptions_of(level, draft),
     )

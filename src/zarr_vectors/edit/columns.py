@@ -54,12 +54,12 @@ def write_columns(opened: Opened, operations: Sequence[Operation]) -> bool:
     places = None
     if names.made:
         places = vertex_places(opened.storage, opened.level, opened.kind.connects)
-        if places.picks is not None and len(np.unique(places.picks)) < len(places.picks):
+        lined_up = [one for one in names.made.values() if len(one.column) != 1]
+        if lined_up and places.picks is not None and len(np.unique(places.picks)) < len(places.picks):
             # Objects share vertices.
             return False
-        for operation in names.made.values():
-            if len(operation.column) != 1:
-                operation.check_length(len(places), "vertices")
+        for operation in lined_up:
+            operation.check_length(len(places), "vertices")
     change = _change(opened, of_objects)
     if change is None:
         return False

@@ -169,7 +169,15 @@ def put_tables(change: LevelChange, scope: Scope, draft: Draft, cut: Cut, gone: 
     fragments[inside] = chunks.fragment(cell[inside], fragments[inside])
     manifests = encode_manifests(ManifestTable(np.sort(rows), known.chunks[left], fragments), len(tables.ids))
     with_refs = constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total)
-    puts = table_puts(level.number, tables, manifests, level.vertices.ndim, table_codecs(level), with_refs=with_refs)
+    puts = table_puts(
+        level.number,
+        tables,
+        manifests,
+        level.vertices.ndim,
+        table_codecs(level),
+        with_refs=with_refs,
+        owners_agree=level.owners_agree,
+    )
     change.puts.append(described(puts, descriptions_of(level, draft)))
     change.gone |= level.tables.keys()
     change.more |= {*table_names(tables, with_refs=with_refs)}

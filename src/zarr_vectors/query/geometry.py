@@ -180,7 +180,7 @@ class _Reader:
     @property
     def _ordered_by_attribute(self) -> bool:
         """Whether fragments themselves tell their place along their line."""
-        return constants.FRAGMENT_OFFSET in self.level.cells and not self.level.metadata.shared_fragments
+        return self.level.tells_order
 
     def whole(self) -> Shape:
         """The objects asked for, or everything."""
@@ -207,7 +207,8 @@ class _Reader:
         partly = not every and self.plan.connects == "tree"
         block, parts = self._read(coords, partly=partly, packed=lines and self._ordered_by_attribute)
         shape = self._shape(block, parts, whole=True)
-        if every and not (lines and self.level.metadata.shared_fragments):
+        # Manifests may leave vertices out, and name some twice.
+        if every and (not lines or self._ordered_by_attribute):
             check_count(self.level, len(shape.rows.positions), shape.rows.errors, self.plan.strict)
         if self.family is not None and self.plan.strict:
             self._check_links(self.family, parts if every else links_among(self.family, present))
@@ -337,7 +338,7 @@ class _Reader:
             foreign = None if self._ordered_by_attribute else self._all_refs(block)
             return self._finished(block, lines_of_block(block, foreign, ids))
         block.prepare(self.names)
-        tells = constants.FRAGMENT_OWNER in level.cells or not level.has_objects
+        tells = level.owner_array is not None or not level.has_objects
         foreign = None if tells else self._all_refs(block)
         return self._finished(block, self._linked(block, block.assemble(None, foreign), parts))
 

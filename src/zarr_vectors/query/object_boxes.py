@@ -106,9 +106,9 @@ def objects_of_chunks(storage: Storage, level: LevelState, coords: IntArray) -> 
     coords = coords[level.vertices.has(coords)]
     if not level.has_objects and constants.FRAGMENT_OWNER not in level.cells:
         return np.zeros(0, dtype=np.int64)
-    if constants.FRAGMENT_OWNER not in level.cells or level.metadata.shared_fragments:
+    array = level.owner_array
+    if array is None or level.metadata.shared_fragments:
         return _by_manifests(storage, level, coords)
-    array = level.cells[constants.FRAGMENT_OWNER]
     (read,) = read_cells(storage, [(array, coords[array.has(coords)])])
     dtype = level.dtype_of(read.array, "int64")
     owners = np.frombuffer(read.check().cells.joined(), dtype=dtype).astype(np.int64)

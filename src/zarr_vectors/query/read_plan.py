@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.exceptions import InputError
 from zarr_vectors.query.selection import MODES, Selection
@@ -46,7 +45,7 @@ class ReadPlan:
         if self.offset is not None or by_place or selection.link_condition is not None or selection.by_object:
             return False
         tiled = level.metadata.fragments_tile and not level.metadata.shared_fragments
-        told = self.connects != "sequence" or constants.FRAGMENT_OFFSET in level.cells
+        told = self.connects != "sequence" or level.tells_order
         return tiled and told and selection.chunks is None and not (level.is_draco or level.is_composite)
 
     def __post_init__(self) -> None:

@@ -291,13 +291,13 @@ def _read(
 ) -> Rows:
     needed = selection.owners or (selection.rows_meet is not None and selection.rows_meet.needs_owners)
     wants_owners = level.has_objects and needed and refs is None
-    owners_stored = _OWNED in level.cells
-    foreign = all_refs(storage, level, strict=strict)[1] if wants_owners and not owners_stored else None
+    stated = level.owner_array if wants_owners else None
+    foreign = all_refs(storage, level, strict=strict)[1] if wants_owners and stated is None else None
     beside = selection.names_beside(names)
     by_fragment = any(name in level.fragment_columns for name in [*names, *beside])
     arrays = _arrays(level, [*names, *beside], fragments=wants_owners or refs is not None or by_fragment)
-    if wants_owners and owners_stored:
-        arrays[_OWNED] = level.cells[_OWNED]
+    if stated is not None:
+        arrays[_OWNED] = stated
     # Where each row lies is told of whole cells only.
     block = Block.read(storage, level, coords, arrays, packed=refs is not None and not selection.places)
     block.tells_places = selection.places

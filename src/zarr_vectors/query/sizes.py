@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from zarr_vectors import constants
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.encoding.blobs import offsets_of
 from zarr_vectors.encoding.fragments import FragmentTable
@@ -66,7 +65,7 @@ def object_sizes(storage: Storage, level: LevelState) -> tuple[IntArray, IntArra
     fragments = offsets_of(table.per_cell)[find_rows(level.vertices.present, refs.chunks)] + refs.fragments
     sizes = np.zeros(len(ids), dtype=np.int64)
     np.add.at(sizes, refs.numbers, table.counts[fragments])
-    if level.number and not level.metadata.shared_fragments and constants.FRAGMENT_OFFSET in level.cells:
+    if level.number and level.tells_order:
         order = np.argsort(ids, kind="stable")
         ids, sizes = ids[order], sizes[order]
     return ids, sizes

@@ -89,8 +89,8 @@ def read_stored_rows(storage: Storage, level: LevelState, chunks: IntArray, name
         constants.VERTEX_FRAGMENTS: level.cell_array(constants.VERTEX_FRAGMENTS),
     }
     foreign = None
-    if constants.FRAGMENT_OWNER in level.cells:
-        arrays[constants.FRAGMENT_OWNER] = level.cells[constants.FRAGMENT_OWNER]
+    if level.owner_array is not None:
+        arrays[constants.FRAGMENT_OWNER] = level.owner_array
     elif level.has_objects:
         foreign = all_refs(storage, level)[1]
     block = Block.read(storage, level, chunks, arrays | attribute_arrays(level, names))

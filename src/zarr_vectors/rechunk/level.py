@@ -220,9 +220,8 @@ class LevelJob:
         level = self.level
         if not level.has_objects:
             return None
-        needed = [constants.FRAGMENT_OWNER]
-        needed += [constants.FRAGMENT_OFFSET] if self.kind.connects == "sequence" else []
-        told = all(name in level.cells for name in needed) and not level.metadata.shared_fragments
+        told = level.owner_array is not None and not level.metadata.shared_fragments
+        told = told and (self.kind.connects != "sequence" or level.tells_order)
         if told and not self.by_manifests:
             return None
         return all_refs(self.source, level)[1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import group_document
+from zarr_vectors.core.documents import OWNERS_OF, group_document
 from zarr_vectors.core.headers import level_document
 from zarr_vectors.core.object_index import manifest_puts
 from zarr_vectors.core.state import RootState
@@ -220,7 +220,8 @@ class Rewrite:
         if self.tables is not None:
             blobs = encode_manifests(self._manifests(), len(self.ids))
             with_refs = constants.FRAGMENT_REFS in level.tables or worth_refs(blobs.total)
-            puts = table_puts(level.number, self.tables, blobs, ndim, table_codecs(level), with_refs=with_refs)
+            codecs = table_codecs(level)
+            puts = table_puts(level.number, self.tables, blobs, ndim, codecs, with_refs=with_refs, owners_agree=True)
             self._table_names = table_names(self.tables, with_refs=with_refs)
             for path, data in Refill(root=self.root, level=level).described(puts):
                 yield path, self._with_group(path, data)
@@ -232,6 +233,7 @@ class Rewrite:
                 header["num_present"] = int(np.count_nonzero(blobs.sizes > _EMPTY_MANIFEST))
             array, with_refs = level.tables[constants.OBJECT_MANIFESTS], constants.FRAGMENT_REFS in level.tables
             yield from manifest_puts(array, blobs, ndim, with_refs=with_refs)
+            header[OWNERS_OF] = [header.get("num_objects"), header.get("num_present")]
         yield f"{level.number}/{constants.OBJECT_INDEX}/zarr.json", dump_json(group_document(header))
 
     def _with_group(self, path: str, data: Any) -> Any:

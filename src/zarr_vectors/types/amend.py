@@ -85,7 +85,8 @@ class Changes:
 
 def count_vertices(storage: Storage, level: LevelState, kind: Kind) -> int:
     """Vertices that a read of everything brings; read where the level's own count need not be true."""
-    return level.metadata.vertex_count if level.keeps_count else len(vertex_places(storage, level, kind.connects))
+    told = level.keeps_count and (kind.connects != "sequence" or level.tells_order)
+    return level.metadata.vertex_count if told else len(vertex_places(storage, level, kind.connects))
 
 
 def count_links(storage: Storage, root: RootState, level: LevelState, kind: Kind) -> int:

@@ -43,6 +43,7 @@ class TableMerge:
         assigned: First and last id that the library gave out, or None.
         compressor: As codecs for the tables.
         with_refs: Whether to write references by column.
+        owners_agree: Whether the level's fragments state the objects of the manifests, where they state any.
     """
 
     level: int
@@ -54,6 +55,7 @@ class TableMerge:
     assigned: tuple[int, int] | None
     compressor: Any
     with_refs: bool = False
+    owners_agree: bool = True
 
     @property
     def extended(self) -> int:
@@ -73,7 +75,15 @@ class TableMerge:
         """All tables with the new references."""
         ndim = plan.vertices.ndim
         manifests = self._extended_manifests(tally, plan)
-        yield from table_puts(self.level, self.tables, manifests, ndim, self.compressor, with_refs=self.with_refs)
+        yield from table_puts(
+            self.level,
+            self.tables,
+            manifests,
+            ndim,
+            self.compressor,
+            with_refs=self.with_refs,
+            owners_agree=self.owners_agree,
+        )
 
     def _extended_manifests(self, tally: Tally, plan: CellPlan) -> Blobs:
         ndim = plan.vertices.ndim
@@ -151,6 +161,7 @@ def merge_object_tables(
         assigned,
         compressor,
         with_refs=constants.FRAGMENT_REFS in level.tables or worth_refs(manifests.total),
+        owners_agree=level.owners_agree,
     )
 
 

@@ -293,7 +293,8 @@ class _NewStore:
         manifests = manifests_of(tables.ids, self.tally.fragments(), self.plan)
         blobs = encode_manifests(manifests, len(tables.ids))
         self.with_refs = worth_refs(blobs.total)
-        yield from table_puts(self.number, tables, blobs, ndim, self.layout.compressor, with_refs=self.with_refs)
+        codecs = self.layout.compressor
+        yield from table_puts(self.number, tables, blobs, ndim, codecs, with_refs=self.with_refs, owners_agree=True)
 
     def level(self) -> JsonObject:
         names = list(self.plan.arrays)

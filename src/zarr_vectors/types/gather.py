@@ -182,7 +182,9 @@ class _Gather:
         if self._tables is not None:
             tables, manifests, _ = self._tables
             ndim, codecs = self.level.vertices.ndim, table_codecs(self.level)
-            yield from table_puts(number, tables, manifests, ndim, codecs, with_refs=self._with_refs)
+            agree = self.level.owners_agree and all(part.level.owners_agree for part in self.parts)
+            puts = table_puts(number, tables, manifests, ndim, codecs, with_refs=self._with_refs, owners_agree=agree)
+            yield from puts
         yield f"{number}/zarr.json", dump_json(self._level_document())
 
     def learn(self) -> Callable[[Stamps], Iterator[Put]]:

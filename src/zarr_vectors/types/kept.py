@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import EVERY_ROW_PRESENT, ID_RUN
+from zarr_vectors.core.documents import EVERY_ROW_PRESENT, ID_RUN, OWNERS_OF
 from zarr_vectors.core.state import LevelState
 from zarr_vectors.metadata.base import dump_json
 
@@ -28,7 +28,7 @@ _MEANING = frozenset(
         ),
         *("row_shape", "shape", "offsets", "has_perm", "link_width", "num_links", "num_physical_records"),
         *("num_objects", "num_present", "layout", "object_ids_sorted", "num_groups", "group_ranges"),
-        *("fill_sentinel_meaning", EVERY_ROW_PRESENT, ID_RUN),
+        *("fill_sentinel_meaning", EVERY_ROW_PRESENT, ID_RUN, OWNERS_OF),
     }
 )
 """Attributes of arrays that follow from what is written; all others are kept."""

@@ -176,14 +176,26 @@ def _owned(ids: IntArray, rows: IntArray, owners: AnyArray) -> BoolArray:
 
 
 def table_puts(
-    level: int, tables: ObjectTables, manifests: Blobs, ndim: int, compressor: Any, *, with_refs: bool
+    level: int,
+    tables: ObjectTables,
+    manifests: Blobs,
+    ndim: int,
+    compressor: Any,
+    *,
+    with_refs: bool,
+    owners_agree: bool,
 ) -> Iterator[Put]:
-    """The stored objects and documents of all tables; ``with_refs`` as ``table_names`` is told."""
+    """The stored objects and documents of all tables.
+
+    Args:
+        with_refs: As ``table_names`` is told.
+        owners_agree: Whether all fragments of the level state the objects of the manifests, where they state any.
+    """
     codecs, text_codecs = typed_codecs(compressor), cell_codecs(compressor)
     ids = tables.ids
     yield (
         f"{level}/{constants.OBJECT_INDEX}/zarr.json",
-        dump_json(group_document(index_header(ids, manifests.sizes, ndim))),
+        dump_json(group_document(index_header(ids, manifests.sizes, ndim, owners_agree=owners_agree))),
     )
     if len(ids):
         table = TableArray(f"{level}/{constants.OBJECT_MANIFESTS}", manifests_document(len(ids), text_codecs))

@@ -12,7 +12,7 @@ import numpy as np
 
 from zarr_vectors import constants
 from zarr_vectors.core.columns import check_row_ids
-from zarr_vectors.core.documents import ID_RUN, ColumnSpec
+from zarr_vectors.core.documents import ID_RUN, ColumnSpec, own_header
 from zarr_vectors.core.listing import COMPOSITE
 from zarr_vectors.core.state import LevelState, RootState
 from zarr_vectors.exceptions import MetadataError
@@ -211,7 +211,7 @@ def open_level(
     for name in sorted(below, key=lambda name: name != constants.VERTICES):
         findings.attempt(f"{number}/{name}", partial(builder.take, name, below[name]), "array_metadata")
     index = below.get(constants.OBJECT_INDEX)
-    header = attributes_of(index) if index is not None and is_group(index) else None
+    header = own_header(index) if index is not None and is_group(index) else None
     if header is not None:
         for problem in _header_problems(header, ndim, constants.OBJECT_MANIFESTS in below):
             findings.add("index_header", f"{number}/{constants.OBJECT_INDEX}", problem)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from zarr_vectors import constants
-from zarr_vectors.core.documents import ID_RUN
+from zarr_vectors.core.documents import ID_RUN, OWNERS_OF, group_document, own_header, owners_agree
+from zarr_vectors.typing import IntArray
 from zarr_vectors.validate.problems import Problem
 from zarr_vectors.validate.repairs import Changes
 from zarr_vectors.validate.run import Examination
@@ -44,6 +45,8 @@ def repair_counts(found: Examination, changes: Changes) -> None:
         _repair_claim(found, path, changes)
     for path in sorted(by_kind.get("index_count", set()) | by_kind.get("index_ids", set())):
         _repair_index(found, path, changes)
+    for number in sorted(found.objects):
+        _state_owners(found, number, changes)
     for path in sorted(by_kind.get("link_count", ())):
         _repair_links(found, path, changes)
     damaged = {path for path in by_kind.get("table_corrupt", ()) if path.endswith(f"/{constants.FRAGMENT_REFS}")}
@@ -96,7 +99,7 @@ def _repair_index(found: Examination, path: str, changes: Changes) -> None:
         "num_objects": len(objects.present),
         "num_present": int(objects.present.sum()),
         "object_ids_sorted": bool((ids[1:] > ids[:-1]).all()),
-        ID_RUN: [int(ids[0]), len(ids)] if len(ids) and (np.diff(ids) == 1).all() else None,
+        ID_RUN: _run_of(ids),
     }
     for name, value in true.items():
         if name in header and header[name] != value:
@@ -104,6 +107,32 @@ def _repair_index(found: Examination, path: str, changes: Changes) -> None:
             header[name] = value
     if header.get(ID_RUN, ()) is None:
         del header[ID_RUN]
+
+
+def _state_owners(found: Examination, number: int, changes: Changes) -> None:
+    """Let a header say again that fragments state the objects of the manifests, once they do."""
+    objects, level = found.objects[number], found.levels[number]
+    path, owner = f"{number}/{constants.OBJECT_INDEX}", f"{number}/{constants.FRAGMENT_OWNER}"
+    document = changes.nodes.documents.get(path)
+    if document is None or OWNERS_OF not in (document.get("attributes") or {}) or owners_agree(own_header(document)):
+        return
+    columns = (owner, f"{number}/{constants.FRAGMENT_OFFSET}")
+    wrong = {problem.path for problem in found.findings.problems} & {*columns}
+    mended = all(array in {repair.path for repair in changes.repairs} for array in wrong)
+    doubted = found.findings.errors_at(path, but=_STATED) or not (objects.complete and mended)
+    if doubted or objects.ids is None or not found.cells[number].is_whole or owner.partition("/")[2] not in level.cells:
+        return
+    header, ids = changes.edit(path), objects.ids
+    header[OWNERS_OF] = [header.get("num_objects"), header.get("num_present")]
+    if header.get(ID_RUN, ()) != _run_of(ids):
+        header.pop(ID_RUN, None)
+    changes.nodes.documents[path] = {**group_document(), **changes.nodes.documents[path]}
+    changes.tell("fragment_owner", path, "it says again that fragments state the objects of the manifests")
+
+
+def _run_of(ids: IntArray) -> list[int] | None:
+    """What the header says of ids that are a run; None for others."""
+    return [int(ids[0]), len(ids)] if len(ids) and (np.diff(ids) == 1).all() else None
 
 
 def _repair_links(found: Examination, path: str, changes: Changes) -> None:
